@@ -1,0 +1,116 @@
+//! The bytes in the maps, one file per map family. Addresses, ports and MACs are byte arrays in
+//! network order; netd's own numbers (indexes, counters, nanoseconds) are native. No bool, enum or
+//! Option; no padding (zerocopy's `IntoBytes` proves it at compile time).
+
+pub mod drops;
+pub mod endpoint;
+pub mod flow;
+pub mod host;
+pub mod name;
+pub mod port;
+
+/// Grows with every change of a key, a value or a meaning. Pins live below a directory of it.
+pub const ABI_VERSION: u32 = 1;
+
+/// Names of the maps in the object and of their pins.
+pub mod maps {
+    /// HASH [`super::endpoint::EndpointKey`] → [`super::endpoint::Endpoint`]; agent writes.
+    pub const ENDPOINTS: &str = "ENDPOINTS";
+    /// HASH ifindex (u32) of the host side → [`super::endpoint::Endpoint`]; agent writes.
+    pub const INTERFACES: &str = "INTERFACES";
+    /// PERCPU_HASH endpoint index (u32) → [`super::endpoint::EndpointStats`]; agent creates, BPF adds.
+    pub const ENDPOINT_STATS: &str = "ENDPOINT_STATS";
+    /// LPM_TRIE address → [`super::endpoint::Subnet`]; agent writes.
+    pub const SUBNETS: &str = "SUBNETS";
+    /// HASH [`crate::Addr`] → [`super::host::HostAddress`]; agent writes.
+    pub const HOST_ADDRESSES: &str = "HOST_ADDRESSES";
+    /// HASH ifindex (u32) → [`super::host::Uplink`]; agent writes.
+    pub const UPLINKS: &str = "UPLINKS";
+    /// ARRAY of one [`super::host::Config`]; agent writes.
+    pub const CONFIG: &str = "CONFIG";
+    /// LPM_TRIE [`super::port::PortKey`] → [`super::port::Port`]; agent writes.
+    pub const PORTS: &str = "PORTS";
+    /// HASH [`super::flow::FlowKey`] → [`super::flow::Flow`]: established; BPF writes, agent collects.
+    pub const FLOWS: &str = "FLOWS";
+    /// LRU_HASH of the same: the far side has not answered yet.
+    pub const NEW_FLOWS: &str = "NEW_FLOWS";
+    /// HASH [`super::name::NameKey`] → [`super::name::Name`]; agent writes.
+    pub const NAMES: &str = "NAMES";
+    /// HASH sandbox index (u32) → [`super::name::Scopes`]; agent writes.
+    pub const SCOPES: &str = "SCOPES";
+    /// HASH netns cookie (u64) → [`super::name::Resolver`]; agent writes.
+    pub const RESOLVERS: &str = "RESOLVERS";
+    /// PERCPU_HASH [`super::drops::DropKey`] → [`super::drops::DropCount`]; BPF writes, agent reads.
+    pub const DROPS: &str = "DROPS";
+    /// PROG_ARRAY of tail calls, by [`super::tail_calls`]; agent writes.
+    pub const TAIL_CALLS: &str = "TAIL_CALLS";
+}
+
+/// Indexes of [`maps::TAIL_CALLS`].
+pub mod tail_calls {
+    /// Program `dns`: answers names from the map or hands the question to the agent.
+    pub const DNS: u32 = 0;
+    /// Entries in the array.
+    pub const COUNT: u32 = 4;
+}
+
+/// Programs: the name in the object is the name in the kernel. The number stands in drop counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u16)]
+pub enum Program {
+    /// tc ingress of an endpoint's host side, and of the resolver's.
+    FromEndpoint = 1,
+    /// tc egress of an endpoint's host side: what the host's stack sends to a container.
+    ToEndpoint = 2,
+    /// tc ingress of an uplink.
+    FromUplink = 3,
+    /// tc egress of an uplink.
+    ToUplink = 4,
+    /// Tail call of `from_endpoint`.
+    Dns = 5,
+    /// cgroup/connect4.
+    SockConnect4 = 6,
+    /// cgroup/sendmsg4.
+    SockSendmsg4 = 7,
+    /// cgroup/recvmsg4.
+    SockRecvmsg4 = 8,
+    /// cgroup/getpeername4.
+    SockGetpeername4 = 9,
+}
+
+impl Program {
+    /// Every program of the object.
+    pub const ALL: [Program; 9] = [
+        Program::FromEndpoint,
+        Program::ToEndpoint,
+        Program::FromUplink,
+        Program::ToUplink,
+        Program::Dns,
+        Program::SockConnect4,
+        Program::SockSendmsg4,
+        Program::SockRecvmsg4,
+        Program::SockGetpeername4,
+    ];
+
+    /// The name in the object, below 16 characters so that the kernel keeps it whole.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Program::FromEndpoint => "from_endpoint",
+            Program::ToEndpoint => "to_endpoint",
+            Program::FromUplink => "from_uplink",
+            Program::ToUplink => "to_uplink",
+            Program::Dns => "dns",
+            Program::SockConnect4 => "sock_connect4",
+            Program::SockSendmsg4 => "sock_sendmsg4",
+            Program::SockRecvmsg4 => "sock_recvmsg4",
+            Program::SockGetpeername4 => "sock_getpeer4",
+        }
+    }
+
+    /// The program with this number.
+    pub fn from_number(number: u16) -> Option<Program> {
+        Program::ALL
+            .into_iter()
+            .find(|program| *program as u16 == number)
+    }
+}

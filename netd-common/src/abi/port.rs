@@ -1,0 +1,68 @@
+//! Published ports. Written by the agent, read by `from_uplink` and `from_endpoint`.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::Addr;
+
+/// Key data of `PORTS` (after the LPM prefix length): the port stands last, so that a range is a
+/// few prefixes of it. Prefix length in bits: [`PORT_PREFIX_BITS`] − (16 − port bits).
+#[repr(C)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+pub struct PortKey {
+    /// The IP protocol number.
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// The host address; `::ffff:0.0.0.0` and `::` are the wildcards of their family.
+    pub address: Addr,
+    /// The host port, network order.
+    pub port: [u8; 2],
+}
+
+/// Prefix length of a key that names one port.
+pub const PORT_PREFIX_BITS: u32 = 160;
+
+/// Value of `PORTS`.
+#[repr(C)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+pub struct Port {
+    /// The target endpoint's network.
+    pub network: u32,
+    /// The target endpoint's index.
+    pub endpoint: u32,
+    /// The target endpoint's generation.
+    pub generation: u32,
+    /// The target endpoint's address.
+    pub address: Addr,
+    /// First host port of the range, network order.
+    pub first: [u8; 2],
+    /// The container port that the first host port leads to, network order.
+    pub target: [u8; 2],
+}

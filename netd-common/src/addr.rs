@@ -1,0 +1,87 @@
+//! An IP address as netd carries it everywhere: sixteen bytes in network order, IPv4 as
+//! v4-mapped IPv6 (RFC 4291 section 2.5.5.2). Only the header reader and writer ask which family.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Sixteen bytes, network order; `::ffff:a.b.c.d` for IPv4. All zero means "none" or, in a
+/// published port's key, the IPv6 wildcard.
+#[repr(transparent)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
+pub struct Addr(pub [u8; 16]);
+
+const V4_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+impl Addr {
+    /// No address; also `::`.
+    pub const NONE: Addr = Addr([0; 16]);
+    /// `0.0.0.0`, as v4-mapped.
+    pub const ANY_V4: Addr = Addr::v4([0; 4]);
+
+    /// An IPv4 address (network order) in mapped form.
+    pub const fn v4(octets: [u8; 4]) -> Addr {
+        let [a, b, c, d] = octets;
+        let mut bytes = [0; 16];
+        bytes[10] = 0xff;
+        bytes[11] = 0xff;
+        bytes[12] = a;
+        bytes[13] = b;
+        bytes[14] = c;
+        bytes[15] = d;
+        Addr(bytes)
+    }
+
+    /// An IPv6 address (network order).
+    pub const fn v6(octets: [u8; 16]) -> Addr {
+        Addr(octets)
+    }
+
+    /// Whether the bytes have the v4-mapped prefix.
+    pub fn is_v4(&self) -> bool {
+        self.0.first_chunk::<12>() == Some(&V4_PREFIX)
+    }
+
+    /// Whether all bytes are zero.
+    pub fn is_none(&self) -> bool {
+        self.0 == [0; 16]
+    }
+
+    /// The last four bytes: the IPv4 address when [`Addr::is_v4`].
+    pub fn octets_v4(&self) -> [u8; 4] {
+        let [.., a, b, c, d] = self.0;
+        [a, b, c, d]
+    }
+}
+
+impl From<core::net::IpAddr> for Addr {
+    fn from(address: core::net::IpAddr) -> Addr {
+        match address {
+            core::net::IpAddr::V4(v4) => Addr::v4(v4.octets()),
+            core::net::IpAddr::V6(v6) => Addr(v6.octets()),
+        }
+    }
+}
+
+impl From<Addr> for core::net::IpAddr {
+    fn from(address: Addr) -> core::net::IpAddr {
+        if address.is_v4() {
+            core::net::IpAddr::from(address.octets_v4())
+        } else {
+            core::net::IpAddr::from(address.0)
+        }
+    }
+}

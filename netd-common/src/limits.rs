@@ -1,0 +1,44 @@
+//! Every bound has a name: its unit, why that number, and what happens when it is reached.
+
+/// Endpoints in the address table (entries: one per endpoint address). Full: the create is refused.
+pub const MAX_ENDPOINT_ADDRESSES: u32 = 65_536;
+/// Host-side interfaces of endpoints, and endpoint counters. Full: the create is refused.
+pub const MAX_ENDPOINTS: u32 = 32_768;
+/// Networks with subnets in the datapath. Full: the create is refused.
+pub const MAX_SUBNETS: u32 = 8_192;
+/// Entries of published ports (a range takes about two per bit of its length). Full: refused.
+pub const MAX_PORT_ENTRIES: u32 = 131_072;
+/// Established flow halves (two per flow). Full: a counted drop (`FlowTableFull`).
+pub const MAX_FLOWS: u32 = 524_288;
+/// Flow halves whose far side has not answered yet; the oldest are evicted.
+pub const MAX_NEW_FLOWS: u32 = 65_536;
+/// Names (forward and reverse) over all scopes. Full: the agent answers what is not in the map.
+pub const MAX_NAMES: u32 = 131_072;
+/// Sandboxes known to the socket programs and the name scopes.
+pub const MAX_SANDBOXES: u32 = 32_768;
+/// Addresses of the host.
+pub const MAX_HOST_ADDRESSES: u32 = 4_096;
+/// Uplinks.
+pub const MAX_UPLINKS: u32 = 1_024;
+/// Distinct (reason, program, network) counters.
+pub const MAX_DROP_COUNTERS: u32 = 8_192;
+
+/// Scopes a sandbox's question is tried in, in order (links first, then networks).
+pub const MAX_SCOPES: usize = 16;
+/// Octets of a wire-format name that BPF answers: 63 + 1 for each of `name.network` plus the root.
+pub const MAX_NAME: usize = 129;
+/// IPv4 and IPv6 addresses of one name in the map; a name with more is answered by the agent.
+pub const MAX_NAME_V4: usize = 8;
+/// See [`MAX_NAME_V4`].
+pub const MAX_NAME_V6: usize = 6;
+/// DNS messages the BPF program looks at, in octets (RFC 1035 section 4.2.1). Longer: the agent.
+pub const MAX_DNS_MESSAGE: usize = 512;
+
+/// Tries for a free source port before `PortsExhausted` is counted.
+pub const MAX_PORT_TRIES: u32 = 16;
+/// IPv6 extension headers that are walked before a packet is dropped.
+pub const MAX_EXTENSION_HEADERS: usize = 4;
+
+/// The resolver's port at the network's gateway address; nothing else uses it. 127.0.0.11:53 is
+/// rewritten to it inside sandboxes.
+pub const RESOLVER_PORT: u16 = 10_053;

@@ -1,0 +1,21 @@
+//! The packet as bytes at offsets, read by value: no reference into packet memory outlives a
+//! helper that moves it.
+
+/// A packet from its Ethernet header on.
+pub trait Packet {
+    /// `N` bytes at `offset`, or nothing where the packet ends before.
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// Octets from the Ethernet header on; of a GSO packet, of the whole super-packet.
+    fn len(&self) -> usize;
+}
+
+impl Packet for &[u8] {
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.get(offset..)?.first_chunk::<N>().copied()
+    }
+
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+}

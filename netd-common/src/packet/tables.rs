@@ -1,0 +1,96 @@
+//! What a decision may ask: the maps, the host's routes, time and chance. Two implementations:
+//! the maps in BPF, plain collections on the host (which count look-ups).
+
+use crate::{
+    Addr,
+    abi::{
+        endpoint::{Endpoint, EndpointKey, Subnet},
+        flow::{Flow, FlowKey},
+        host::{Config, HostAddress, Uplink},
+        port::Port,
+    },
+};
+
+/// A packet as a flow's half records it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Octets from the IP header on.
+    pub bytes: u64,
+    /// TCP flags, 0 for other protocols.
+    pub tcp_flags: u8,
+}
+
+/// What the host's routing says of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Leaves through this interface; the neighbour may be unresolved.
+    Via {
+        /// Outgoing interface.
+        ifindex: u32,
+        /// The next hop's address (the destination itself where it is on link).
+        next_hop: Addr,
+    },
+    /// A blackhole, unreachable or prohibit route.
+    Prohibited,
+    /// No route, or the destination is the host's own.
+    None,
+}
+
+/// Why an insert did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// Somebody has that key.
+    Exists,
+    /// The table is full or has no memory.
+    Full,
+}
+
+/// Look-ups that return copies, and the few writes a decision needs.
+pub trait Tables {
+    /// The endpoint behind a host-side interface (`INTERFACES`).
+    fn interface(&mut self, ifindex: u32) -> Option<Endpoint>;
+    /// The endpoint with an address (`ENDPOINTS`).
+    fn endpoint(&mut self, key: &EndpointKey) -> Option<Endpoint>;
+    /// The network an address belongs to (`SUBNETS`).
+    fn subnet(&mut self, address: &Addr) -> Option<Subnet>;
+    /// Whether an address is the host's (`HOST_ADDRESSES`).
+    fn host_address(&mut self, address: &Addr) -> Option<HostAddress>;
+    /// The uplink with this ifindex (`UPLINKS`).
+    fn uplink(&mut self, ifindex: u32) -> Option<Uplink>;
+    /// The published port of exactly this host address or wildcard (`PORTS`); port in network order.
+    fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2]) -> Option<Port>;
+    /// The agent's settings (`CONFIG`).
+    fn config(&mut self) -> Config;
+
+    /// The established half with this key (`FLOWS`), after recording `seen` in it.
+    fn flow(&mut self, key: &FlowKey, seen: &Seen) -> Option<Flow>;
+    /// The same in `NEW_FLOWS`.
+    fn new_flow(&mut self, key: &FlowKey, seen: &Seen) -> Option<Flow>;
+    /// Inserts a half into `NEW_FLOWS` unless the key is there.
+    fn insert_new_flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
+    /// Inserts a half into `FLOWS` unless the key is there.
+    fn insert_flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
+    /// Removes a half from `NEW_FLOWS`; nothing there is success.
+    fn remove_new_flow(&mut self, key: &FlowKey);
+    /// Removes a half from `FLOWS`; nothing there is success.
+    fn remove_flow(&mut self, key: &FlowKey);
+
+    /// The host's route from `source` to `destination`, as if it came in by `ifindex`
+    /// (`bpf_fib_lookup`). `length` in octets from the IP header on.
+    fn route(
+        &mut self,
+        ifindex: u32,
+        source: &Addr,
+        destination: &Addr,
+        protocol: u8,
+        length: u16,
+    ) -> Route;
+    /// Whether the packet (each segment of a GSO packet) is larger than `ifindex` takes
+    /// (`bpf_check_mtu` with BPF_MTU_CHK_SEGS).
+    fn too_big(&mut self, ifindex: u32) -> bool;
+
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    fn now(&mut self) -> u64;
+    /// 32 random bits.
+    fn random(&mut self) -> u32;
+}

@@ -1,0 +1,1 @@
+//! The loop: apply, save, plan, execute. Sees everything, decides nothing.

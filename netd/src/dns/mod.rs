@@ -1,0 +1,1 @@
+//! The agent's DNS server: what the BPF program does not answer, and forwarding.

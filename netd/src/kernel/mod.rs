@@ -1,0 +1,92 @@
+//! All syscalls: netlink, namespaces, sysctl, files, BPF. Carries out actions and reports what is;
+//! decides nothing. Two implementations of [`Kernel`]: the real one and the tests' fake.
+
+use std::{collections::BTreeSet, future::Future};
+
+use netd_common::abi::{
+    drops::{DropCount, DropKey},
+    endpoint::EndpointStats,
+    flow::{Flow, FlowKey},
+};
+
+use crate::plan::{Action, HostFacts, Key, Observed};
+
+/// What went wrong, and while doing what.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {source:#}")]
+pub struct KernelError {
+    /// For people: `create bridge br-0123456789ab`.
+    pub doing: String,
+    /// The cause.
+    #[source]
+    pub source: anyhow::Error,
+}
+
+/// A flow half as it is in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowRecord {
+    /// Its key.
+    pub key: FlowKey,
+    /// Its value.
+    pub flow: Flow,
+    /// In `FLOWS` (else `NEW_FLOWS`).
+    pub established: bool,
+}
+
+/// A summed drop counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropRecord {
+    /// Reason, program, network.
+    pub key: DropKey,
+    /// Over all CPUs.
+    pub count: DropCount,
+}
+
+/// Fill level of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapFill {
+    /// Its name.
+    pub name: &'static str,
+    /// Entries in it.
+    pub used: u64,
+    /// `max_entries`.
+    pub capacity: u64,
+}
+
+/// The seam between the daemon and the host.
+pub trait Kernel: Send {
+    /// Reads what the keys name, and nothing else: cost grows with the keys alone.
+    fn observe(
+        &mut self,
+        keys: &BTreeSet<Key>,
+    ) -> impl Future<Output = Result<Observed, KernelError>> + Send;
+
+    /// Reads everything that carries netd's mark: at start, after lost messages, in the background.
+    /// Links inside sandboxes are read for the veths that netd made.
+    fn observe_all(&mut self) -> impl Future<Output = Result<Observed, KernelError>> + Send;
+
+    /// Carries out one action.
+    fn execute(&mut self, action: &Action) -> impl Future<Output = Result<(), KernelError>> + Send;
+
+    /// Reads the host's own links, addresses and routes.
+    fn facts(&mut self) -> impl Future<Output = Result<HostFacts, KernelError>> + Send;
+
+    /// All flow halves (a walk: for people and collection, never on a request path that changes something).
+    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError>;
+
+    /// Deletes all flows; how many halves there were.
+    fn flush_flows(&mut self) -> Result<u64, KernelError>;
+
+    /// Removes expired flows, looking at no more than `budget` halves, going on where the last
+    /// call stopped; how many were removed.
+    fn collect_flows(&mut self, budget: u32) -> Result<u64, KernelError>;
+
+    /// All drop counters.
+    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError>;
+
+    /// Counters of an endpoint, summed over CPUs.
+    fn endpoint_stats(&mut self, endpoint: u32) -> Result<Option<EndpointStats>, KernelError>;
+
+    /// Fill levels of all maps.
+    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError>;
+}

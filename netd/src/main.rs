@@ -1,0 +1,3 @@
+//! The `netd` binary.
+
+fn main() {}

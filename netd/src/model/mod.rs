@@ -1,0 +1,15 @@
+//! The nouns: network, endpoint, sandbox, published port. Plain checked values; no I/O, no clock.
+
+pub mod endpoint;
+pub mod id;
+pub mod mac;
+pub mod network;
+pub mod port;
+pub mod sandbox;
+
+pub use endpoint::Endpoint;
+pub use id::{Id, IfName, Name};
+pub use mac::Mac;
+pub use network::Network;
+pub use port::{PortRange, Protocol, PublishedPort};
+pub use sandbox::Sandbox;

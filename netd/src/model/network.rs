@@ -1,0 +1,146 @@
+//! Networks.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Id, IfName, Name};
+
+/// A network as it is in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// 64 digits.
+    pub id: Id,
+    /// Its number in the maps (never 0), reused as late as possible.
+    pub index: u32,
+    /// Unique per owner.
+    pub name: Name,
+    /// Whose object it is.
+    pub owner: Owner,
+    /// What makes it.
+    pub driver: Driver,
+    /// One host or many.
+    pub scope: Scope,
+    /// When it ends.
+    pub lifetime: Lifetime,
+    /// Who gives addresses.
+    pub ipam: Ipam,
+    /// At least one for `bridge`; at most one IPv4 and one IPv6 today.
+    pub subnets: Vec<Subnet>,
+    /// Whether endpoints get IPv6 addresses.
+    pub ipv6: bool,
+    /// Nothing goes out, nothing comes in from outside.
+    pub internal: bool,
+    /// Kept for inspect.
+    pub attachable: bool,
+    /// User labels.
+    pub labels: BTreeMap<String, String>,
+    /// Options as given, for inspect; their meaning is in `driver`.
+    pub options: BTreeMap<String, String>,
+    /// Nanoseconds of Unix time.
+    pub created: u64,
+    /// `bridge`, `host`, `none`: cannot be removed.
+    pub predefined: bool,
+}
+
+/// Who made an object and may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// netd's own command line and API.
+    Netd,
+    /// A Docker engine.
+    Docker,
+    /// Podman.
+    Podman,
+    /// A CNI runtime.
+    Cni,
+}
+
+/// A driver and its own options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// A Linux bridge, veth pairs, BPF.
+    Bridge(BridgeOptions),
+    /// The host's own namespace.
+    Host,
+    /// Loopback only.
+    None,
+}
+
+impl Driver {
+    /// The name as Docker prints it (`null` for none).
+    pub fn name(&self) -> &'static str {
+        match self {
+            Driver::Bridge(_) => "bridge",
+            Driver::Host => "host",
+            Driver::None => "null",
+        }
+    }
+}
+
+/// Options of the bridge driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeOptions {
+    /// The bridge interface, `br-` and the short id unless given.
+    pub name: IfName,
+    /// Endpoints may talk to each other (`com.docker.network.bridge.enable_icc`).
+    pub icc: bool,
+    /// Source NAT for what leaves the host (`….enable_ip_masquerade`).
+    pub masquerade: bool,
+    /// Octets (`com.docker.network.driver.mtu`), 1500 by default.
+    pub mtu: u32,
+    /// Default host address of published ports (`….host_binding_ipv4`).
+    pub host_binding: Option<IpAddr>,
+}
+
+/// One host or many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// This host.
+    Local,
+    /// All hosts of an overlay.
+    Global,
+}
+
+/// When a network ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lifetime {
+    /// Until it is removed.
+    UntilRemoved,
+    /// With its last endpoint (netavark sends the network with every call).
+    WhileUsed,
+}
+
+/// Who gives addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ipam {
+    /// netd, from the subnets.
+    Default,
+    /// The caller, with each endpoint.
+    Given,
+    /// Nobody.
+    None,
+    /// A plugin, asked before the change is applied.
+    Remote,
+}
+
+/// One subnet of a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// The subnet, truncated to its prefix.
+    pub pool: IpNet,
+    /// Where automatic addresses come from, inside `pool`.
+    pub range: Option<IpNet>,
+    /// The bridge's address; `None` on networks without one.
+    pub gateway: Option<IpAddr>,
+    /// Addresses never given out, by name.
+    pub aux: BTreeMap<String, IpAddr>,
+    /// Whether `pool` came from the default pools.
+    pub automatic: bool,
+}

@@ -1,0 +1,63 @@
+//! What the host is, apart from what netd made: read by `Kernel::facts`, kept by the daemon,
+//! refreshed on netlink events.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+
+use crate::model::IfName;
+
+/// The host's own links, addresses and routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Every interface but lo, netd's own and enslaved ones; narrowed by `--uplink`.
+    pub uplinks: BTreeMap<IfName, UplinkFacts>,
+    /// Every address of the host namespace (loopback and netd's bridges included), with its interface.
+    pub addresses: BTreeMap<IpAddr, AddressFacts>,
+    /// Destinations of the host's routes that are not netd's, without routes shorter than /8.
+    pub routes: BTreeSet<IpNet>,
+    /// net.ipv4.ip_local_port_range, low and high.
+    pub local_ports: (u16, u16),
+    /// The host's name servers, search domains and options, as /etc/resolv.conf has them.
+    pub resolv_conf: ResolvConf,
+}
+
+/// An uplink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkFacts {
+    /// In the host namespace.
+    pub ifindex: u32,
+    /// Octets.
+    pub mtu: u32,
+    /// No Ethernet header.
+    pub l3: bool,
+    /// What IPv4 is masqueraded with: the default route's prefsrc there, else the first global address.
+    pub v4: Option<IpAddr>,
+    /// The same for IPv6.
+    pub v6: Option<IpAddr>,
+}
+
+/// An address of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressFacts {
+    /// The interface that has it.
+    pub link: IfName,
+    /// Its ifindex.
+    pub ifindex: u32,
+    /// With its prefix length.
+    pub net: IpNet,
+}
+
+/// A parsed resolv.conf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolvConf {
+    /// `nameserver` lines.
+    pub servers: Vec<IpAddr>,
+    /// `search` (or `domain`).
+    pub search: Vec<String>,
+    /// `options`.
+    pub options: Vec<String>,
+}

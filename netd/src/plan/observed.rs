@@ -1,0 +1,85 @@
+//! What is on the host: the answer to `Kernel::observe`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+
+use super::{Attachment, Entry, EntryKey, Place, SandboxFiles, action::Route};
+use crate::model::{Id, IfName, Mac};
+
+/// Something that can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A namespace.
+    Namespace(Place),
+    /// A link, with its addresses, routes of netd, permanent neighbours, forwarding entries, port flags.
+    Link(Place, IfName),
+    /// A sysctl.
+    Sysctl(Place, String),
+    /// A program at a hook.
+    Attachment(Attachment),
+    /// A map entry.
+    Entry(EntryKey),
+    /// A sandbox's files.
+    Files(Id),
+}
+
+/// What was found. What was asked for and is missing here does not exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Namespaces, with their cookies (SO_NETNS_COOKIE).
+    pub namespaces: BTreeMap<Place, u64>,
+    /// Links.
+    pub links: BTreeMap<(Place, IfName), LinkState>,
+    /// Sysctls.
+    pub sysctls: BTreeMap<(Place, String), String>,
+    /// Programs that are attached, are of the loaded object, and whose pin is in order.
+    pub attachments: BTreeSet<Attachment>,
+    /// Map entries.
+    pub entries: BTreeMap<EntryKey, Entry>,
+    /// Sandboxes' files.
+    pub files: BTreeMap<Id, SandboxFiles>,
+}
+
+/// A link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// In its namespace.
+    pub ifindex: u32,
+    /// What it is.
+    pub kind: LinkKind,
+    /// Whether it carries netd's mark (always false inside sandboxes, where netd sets none).
+    pub ours: bool,
+    /// Its address.
+    pub mac: Mac,
+    /// Octets.
+    pub mtu: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// The bridge it is a port of.
+    pub master: Option<IfName>,
+    /// As a bridge port: all flags as `Action::ClosePort` sets them.
+    pub closed: bool,
+    /// Addresses, without IPv6 link-local ones that the kernel made.
+    pub addresses: BTreeSet<IpNet>,
+    /// Routes of netd through it.
+    pub routes: BTreeSet<Route>,
+    /// Permanent neighbours through it.
+    pub neighbours: BTreeMap<IpAddr, Mac>,
+    /// Static forwarding entries that netd made for it.
+    pub fdb: BTreeSet<Mac>,
+}
+
+/// Kinds of links that netd tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A bridge.
+    Bridge,
+    /// One side of a veth pair.
+    Veth,
+    /// Anything else.
+    Other,
+}

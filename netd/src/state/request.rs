@@ -1,0 +1,185 @@
+//! What a frontend may wish for, and what it gets. Values are checked when they get here; whether
+//! they fit the state is decided by `state`.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::IpNet;
+
+use crate::model::{
+    Id, IfName, Mac, Name, PortRange, Protocol,
+    network::Owner,
+    sandbox::{DnsSettings, Joined},
+};
+
+/// A change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// `network create`.
+    NetworkCreate(NetworkSpec),
+    /// `network rm`: names, ids or id prefixes.
+    NetworkRemove {
+        /// One network.
+        network: String,
+        /// `-f`: no error where there is none.
+        force: bool,
+    },
+    /// `network prune`: all unused networks that are not predefined.
+    NetworkPrune,
+    /// `network connect`.
+    Connect {
+        /// Name, id or id prefix.
+        network: String,
+        /// Name, id or id prefix.
+        sandbox: String,
+        /// Addresses, aliases, MAC.
+        endpoint: EndpointSpec,
+    },
+    /// `network disconnect`.
+    Disconnect {
+        /// Name, id or id prefix.
+        network: String,
+        /// Name, id or id prefix.
+        sandbox: String,
+        /// `-f`.
+        force: bool,
+    },
+    /// `sandbox create`.
+    SandboxCreate(Box<SandboxSpec>),
+    /// `sandbox rm`.
+    SandboxRemove {
+        /// Name, id or id prefix.
+        sandbox: String,
+        /// `-f`: no error where there is none.
+        force: bool,
+    },
+}
+
+/// A network as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: Name,
+    /// Given by a frontend; else netd makes one.
+    pub id: Option<Id>,
+    /// Who asks.
+    pub owner: Owner,
+    /// Driver and its options, as far as they were given.
+    pub driver: DriverSpec,
+    /// `--subnet`, `--gateway`, `--ip-range`, `--aux-address`, matched up by the frontend.
+    pub subnets: Vec<SubnetSpec>,
+    /// `--ipv6`.
+    pub ipv6: bool,
+    /// `--internal`.
+    pub internal: bool,
+    /// `--attachable`.
+    pub attachable: bool,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// `--opt` as given, for inspect.
+    pub options: BTreeMap<String, String>,
+    /// `--force`: a subnet may overlap a host route.
+    pub force: bool,
+}
+
+/// Driver options as far as they were given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DriverSpec {
+    /// `-d bridge`.
+    Bridge {
+        /// `com.docker.network.bridge.name`.
+        name: Option<IfName>,
+        /// `com.docker.network.bridge.enable_icc`.
+        icc: Option<bool>,
+        /// `com.docker.network.bridge.enable_ip_masquerade`.
+        masquerade: Option<bool>,
+        /// `com.docker.network.driver.mtu`.
+        mtu: Option<u32>,
+        /// `com.docker.network.bridge.host_binding_ipv4`.
+        host_binding: Option<IpAddr>,
+    },
+}
+
+/// One subnet as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubnetSpec {
+    /// The subnet.
+    pub pool: IpNet,
+    /// Where automatic addresses come from.
+    pub range: Option<IpNet>,
+    /// The gateway; else the first address.
+    pub gateway: Option<IpAddr>,
+    /// Never given out.
+    pub aux: BTreeMap<String, IpAddr>,
+}
+
+/// An endpoint as asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// `--ip`.
+    pub ip: Option<Ipv4Addr>,
+    /// `--ip6`.
+    pub ip6: Option<Ipv6Addr>,
+    /// `--mac-address`.
+    pub mac: Option<Mac>,
+    /// `--alias`.
+    pub aliases: Vec<Name>,
+    /// `--gw-priority`.
+    pub gateway_priority: i32,
+}
+
+/// A sandbox as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxSpec {
+    /// `--name`; else the 12-digit id.
+    pub name: Option<Name>,
+    /// `--id`; else netd makes one.
+    pub id: Option<Id>,
+    /// Who asks.
+    pub owner: Owner,
+    /// `--hostname`; else the 12-digit id.
+    pub hostname: Option<Name>,
+    /// `--netns`, `--pid`: identified by the daemon before the change; `None`: netd makes one.
+    pub namespace: Option<Joined>,
+    /// `--network`, in order; empty: the default network. `host` and `none` stand alone.
+    pub networks: Vec<(String, EndpointSpec)>,
+    /// `-p`.
+    pub ports: Vec<PortSpec>,
+    /// `--dns…`.
+    pub dns: DnsSettings,
+    /// `--add-host`; `None` is `host-gateway`.
+    pub extra_hosts: Vec<(String, Option<IpAddr>)>,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A published port as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortSpec {
+    /// `None`: `0.0.0.0` and, where the sandbox has IPv6, `::`.
+    pub host_address: Option<IpAddr>,
+    /// `None`: any free port. A range for one container port picks the first free.
+    pub host: Option<PortRange>,
+    /// Ports inside.
+    pub target: PortRange,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+}
+
+/// What a change gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The new object's id, and warnings for the user.
+    Created {
+        /// 64 digits.
+        id: Id,
+        /// For stderr.
+        warnings: Vec<String>,
+    },
+    /// Done.
+    Done,
+    /// Names of what `prune` removed.
+    Pruned(Vec<Name>),
+}
