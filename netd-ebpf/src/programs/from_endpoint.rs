@@ -1,0 +1,8 @@
+//! tc ingress of an endpoint's host side.
+
+use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
+
+#[classifier]
+pub fn from_endpoint(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
+}

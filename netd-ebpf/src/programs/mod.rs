@@ -1,0 +1,8 @@
+//! The programs, by [`netd_common::abi::Program`]. Each reads like a sentence: view, decide, act.
+
+mod dns;
+mod from_endpoint;
+mod from_uplink;
+mod sock;
+mod to_endpoint;
+mod to_uplink;
