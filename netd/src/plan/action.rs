@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use netd_common::abi::Program;
 
 use super::{Entry, EntryKey};
-use crate::model::{Id, IfName, Mac};
+use crate::model::{Id, IfName, Mac, sandbox::Joined};
 
 /// A network namespace that netd works in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +25,15 @@ pub enum Place {
 pub enum Action {
     /// Makes a namespace with `lo` up, bind-mounted below the run directory.
     MakeNamespace(Place),
-    /// Unmounts it and removes its file; only namespaces that netd made.
+    /// Notes below the run directory where a namespace that netd did not make is, after checking
+    /// that the path still leads to it. It is never kept alive: gone is gone.
+    JoinNamespace {
+        /// The sandbox's.
+        place: Place,
+        /// Its identity, and the path to it.
+        joined: Joined,
+    },
+    /// Unmounts a namespace that netd made and removes its file; forgets one that was joined.
     RemoveNamespace(Place),
     /// Makes a bridge in the host namespace, marked as netd's (link alias), down.
     CreateBridge {

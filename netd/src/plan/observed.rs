@@ -15,8 +15,11 @@ use crate::model::{Id, IfName, Mac};
 pub enum Key {
     /// A namespace.
     Namespace(Place),
-    /// A link, with its addresses, routes of netd, permanent neighbours, forwarding entries, port flags.
+    /// A link, with its addresses, routes of netd, forwarding entries, port flags.
     Link(Place, IfName),
+    /// A permanent neighbour through a link: asked one by one, since a bridge has one or two for
+    /// each of its endpoints.
+    Neighbour(Place, IfName, IpAddr),
     /// A sysctl.
     Sysctl(Place, String),
     /// A program at a hook.
@@ -30,10 +33,12 @@ pub enum Key {
 /// What was found. What was asked for and is missing here does not exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// Namespaces, with their cookies (SO_NETNS_COOKIE).
+    /// Namespaces, with their cookies (SO_NETNS_COOKIE); a joined one only while its path leads to it.
     pub namespaces: BTreeMap<Place, u64>,
     /// Links.
     pub links: BTreeMap<(Place, IfName), LinkState>,
+    /// Permanent neighbours.
+    pub neighbours: BTreeMap<(Place, IfName, IpAddr), Mac>,
     /// Sysctls.
     pub sysctls: BTreeMap<(Place, String), String>,
     /// Programs that are attached, are of the loaded object, and whose pin is in order.
@@ -67,8 +72,6 @@ pub struct LinkState {
     pub addresses: BTreeSet<IpNet>,
     /// Routes of netd through it.
     pub routes: BTreeSet<Route>,
-    /// Permanent neighbours through it.
-    pub neighbours: BTreeMap<IpAddr, Mac>,
     /// Static forwarding entries that netd made for it.
     pub fdb: BTreeSet<Mac>,
 }
