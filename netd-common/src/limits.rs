@@ -34,6 +34,13 @@ pub const MAX_NAME_V6: usize = 6;
 /// DNS messages the BPF program looks at, in octets (RFC 1035 section 4.2.1). Longer: the agent.
 pub const MAX_DNS_MESSAGE: usize = 512;
 
+/// Seconds a client may keep an answer about netd's own names (Docker's value). The BPF program and
+/// the agent give the same.
+pub const DNS_TTL: u32 = 600;
+/// The UDP message size in octets that netd's own answers announce in their OPT record
+/// (RFC 6891 section 6.2.3; 1232 is never fragmented on the IPv6 minimum MTU).
+pub const DNS_EDNS_SIZE: u16 = 1_232;
+
 /// Tries for a free source port before `PortsExhausted` is counted.
 pub const MAX_PORT_TRIES: u32 = 16;
 /// IPv6 extension headers that are walked before a packet is dropped.
