@@ -1,2 +1,40 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: set-up, builds, tests and checks of netd, in one place. It builds without the BPF
+//! object, since it is what makes that object, and so never depends on the `netd` crate.
+
+mod build_ebpf;
+mod object_report;
+mod shell;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// netd's tooling.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the BPF object (plain and with log calls) and print what is in it.
+    BuildEbpf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.task {
+        Task::BuildEbpf => build_ebpf::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Builds the BPF object twice, plain and with log calls, and leaves both where netd's build script
+//! embeds them. Rewrites a file only when its bytes changed, so that netd is not built again for
+//! nothing.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    object_report, shell,
+    toolchain::{TARGET, Toolchain},
+    workspace,
+};
+
+/// One of the objects.
+struct Variant {
+    file: &'static str,
+    features: &'static [&'static str],
+}
+
+/// The plain object has no log call at all; the agent loads the other for `--log-level trace`.
+const VARIANTS: [Variant; 2] = [
+    Variant {
+        file: "netd-ebpf.o",
+        features: &[],
+    },
+    Variant {
+        file: "netd-ebpf-log.o",
+        features: &["--features", "log"],
+    },
+];
+
+/// BTF, so that `bpftool map dump` prints named fields.
+const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clinker=bpf-linker", "-Clink-arg=--btf"];
+
+/// Builds both, checks them, and prints the plain one's programs.
+pub fn run() -> Result<()> {
+    let toolchain = Toolchain::require()?;
+    if shell::find("bpf-linker").is_none() {
+        bail!(
+            "bpf-linker is missing; `cargo xtask setup` installs it, or: \
+             cargo install bpf-linker --version 0.13.0 --locked"
+        );
+    }
+    println!("BPF object: {}", toolchain.describe());
+    for variant in &VARIANTS {
+        let built = build(&toolchain, variant)?;
+        let report = object_report::check(&built)?;
+        let path = workspace::objects().join(variant.file);
+        let changed = keep(&built, &path)?;
+        let shown = path.strip_prefix(workspace::root()).unwrap_or(&path);
+        let state = if changed { "written" } else { "unchanged" };
+        println!("{} ({state})", shown.display());
+        if variant.features.is_empty() {
+            print!("{report}");
+        }
+    }
+    Ok(())
+}
+
+fn build(toolchain: &Toolchain, variant: &Variant) -> Result<PathBuf> {
+    let mut command = toolchain.cargo();
+    command
+        .current_dir(workspace::root())
+        .env("CARGO_TARGET_DIR", workspace::bpf_build())
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
+        .args(["build", "--quiet", "--package", "netd-ebpf"])
+        .args(["--target", TARGET, "--profile", "bpf"])
+        .args(toolchain.core_arguments())
+        .args(variant.features);
+    shell::run(&mut command)?;
+    Ok(workspace::bpf_build().join(TARGET).join("bpf/netd-ebpf"))
+}
+
+/// Copies the object unless the same bytes are there already; whether it did.
+fn keep(built: &std::path::Path, path: &std::path::Path) -> Result<bool> {
+    let bytes = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    fs::create_dir_all(workspace::objects())?;
+    // Renamed into place: a build script that runs meanwhile sees the old file or the new one.
+    let new = path.with_extension("new");
+    fs::write(&new, bytes).with_context(|| format!("cannot write {}", new.display()))?;
+    fs::rename(&new, path)?;
+    Ok(true)
+}

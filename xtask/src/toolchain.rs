@@ -1,0 +1,170 @@
+//! Finds a compiler for the BPF target: rustup's nightly with its source, else Debian's rustc-web.
+//! Installs nothing.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// The target of all supported hosts, which are little-endian.
+pub const TARGET: &str = "bpfel-unknown-none";
+
+/// Where Debian keeps its compiler, beside rustup's.
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_RUSTLIB: &str = "/usr/lib/rustlib";
+
+/// A compiler that can build for [`TARGET`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Toolchain {
+    /// rustup's, by its directory; builds `core` from its source.
+    Nightly(PathBuf),
+    /// Debian's stable compiler, asked for nightly features by `RUSTC_BOOTSTRAP`.
+    Debian {
+        /// `core` for the target is there as a library; else it is built from source.
+        prebuilt_core: bool,
+    },
+}
+
+impl Toolchain {
+    /// The best that this machine has.
+    pub fn find() -> Option<Toolchain> {
+        nightly().or_else(debian)
+    }
+
+    /// The same, or one message that says what to install.
+    pub fn require() -> Result<Toolchain> {
+        match Toolchain::find() {
+            Some(toolchain) => Ok(toolchain),
+            None => bail!(MISSING),
+        }
+    }
+
+    /// `cargo` of this toolchain with nothing inherited from the one that runs xtask.
+    pub fn cargo(&self) -> Command {
+        match self {
+            Toolchain::Nightly(dir) => {
+                let mut command = shell::clean_command(dir.join("bin/cargo"));
+                command.env("RUSTC", dir.join("bin/rustc"));
+                command
+            }
+            Toolchain::Debian { .. } => {
+                let mut command = shell::clean_command(DEBIAN_CARGO);
+                command.env("RUSTC", DEBIAN_RUSTC);
+                command.env("RUSTC_BOOTSTRAP", "1");
+                command
+            }
+        }
+    }
+
+    /// Its compiler.
+    pub fn rustc(&self) -> PathBuf {
+        match self {
+            Toolchain::Nightly(dir) => dir.join("bin/rustc"),
+            Toolchain::Debian { .. } => DEBIAN_RUSTC.into(),
+        }
+    }
+
+    /// Arguments that make `core` available for the target.
+    pub fn core_arguments(&self) -> &'static [&'static str] {
+        match self {
+            Toolchain::Debian {
+                prebuilt_core: true,
+            } => &[],
+            Toolchain::Debian {
+                prebuilt_core: false,
+            }
+            | Toolchain::Nightly(_) => &["-Zbuild-std=core"],
+        }
+    }
+
+    /// For people: which one, and how it gets `core`.
+    pub fn describe(&self) -> String {
+        let version = shell::read(shell::clean_command(self.rustc()).arg("--version"))
+            .unwrap_or_else(|_| "rustc".into());
+        let version = version
+            .split(" (")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        match self {
+            Toolchain::Nightly(_) => format!("rustup's nightly {version}, core from rust-src"),
+            Toolchain::Debian {
+                prebuilt_core: true,
+            } => format!("Debian's {version}, prebuilt core"),
+            Toolchain::Debian {
+                prebuilt_core: false,
+            } => format!("Debian's {version}, core from rust-web-src"),
+        }
+    }
+}
+
+const MISSING: &str = "no compiler for BPF programs found. One of these is needed:
+  rustup:     rustup toolchain install nightly --component rust-src
+  Debian 12:  apt-get install rustc-web cargo-web libstd-rust-web-dev-bpf
+`cargo xtask setup`, as root on Debian, installs the second.";
+
+/// rustup's nightly, if its source (rust-src) is there too.
+fn nightly() -> Option<Toolchain> {
+    let list =
+        shell::read(shell::clean_command("rustup").args(["toolchain", "list", "-v"])).ok()?;
+    list.lines()
+        .filter(|line| line.starts_with("nightly"))
+        .filter_map(|line| line.split_whitespace().last())
+        .map(PathBuf::from)
+        .find(|dir| has_core_source(&dir.join("lib/rustlib")) && dir.join("bin/cargo").is_file())
+        .map(Toolchain::Nightly)
+}
+
+/// Debian's, if it is new enough to know the target.
+fn debian() -> Option<Toolchain> {
+    if !Path::new(DEBIAN_CARGO).is_file() || !Path::new(DEBIAN_RUSTC).is_file() {
+        return None;
+    }
+    let rustlib = Path::new(DEBIAN_RUSTLIB);
+    let version = shell::read(shell::clean_command(DEBIAN_RUSTC).arg("--version")).ok()?;
+    if !new_enough(&version) {
+        return None;
+    }
+    if rustlib.join(TARGET).join("lib").is_dir() {
+        return Some(Toolchain::Debian {
+            prebuilt_core: true,
+        });
+    }
+    has_core_source(rustlib).then_some(Toolchain::Debian {
+        prebuilt_core: false,
+    })
+}
+
+fn has_core_source(rustlib: &Path) -> bool {
+    rustlib.join("src/rust/library/core/src/lib.rs").is_file()
+}
+
+/// The workspace's `rust-version`: Debian's plain `rustc` package is far older and sits at the same
+/// path as rustc-web's.
+fn new_enough(version: &str) -> bool {
+    const MINOR: u32 = 90;
+    let minor = version
+        .strip_prefix("rustc 1.")
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|minor| minor.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor >= MINOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(new_enough("rustc 1.96.0 (ac68faa20 2026-05-25)"));
+        assert!(new_enough("rustc 1.100.0"));
+        assert!(!new_enough("rustc 1.63.0 (4b91a6ea7 2022-08-08)"));
+        assert!(!new_enough("something else"));
+    }
+}
