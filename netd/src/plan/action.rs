@@ -16,7 +16,13 @@ pub enum Place {
     Host,
     /// A sandbox's, made by netd (below the run directory) or joined.
     Sandbox(Id),
-    /// The namespace of the agent's DNS server, made by netd.
+    /// The namespace of the agent's DNS server, made by netd. What its sockets (bound to `eth0`)
+    /// need there, as measured on 6.18: `lo` and `eth0` up; routes `local 0.0.0.0/0 dev lo` and
+    /// `local ::/0 dev lo`, so that every gateway's address is its own; `0.0.0.0/0 dev eth0` and
+    /// `::/0 dev eth0` on link, for the replies (without it IPv6 has none);
+    /// net/ipv4/conf/eth0/accept_local=1 and rp_filter=0 for `eth0` and `all` (inherited from the
+    /// host), since with the local routes every client looks like a martian. Neighbours are
+    /// asked for on `eth0`: `from_endpoint` answers them with the interface's gateway MAC.
     Resolver,
 }
 
