@@ -1,1 +1,3 @@
 //! The loop: apply, save, plan, execute. Sees everything, decides nothing.
+
+pub mod config;

@@ -1,1 +1,43 @@
-//! Logging.
+//! The agent's own log. Never written to by the command line, whose messages go to stderr as they are.
+
+use std::io;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, layer::SubscriberExt, registry, util::SubscriberInitExt};
+
+use crate::daemon::config::{LogFormat, LogLevel};
+
+/// Sends what is logged from now on to stderr. Once per process; a second call changes nothing.
+pub fn start(level: LogLevel, format: LogFormat) {
+    // systemd's journal has its own clock; a terminal does not.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let text = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false);
+    let layer = match (format, journal) {
+        (LogFormat::Json, _) => tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .json()
+            .flatten_event(true)
+            .boxed(),
+        (LogFormat::Text, true) => text.without_time().with_ansi(false).boxed(),
+        (LogFormat::Text, false) => {
+            let terminal = io::IsTerminal::is_terminal(&io::stderr());
+            text.with_ansi(terminal).boxed()
+        }
+    };
+    let installed = registry().with(layer.with_filter(filter(level))).try_init();
+    if installed.is_err() {
+        tracing::debug!("a log was already set up");
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}

@@ -1,0 +1,7 @@
+//! What `netd run` is told, by file and by flags.
+
+mod settings;
+mod values;
+
+pub use settings::{BadConfig, Config, DEFAULT_FILE, Settings};
+pub use values::{AddressPool, BadValue, BridgeAddress, LogFormat, LogLevel, Upstream};
