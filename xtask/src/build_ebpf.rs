@@ -4,10 +4,12 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{
-    object_report, shell,
+    object_report,
+    setup::{self, Purpose},
+    shell,
     toolchain::{TARGET, Toolchain},
     workspace,
 };
@@ -35,13 +37,8 @@ const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clinker=bpf-linker", "-Clink-arg=--
 
 /// Builds both, checks them, and prints the plain one's programs.
 pub fn run() -> Result<()> {
+    setup::ensure(Purpose::Build)?;
     let toolchain = Toolchain::require()?;
-    if shell::find("bpf-linker").is_none() {
-        bail!(
-            "bpf-linker is missing; `cargo xtask setup` installs it, or: \
-             cargo install bpf-linker --version 0.13.0 --locked"
-        );
-    }
     println!("BPF object: {}", toolchain.describe());
     for variant in &VARIANTS {
         let built = build(&toolchain, variant)?;

@@ -3,6 +3,7 @@
 
 mod build_ebpf;
 mod object_report;
+mod setup;
 mod shell;
 mod toolchain;
 mod workspace;
@@ -21,6 +22,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Install what building and testing need (Debian packages, bpf-linker).
+    Setup,
     /// Build the BPF object (plain and with log calls) and print what is in it.
     BuildEbpf,
 }
@@ -28,6 +31,7 @@ enum Task {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.task {
+        Task::Setup => setup::run(setup::Purpose::Test),
         Task::BuildEbpf => build_ebpf::run(),
     };
     match done {

@@ -48,10 +48,14 @@ pub fn clean_command(program: impl AsRef<OsStr>) -> Command {
 fn path_with_cargo_bin() -> std::ffi::OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    if let Some(bin) = cargo_bin()
-        && !dirs.contains(&bin)
-    {
-        dirs.push(bin);
+    // Beside cargo's, the directories that an ordinary user's path leaves out.
+    let more = cargo_bin()
+        .into_iter()
+        .chain(["/usr/sbin".into(), "/sbin".into()]);
+    for dir in more {
+        if !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
     }
     std::env::join_paths(dirs).unwrap_or(path)
 }

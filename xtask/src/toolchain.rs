@@ -13,6 +13,13 @@ use crate::shell;
 /// The target of all supported hosts, which are little-endian.
 pub const TARGET: &str = "bpfel-unknown-none";
 
+/// Links the programs to one object and makes BTF.
+pub const LINKER: &str = "bpf-linker";
+/// The version that set-up installs.
+pub const LINKER_VERSION: &str = "0.13.0";
+/// The LLVM that set-up builds it against, and so the newest that a compiler may have.
+const LINKER_LLVM: u32 = 22;
+
 /// Where Debian keeps its compiler, beside rustup's.
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -109,7 +116,7 @@ const MISSING: &str = "no compiler for BPF programs found. One of these is neede
   Debian 12:  apt-get install rustc-web cargo-web libstd-rust-web-dev-bpf
 `cargo xtask setup`, as root on Debian, installs the second.";
 
-/// rustup's nightly, if its source (rust-src) is there too.
+/// rustup's nightly, if its source (rust-src) is there too and bpf-linker can read what it writes.
 fn nightly() -> Option<Toolchain> {
     let list =
         shell::read(shell::clean_command("rustup").args(["toolchain", "list", "-v"])).ok()?;
@@ -117,20 +124,20 @@ fn nightly() -> Option<Toolchain> {
         .filter(|line| line.starts_with("nightly"))
         .filter_map(|line| line.split_whitespace().last())
         .map(PathBuf::from)
-        .find(|dir| has_core_source(&dir.join("lib/rustlib")) && dir.join("bin/cargo").is_file())
+        .filter(|dir| has_core_source(&dir.join("lib/rustlib")) && dir.join("bin/cargo").is_file())
+        .find(|dir| {
+            let linker = linker_llvm().unwrap_or(LINKER_LLVM);
+            llvm(&dir.join("bin/rustc")).is_some_and(|compiler| compiler <= linker)
+        })
         .map(Toolchain::Nightly)
 }
 
 /// Debian's, if it is new enough to know the target.
 fn debian() -> Option<Toolchain> {
-    if !Path::new(DEBIAN_CARGO).is_file() || !Path::new(DEBIAN_RUSTC).is_file() {
+    if !debian_compiler_is_new_enough() {
         return None;
     }
     let rustlib = Path::new(DEBIAN_RUSTLIB);
-    let version = shell::read(shell::clean_command(DEBIAN_RUSTC).arg("--version")).ok()?;
-    if !new_enough(&version) {
-        return None;
-    }
     if rustlib.join(TARGET).join("lib").is_dir() {
         return Some(Toolchain::Debian {
             prebuilt_core: true,
@@ -141,12 +148,40 @@ fn debian() -> Option<Toolchain> {
     })
 }
 
+/// Whether Debian's compiler and cargo are there, and as new as the workspace's `rust-version`:
+/// Debian's plain `rustc` package has the same path and is far older than rustc-web.
+pub fn debian_compiler_is_new_enough() -> bool {
+    Path::new(DEBIAN_CARGO).is_file()
+        && shell::read(shell::clean_command(DEBIAN_RUSTC).arg("--version"))
+            .is_ok_and(|version| new_enough(&version))
+}
+
+/// The major version of a compiler's LLVM.
+fn llvm(rustc: &Path) -> Option<u32> {
+    let version = shell::read(shell::clean_command(rustc).arg("-vV")).ok()?;
+    major_after(&version, "LLVM version: ")
+}
+
+/// The major version of the LLVM that the installed bpf-linker is linked to.
+fn linker_llvm() -> Option<u32> {
+    let path = shell::find(LINKER)?;
+    let libraries = shell::read(shell::clean_command("ldd").arg(path)).ok()?;
+    major_after(&libraries, "libLLVM.so.").or_else(|| major_after(&libraries, "libLLVM-"))
+}
+
+/// The number right after the first `mark` in `text`.
+fn major_after(text: &str, mark: &str) -> Option<u32> {
+    let rest = &text[text.find(mark)? + mark.len()..];
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..digits].parse().ok()
+}
+
 fn has_core_source(rustlib: &Path) -> bool {
     rustlib.join("src/rust/library/core/src/lib.rs").is_file()
 }
 
-/// The workspace's `rust-version`: Debian's plain `rustc` package is far older and sits at the same
-/// path as rustc-web's.
 fn new_enough(version: &str) -> bool {
     const MINOR: u32 = 90;
     let minor = version
@@ -159,6 +194,19 @@ fn new_enough(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn llvm_versions_are_found() {
+        assert_eq!(
+            major_after("release: 1.96\nLLVM version: 22.1.8\n", "LLVM version: "),
+            Some(22)
+        );
+        assert_eq!(
+            major_after("\tlibLLVM.so.22.1 => /usr/lib", "libLLVM.so."),
+            Some(22)
+        );
+        assert_eq!(major_after("static", "libLLVM.so."), None);
+    }
 
     #[test]
     fn versions_are_compared_by_number() {

@@ -1,0 +1,201 @@
+//! The list of what netd's builds and tests need beside stable Rust, and why. Finds; never installs.
+
+use std::path::Path;
+
+use crate::{shell, toolchain};
+
+/// What somebody is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Build the BPF object and netd.
+    Build,
+    /// That, the demo, the tests and the checks.
+    Test,
+    /// Build bpf-linker from source. Asked for by set-up itself, when it is missing.
+    BuildLinker,
+    /// Compile for BPF with Debian's compiler. Asked for by set-up itself, when no other is there.
+    Compile,
+}
+
+/// A Debian package, and how to see without the package manager that its content is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// Debian's name.
+    pub package: &'static str,
+    /// For people.
+    pub why: &'static str,
+    probe: Probe,
+    purpose: Purpose,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Probe {
+    Program(&'static str),
+    Path(&'static str),
+}
+
+const fn program(
+    purpose: Purpose,
+    package: &'static str,
+    name: &'static str,
+    why: &'static str,
+) -> Need {
+    Need {
+        package,
+        why,
+        probe: Probe::Program(name),
+        purpose,
+    }
+}
+
+const fn path(
+    purpose: Purpose,
+    package: &'static str,
+    path: &'static str,
+    why: &'static str,
+) -> Need {
+    Need {
+        package,
+        why,
+        probe: Probe::Path(path),
+        purpose,
+    }
+}
+
+/// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
+const NEEDS: [Need; 17] = [
+    program(Purpose::Build, "gcc", "cc", "links Rust programs"),
+    path(
+        Purpose::Compile,
+        "rustc-web",
+        "/usr/bin/rustc",
+        "the compiler of the BPF object",
+    ),
+    path(
+        Purpose::Compile,
+        "cargo-web",
+        "/usr/bin/cargo",
+        "the cargo that goes with it",
+    ),
+    path(
+        Purpose::Compile,
+        "libstd-rust-web-dev-bpf",
+        "/usr/lib/rustlib/bpfel-unknown-none/lib",
+        "Rust's core library for BPF",
+    ),
+    program(
+        Purpose::BuildLinker,
+        "g++",
+        "c++",
+        "the C++ library that LLVM links to",
+    ),
+    path(
+        Purpose::BuildLinker,
+        "llvm-22-dev",
+        "/usr/lib/llvm-22/bin/llvm-config",
+        "the LLVM of bpf-linker",
+    ),
+    path(
+        Purpose::Test,
+        "rust-web-clippy",
+        "/usr/bin/clippy-driver",
+        "checks the BPF programs",
+    ),
+    program(
+        Purpose::Test,
+        "iproute2",
+        "ip",
+        "namespaces and links of labs",
+    ),
+    program(
+        Purpose::Test,
+        "util-linux",
+        "nsenter",
+        "enters the namespaces of labs",
+    ),
+    program(
+        Purpose::Test,
+        "bpftool",
+        "bpftool",
+        "shows maps, programs and links",
+    ),
+    program(
+        Purpose::Test,
+        "tcpdump",
+        "tcpdump",
+        "captures packets and judges checksums",
+    ),
+    program(
+        Purpose::Test,
+        "ethtool",
+        "ethtool",
+        "switches offloads while checksums are judged",
+    ),
+    program(Purpose::Test, "iputils-ping", "ping", "a real client"),
+    program(Purpose::Test, "curl", "curl", "a real client"),
+    program(Purpose::Test, "bind9-dnsutils", "dig", "a real client"),
+    program(
+        Purpose::Test,
+        "socat",
+        "socat",
+        "servers and clients of the demo",
+    ),
+    program(
+        Purpose::Test,
+        "nftables",
+        "nft",
+        "the rules of others that netd has to live with",
+    ),
+];
+
+/// What the purpose needs and this machine lacks.
+pub fn missing(purpose: Purpose) -> Vec<Need> {
+    NEEDS
+        .into_iter()
+        .filter(|need| need.purpose == purpose || covers(purpose, need.purpose))
+        .filter(|need| !need.is_there())
+        .collect()
+}
+
+/// Testing needs all that building needs.
+fn covers(purpose: Purpose, part: Purpose) -> bool {
+    purpose == Purpose::Test && part == Purpose::Build
+}
+
+impl Need {
+    fn is_there(&self) -> bool {
+        match self.probe {
+            Probe::Program(name) => shell::find(name).is_some(),
+            // Debian's plain compiler has the same path and is far too old.
+            Probe::Path("/usr/bin/rustc" | "/usr/bin/cargo") => {
+                toolchain::debian_compiler_is_new_enough()
+            }
+            Probe::Path(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_package_is_named_twice() {
+        let names: BTreeSet<&str> = NEEDS.iter().map(|need| need.package).collect();
+        assert_eq!(names.len(), NEEDS.len());
+    }
+
+    #[test]
+    fn testing_covers_building() {
+        let of = |purpose| {
+            NEEDS
+                .iter()
+                .filter(|need| need.purpose == purpose || covers(purpose, need.purpose))
+                .count()
+        };
+        assert!(of(Purpose::Test) > of(Purpose::Build));
+        assert_eq!(of(Purpose::Compile), 3);
+    }
+}
