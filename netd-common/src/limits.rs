@@ -34,9 +34,10 @@ pub const MAX_NAME_V6: usize = 6;
 /// DNS messages the BPF program looks at, in octets (RFC 1035 section 4.2.1). Longer: the agent.
 pub const MAX_DNS_MESSAGE: usize = 512;
 
-/// Seconds a client may keep an answer about netd's own names (Docker's value). The BPF program and
-/// the agent give the same.
-pub const DNS_TTL: u32 = 600;
+/// Seconds a client may keep an answer about netd's own names. Short, since a restarted container
+/// may have another address at once and a question costs no more than a packet; not 0, which some
+/// caches take for an error (RFC 1912 section 2.2). The BPF program and the agent give the same.
+pub const DNS_TTL: u32 = 5;
 /// The UDP message size in octets that netd's own answers announce in their OPT record
 /// (RFC 6891 section 6.2.3; 1232 is never fragmented on the IPv6 minimum MTU).
 pub const DNS_EDNS_SIZE: u16 = 1_232;
@@ -46,6 +47,11 @@ pub const MAX_PORT_TRIES: u32 = 16;
 /// IPv6 extension headers that are walked before a packet is dropped.
 pub const MAX_EXTENSION_HEADERS: usize = 4;
 
+/// What sandboxes have in resolv.conf, as Docker does: the socket programs turn it into the
+/// sandbox's gateway and [`RESOLVER_PORT`].
+pub const STUB_ADDRESS: [u8; 4] = [127, 0, 0, 11];
+/// The port of [`STUB_ADDRESS`].
+pub const STUB_PORT: u16 = 53;
 /// The resolver's port at the network's gateway address; nothing else uses it. 127.0.0.11:53 is
 /// rewritten to it inside sandboxes.
 pub const RESOLVER_PORT: u16 = 10_053;

@@ -76,11 +76,18 @@ pub enum Program {
     SockRecvmsg4 = 8,
     /// cgroup/getpeername4.
     SockGetpeername4 = 9,
+    /// cgroup/connect6: IPv6 sockets that name 127.0.0.11 in its v4-mapped form.
+    SockConnect6 = 10,
+    /// cgroup/recvmsg6: the same. There is no sendmsg6, since the kernel runs sendmsg4 for a
+    /// v4-mapped destination (`udpv6_sendmsg`).
+    SockRecvmsg6 = 11,
+    /// cgroup/getpeername6: the same.
+    SockGetpeername6 = 12,
 }
 
 impl Program {
     /// Every program of the object.
-    pub const ALL: [Program; 9] = [
+    pub const ALL: [Program; 12] = [
         Program::FromEndpoint,
         Program::ToEndpoint,
         Program::FromUplink,
@@ -90,6 +97,9 @@ impl Program {
         Program::SockSendmsg4,
         Program::SockRecvmsg4,
         Program::SockGetpeername4,
+        Program::SockConnect6,
+        Program::SockRecvmsg6,
+        Program::SockGetpeername6,
     ];
 
     /// The name in the object, below 16 characters so that the kernel keeps it whole.
@@ -104,6 +114,9 @@ impl Program {
             Program::SockSendmsg4 => "sock_sendmsg4",
             Program::SockRecvmsg4 => "sock_recvmsg4",
             Program::SockGetpeername4 => "sock_getpeer4",
+            Program::SockConnect6 => "sock_connect6",
+            Program::SockRecvmsg6 => "sock_recvmsg6",
+            Program::SockGetpeername6 => "sock_getpeer6",
         }
     }
 
