@@ -6,6 +6,7 @@ pub mod mac;
 pub mod network;
 pub mod port;
 pub mod sandbox;
+pub mod wire_name;
 
 pub use endpoint::Endpoint;
 pub use id::{Id, IfName, Name};
@@ -13,3 +14,4 @@ pub use mac::Mac;
 pub use network::Network;
 pub use port::{PortRange, Protocol, PublishedPort};
 pub use sandbox::Sandbox;
+pub use wire_name::WireName;
