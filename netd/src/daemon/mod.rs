@@ -1,3 +1,4 @@
 //! The loop: apply, save, plan, execute. Sees everything, decides nothing.
 
 pub mod config;
+pub mod store;
