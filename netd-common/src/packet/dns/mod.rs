@@ -2,4 +2,14 @@
 //! where 127.0.0.11 really is. Plain functions over fixed arrays, so that BPF and host run the same;
 //! never answers what it does not know for certain: that goes to the agent, which knows all of it.
 
+pub mod answer;
+pub mod exchange;
+pub mod message;
+pub mod question;
 pub mod stub;
+
+pub use exchange::{Exchange, Names};
+pub use question::Question;
+
+#[cfg(test)]
+mod tests;
