@@ -66,6 +66,7 @@ reasons! {
     33 HostTraffic "host-traffic" "Traffic of the host's stack that an endpoint does not take.";
     34 WriteFailed "write-failed" "The packet could not be rewritten.";
     35 RouterAdvertisement "router-advertisement" "An endpoint pretended to be a router.";
+    36 NoResolver "no-resolver" "A question for the resolver while the agent has none.";
 }
 
 #[cfg(test)]

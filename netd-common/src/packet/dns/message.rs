@@ -40,13 +40,11 @@ pub fn write<const N: usize>(message: &mut Message, at: usize, bytes: &[u8; N]) 
 /// Zeroes what follows the first `len` octets up to the next multiple of four, so that checksums
 /// can be taken of whole words.
 pub fn pad(message: &mut Message, len: usize) -> Option<()> {
-    let mut end = len;
-    for _ in 0..3 {
+    for end in len..len.saturating_add(3) {
         if end & 3 == 0 {
             break;
         }
         *message.get_mut(end)? = 0;
-        end += 1;
     }
     Some(())
 }

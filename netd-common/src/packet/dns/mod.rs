@@ -3,11 +3,13 @@
 //! never answers what it does not know for certain: that goes to the agent, which knows all of it.
 
 pub mod answer;
+pub mod datagram;
 pub mod exchange;
 pub mod message;
 pub mod question;
 pub mod stub;
 
+pub use datagram::{Datagram, Turn};
 pub use exchange::{Exchange, Names};
 pub use question::Question;
 

@@ -1,0 +1,347 @@
+//! The datagram around a question, and how it becomes the answer's: addresses and ports change
+//! places, lengths and checksums follow. Computes bytes and differences; the adapter stores them.
+
+use crate::{abi::endpoint::Endpoint, limits::MAX_DNS_MESSAGE, packet::Packet};
+
+/// Octets of an Ethernet header.
+const ETHERNET: usize = 14;
+/// Octets of an IPv4 header without options.
+const IPV4: usize = 20;
+/// Octets of an IPv6 header.
+const IPV6: usize = 40;
+/// Octets of a UDP header.
+const UDP: usize = 8;
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+/// Version 4, five words of header.
+const IPV4_PLAIN: u8 = 0x45;
+const PROTOCOL_UDP: u8 = 17;
+/// More fragments, and the fragment offset (RFC 791).
+const FRAGMENT: u16 = 0x3fff;
+
+/// Where a question's message lies. Only plain headers: others are the agent's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// IPv4 (else IPv6).
+    pub is_v4: bool,
+    /// Octets of the message, at most [`MAX_DNS_MESSAGE`].
+    pub message_len: usize,
+}
+
+/// Changes that turn a question's packet into its answer's. Checksums are differences, so that
+/// those that the sender's offload has left unfinished stay so, and stay right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Octets of the packet, from the Ethernet header on.
+    pub len: u32,
+    /// New destination and source MAC, at offset 0.
+    pub ethernet: [u8; 12],
+    /// The IP header.
+    pub header: TurnedHeader,
+    /// Source and destination port and length, at [`Datagram::transport`].
+    pub transport: [u8; 6],
+    /// For the UDP checksum, without the pseudo header flag: message and UDP length.
+    pub content_delta: u32,
+    /// For the UDP checksum, with the pseudo header flag: the UDP length there.
+    pub pseudo_delta: u32,
+}
+
+/// The IP header of a [`Turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedHeader {
+    /// All of it, its checksum included.
+    V4([u8; IPV4]),
+    /// All of it.
+    V6([u8; IPV6]),
+}
+
+impl Datagram {
+    /// Offset of the IP header.
+    pub const IP: usize = ETHERNET;
+    /// Offset of the checksum in the UDP header.
+    pub const UDP_CHECKSUM: usize = 6;
+
+    /// Finds the message. `None`: not a plain UDP datagram, or one with a longer message.
+    pub fn parse(packet: &impl Packet) -> Option<Datagram> {
+        let ethertype = packet.read::<2>(ETHERNET - 2)?;
+        let (is_v4, protocol) = match ethertype {
+            ETHERTYPE_IPV4 => {
+                let header = packet.read::<10>(ETHERNET)?;
+                let [
+                    version,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    fragment_high,
+                    fragment_low,
+                    _,
+                    protocol,
+                ] = header;
+                let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
+                if version != IPV4_PLAIN || fragment & FRAGMENT != 0 {
+                    return None;
+                }
+                (true, protocol)
+            }
+            ETHERTYPE_IPV6 => {
+                let [protocol] = packet.read(ETHERNET + 6)?;
+                (false, protocol)
+            }
+            _ => return None,
+        };
+        if protocol != PROTOCOL_UDP {
+            return None;
+        }
+        let transport = transport(is_v4);
+        let udp_len = usize::from(u16::from_be_bytes(packet.read(transport + 4)?));
+        let message_len = udp_len.checked_sub(UDP)?;
+        let plain = message_len <= MAX_DNS_MESSAGE && transport + udp_len <= packet.len();
+        plain.then_some(Datagram { is_v4, message_len })
+    }
+
+    /// Offset of the UDP header.
+    pub fn transport(&self) -> usize {
+        transport(self.is_v4)
+    }
+
+    /// Offset of the message.
+    pub fn message(&self) -> usize {
+        transport(self.is_v4) + UDP
+    }
+
+    /// The packet of an answer of `answer_len` octets to `endpoint`, which asked. `message_delta`
+    /// is the one's complement difference between the messages, as `bpf_csum_diff` gives it.
+    pub fn turn(
+        &self,
+        packet: &impl Packet,
+        endpoint: &Endpoint,
+        answer_len: usize,
+        message_delta: u32,
+    ) -> Option<Turn> {
+        let transport = self.transport();
+        let [a, b, c, d, old_high, old_low] = packet.read::<6>(transport)?;
+        let udp_len = (UDP + answer_len) as u16;
+        let [new_high, new_low] = udp_len.to_be_bytes();
+        let length_delta = difference([old_high, old_low], [new_high, new_low]);
+        let mut ethernet = [0; 12];
+        let (to, from) = ethernet.split_at_mut(6);
+        to.copy_from_slice(&endpoint.mac);
+        from.copy_from_slice(&endpoint.gateway_mac);
+        let header = if self.is_v4 {
+            TurnedHeader::V4(turned_v4(packet.read(ETHERNET)?, udp_len))
+        } else {
+            TurnedHeader::V6(turned_v6(packet.read(ETHERNET)?, udp_len))
+        };
+        Some(Turn {
+            len: (transport + UDP + answer_len) as u32,
+            ethernet,
+            header,
+            transport: [c, d, a, b, new_high, new_low],
+            content_delta: add(message_delta, length_delta),
+            pseudo_delta: length_delta,
+        })
+    }
+}
+
+const fn transport(is_v4: bool) -> usize {
+    ETHERNET + if is_v4 { IPV4 } else { IPV6 }
+}
+
+/// Swaps the addresses and sets length and header checksum.
+fn turned_v4(header: [u8; IPV4], udp_len: u16) -> [u8; IPV4] {
+    let [
+        v,
+        t,
+        old_high,
+        old_low,
+        i,
+        j,
+        f,
+        g,
+        ttl,
+        protocol,
+        sum_high,
+        sum_low,
+        addresses @ ..,
+    ] = header;
+    let [s1, s2, s3, s4, d1, d2, d3, d4] = addresses;
+    let [high, low] = (IPV4 as u16 + udp_len).to_be_bytes();
+    let delta = difference([old_high, old_low], [high, low]);
+    // RFC 1624 equation 3, on the header's own checksum: ~(~sum + delta).
+    let sum = add(u32::from(!u16::from_ne_bytes([sum_high, sum_low])), delta);
+    let [sum_high, sum_low] = (!fold(sum)).to_ne_bytes();
+    [
+        v, t, high, low, i, j, f, g, ttl, protocol, sum_high, sum_low, d1, d2, d3, d4, s1, s2, s3,
+        s4,
+    ]
+}
+
+/// Swaps the addresses and sets the length.
+fn turned_v6(header: [u8; IPV6], udp_len: u16) -> [u8; IPV6] {
+    let mut turned = header;
+    let (fixed, addresses) = turned.split_at_mut(8);
+    let (source, destination) = addresses.split_at_mut(16);
+    source.swap_with_slice(destination);
+    if let Some(length) = fixed.get_mut(4..6) {
+        length.copy_from_slice(&udp_len.to_be_bytes());
+    }
+    turned
+}
+
+/// One's complement difference between two 16-bit fields in memory order.
+fn difference(old: [u8; 2], new: [u8; 2]) -> u32 {
+    add(
+        u32::from(!u16::from_ne_bytes(old)),
+        u32::from(u16::from_ne_bytes(new)),
+    )
+}
+
+/// One's complement sum of 32 bits.
+fn add(a: u32, b: u32) -> u32 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum.wrapping_add(u32::from(carry))
+}
+
+/// Folds a one's complement sum into 16 bits.
+fn fold(sum: u32) -> u16 {
+    let once = (sum & 0xffff) + (sum >> 16);
+    ((once & 0xffff) + (once >> 16)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Datagram, ETHERNET, TurnedHeader, add, fold};
+    use crate::abi::endpoint::Endpoint;
+
+    const MAC: [u8; 6] = [2, 0x42, 0, 0, 0, 7];
+    const GATEWAY_MAC: [u8; 6] = [2, 0x42, 0, 0, 0, 1];
+
+    /// One's complement sum of bytes in memory order, as `bpf_csum_diff` takes it.
+    fn sum(bytes: &[u8]) -> u32 {
+        bytes.chunks(2).fold(0, |sum, pair| {
+            let word = [pair[0], pair.get(1).copied().unwrap_or(0)];
+            add(sum, u32::from(u16::from_ne_bytes(word)))
+        })
+    }
+
+    fn udp_checksum(packet: &[u8], is_v4: bool) -> [u8; 2] {
+        let (transport, addresses) = if is_v4 { (34, 26..34) } else { (54, 22..54) };
+        let mut datagram = packet[transport..].to_vec();
+        datagram[6..8].fill(0);
+        let mut all = add(sum(&packet[addresses]), sum(&datagram));
+        all = add(all, sum(&[0, 17]));
+        all = add(all, sum(&(datagram.len() as u16).to_be_bytes()));
+        (!fold(all)).to_ne_bytes()
+    }
+
+    fn packet(is_v4: bool, message: &[u8]) -> Vec<u8> {
+        let udp_len = (8 + message.len()) as u16;
+        let mut bytes = [GATEWAY_MAC, MAC].concat();
+        if is_v4 {
+            bytes.extend([0x08, 0x00, 0x45, 0]);
+            bytes.extend((20 + udp_len).to_be_bytes());
+            bytes.extend([
+                0x12, 0x34, 0x40, 0, 64, 17, 0, 0, 172, 18, 0, 2, 172, 18, 0, 1,
+            ]);
+            let checksum = (!fold(sum(&bytes[14..34]))).to_ne_bytes();
+            bytes[24..26].copy_from_slice(&checksum);
+        } else {
+            bytes.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+            bytes.extend(udp_len.to_be_bytes());
+            bytes.extend([17, 64]);
+            bytes.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+            bytes.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        }
+        bytes.extend([0xa1, 0xb2, 0x27, 0x45]);
+        bytes.extend(udp_len.to_be_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(message);
+        let checksum = udp_checksum(&bytes, is_v4);
+        let at = bytes.len() - message.len() - 2;
+        bytes[at..at + 2].copy_from_slice(&checksum);
+        bytes
+    }
+
+    /// The differences lead to what a full sum over the answer gives.
+    #[test]
+    fn the_turned_packet_is_the_answer_with_right_checksums() {
+        let endpoint = Endpoint {
+            mac: MAC,
+            gateway_mac: GATEWAY_MAC,
+            ..Endpoint::default()
+        };
+        for is_v4 in [true, false] {
+            for (question, answer) in [(20, 36), (21, 300), (64, 41), (511, 12), (30, 30)] {
+                let question: Vec<u8> = (0..question).map(|i| (i * 7) as u8).collect();
+                let answer: Vec<u8> = (0..answer).map(|i| (i * 13 + 5) as u8).collect();
+                let packet = packet(is_v4, &question);
+                let view = packet.as_slice();
+                let datagram = Datagram::parse(&view).expect("plain");
+                assert_eq!(
+                    (datagram.is_v4, datagram.message_len),
+                    (is_v4, question.len())
+                );
+                let delta = add(!sum(&question), sum(&answer));
+                let turn = datagram
+                    .turn(&view, &endpoint, answer.len(), delta)
+                    .expect("headers are there");
+
+                let transport = datagram.transport();
+                let mut turned = packet[..datagram.message()].to_vec();
+                turned[..12].copy_from_slice(&turn.ethernet);
+                match &turn.header {
+                    TurnedHeader::V4(header) => turned[14..34].copy_from_slice(header),
+                    TurnedHeader::V6(header) => turned[14..54].copy_from_slice(header),
+                }
+                turned[transport..transport + 6].copy_from_slice(&turn.transport);
+                turned.extend(&answer);
+                assert_eq!(turned.len(), turn.len as usize);
+                let at = transport + Datagram::UDP_CHECKSUM;
+                let old = u16::from_ne_bytes([packet[at], packet[at + 1]]);
+                let new = add(add(u32::from(!old), turn.content_delta), turn.pseudo_delta);
+                let expected = udp_checksum(&turned, is_v4);
+                assert_eq!((!fold(new)).to_ne_bytes(), expected);
+
+                assert_eq!(turned[..6], MAC);
+                assert_eq!(turned[6..12], GATEWAY_MAC);
+                assert_eq!(turned[transport..transport + 4], [0x27, 0x45, 0xa1, 0xb2]);
+                if is_v4 {
+                    assert_eq!(fold(sum(&turned[14..34])), 0xffff);
+                    assert_eq!(turned[26..34], [172, 18, 0, 1, 172, 18, 0, 2]);
+                    let total = u16::from_be_bytes([turned[16], turned[17]]);
+                    assert_eq!(usize::from(total), turned.len() - ETHERNET);
+                } else {
+                    assert_eq!((turned[37], turned[53]), (1, 2));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_packets_are_the_agents() {
+        for is_v4 in [true, false] {
+            let good = packet(is_v4, &[0; 20]);
+            for len in 0..good.len() {
+                assert_eq!(Datagram::parse(&&good[..len]), None, "{len}");
+            }
+            let protocol = if is_v4 { 23 } else { 20 };
+            for (at, octet) in [(12, 0x81), (protocol, 6)] {
+                let mut bad = good.clone();
+                bad[at] = octet;
+                assert_eq!(Datagram::parse(&bad.as_slice()), None, "{at}");
+            }
+            let short = if is_v4 { 39 } else { 59 };
+            let mut bad = good.clone();
+            bad[short] = 7;
+            assert_eq!(Datagram::parse(&bad.as_slice()), None);
+            assert_eq!(Datagram::parse(&packet(is_v4, &[0; 513]).as_slice()), None);
+        }
+        for (at, octet) in [(14, 0x46), (20, 0x20), (21, 1)] {
+            let mut bad = packet(true, &[0; 20]);
+            bad[at] = octet;
+            assert_eq!(Datagram::parse(&bad.as_slice()), None, "{at}");
+        }
+    }
+}
