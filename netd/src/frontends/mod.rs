@@ -1,1 +1,4 @@
-//! Doors to the agent: the socket API and the command line. They know requests, never the kernel.
+//! The doors: socket API and command line. They turn text and JSON into the request vocabulary of
+//! `state` and back; they decide nothing.
+
+pub mod api;

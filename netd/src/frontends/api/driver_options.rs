@@ -1,0 +1,171 @@
+//! `--opt` of the bridge driver: Docker's keys, parsed as Docker parses them. An unknown key or a
+//! bad value is refused by name, where Docker would ignore it.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use super::ApiError;
+use crate::{model::IfName, state::request::DriverSpec};
+
+const PREFIX: &str = "com.docker.network.";
+const KEYS: [&str; 5] = [
+    "bridge.name",
+    "bridge.enable_icc",
+    "bridge.enable_ip_masquerade",
+    "bridge.host_binding_ipv4",
+    "driver.mtu",
+];
+
+/// The bridge driver's options as far as they are given.
+pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError> {
+    let mut name = None;
+    let mut icc = None;
+    let mut masquerade = None;
+    let mut mtu = None;
+    let mut host_binding = None;
+    for (key, value) in options {
+        match key.strip_prefix(PREFIX) {
+            Some("bridge.name") => {
+                name = Some(
+                    value
+                        .parse::<IfName>()
+                        .map_err(|bad| failed(key, value, bad))?,
+                );
+            }
+            Some("bridge.enable_icc") => icc = Some(boolean(key, value)?),
+            Some("bridge.enable_ip_masquerade") => masquerade = Some(boolean(key, value)?),
+            Some("bridge.host_binding_ipv4") => {
+                let address: Ipv4Addr = value.parse().map_err(|_| failed(key, value, "nil ip"))?;
+                host_binding = Some(address.into());
+            }
+            Some("driver.mtu") => mtu = Some(octets(key, value)?),
+            _ => return Err(unknown(key)),
+        }
+    }
+    Ok(DriverSpec::Bridge {
+        name,
+        icc,
+        masquerade,
+        mtu,
+        host_binding,
+    })
+}
+
+fn unknown(key: &str) -> ApiError {
+    let known = KEYS.map(|key| format!("{PREFIX}{key}")).join(", ");
+    ApiError::bad(format!("unknown option {key} of driver bridge")).hint(format!("one of {known}"))
+}
+
+fn failed(key: &str, value: &str, why: impl std::fmt::Display) -> ApiError {
+    ApiError::bad(format!("failed to parse {key} value: {value} ({why})"))
+}
+
+/// The spellings of Go's `strconv.ParseBool`.
+fn boolean(key: &str, value: &str) -> Result<bool, ApiError> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => {
+            let why = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+            Err(failed(key, value, why))
+        }
+    }
+}
+
+/// 68 octets is what a bridge takes at least (RFC 791's minimum), 65,535 what a veth takes at most.
+fn octets(key: &str, value: &str) -> Result<u32, ApiError> {
+    let number: i64 = value.parse().map_err(|_| {
+        let why = format!("strconv.Atoi: parsing {value:?}: invalid syntax");
+        failed(key, value, why)
+    })?;
+    u32::try_from(number)
+        .ok()
+        .filter(|octets| (68..=65_535).contains(octets))
+        .ok_or_else(|| ApiError::bad(format!("invalid MTU number: {number}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::bridge;
+    use crate::state::request::DriverSpec;
+
+    fn parse(key: &str, value: &str) -> Result<DriverSpec, String> {
+        let options = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        bridge(&options).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn dockers_keys_are_understood() {
+        let options = [
+            ("com.docker.network.bridge.name", "bropts"),
+            ("com.docker.network.bridge.enable_icc", "F"),
+            ("com.docker.network.bridge.enable_ip_masquerade", "0"),
+            ("com.docker.network.bridge.host_binding_ipv4", "198.18.0.1"),
+            ("com.docker.network.driver.mtu", "1400"),
+        ];
+        let options = options.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let spec = bridge(&BTreeMap::from(options)).unwrap();
+        let expected = DriverSpec::Bridge {
+            name: Some("bropts".parse().unwrap()),
+            icc: Some(false),
+            masquerade: Some(false),
+            mtu: Some(1400),
+            host_binding: Some([198, 18, 0, 1].into()),
+        };
+        assert_eq!(spec, expected);
+    }
+
+    #[test]
+    fn others_are_refused_by_name() {
+        for (key, value, text) in [
+            (
+                "unknown.option",
+                "1",
+                "unknown option unknown.option of driver bridge",
+            ),
+            (
+                "com.docker.network.bridge.inhibit_ipv4",
+                "1",
+                "unknown option com.docker.network.bridge.inhibit_ipv4 of driver bridge",
+            ),
+            (
+                "com.docker.network.driver.mtu",
+                "abc",
+                "failed to parse com.docker.network.driver.mtu value: abc (strconv.Atoi: parsing \"abc\": invalid syntax)",
+            ),
+            (
+                "com.docker.network.driver.mtu",
+                "-5",
+                "invalid MTU number: -5",
+            ),
+            (
+                "com.docker.network.driver.mtu",
+                "20",
+                "invalid MTU number: 20",
+            ),
+            (
+                "com.docker.network.driver.mtu",
+                "4294968796",
+                "invalid MTU number: 4294968796",
+            ),
+            (
+                "com.docker.network.bridge.enable_icc",
+                "maybe",
+                "failed to parse com.docker.network.bridge.enable_icc value: maybe (strconv.ParseBool: parsing \"maybe\": invalid syntax)",
+            ),
+            (
+                "com.docker.network.bridge.host_binding_ipv4",
+                "999.1.1.1",
+                "failed to parse com.docker.network.bridge.host_binding_ipv4 value: 999.1.1.1 (nil ip)",
+            ),
+            (
+                "com.docker.network.bridge.name",
+                "averyveryverylongname",
+                "failed to parse com.docker.network.bridge.name value: averyveryverylongname (invalid interface name: \"averyveryverylongname\")",
+            ),
+        ] {
+            assert_eq!(parse(key, value).unwrap_err(), text, "{key}={value}");
+        }
+    }
+}

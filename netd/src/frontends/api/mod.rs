@@ -1,0 +1,20 @@
+//! The socket API `/v1`: HTTP/1.1 and JSON over a Unix socket. What comes in is checked here, once.
+
+pub mod driver_options;
+pub mod error;
+pub mod network_request;
+pub mod network_shape;
+pub mod sandbox_request;
+pub mod sandbox_shape;
+pub mod timestamp;
+
+pub use error::{ApiError, Code};
+
+use crate::{model::Id, state::Refusal};
+
+fn parse_id(text: &str) -> Result<Id, ApiError> {
+    text.parse().map_err(|bad| Refusal::BadName(bad).into())
+}
+
+#[cfg(test)]
+mod shape_tests;

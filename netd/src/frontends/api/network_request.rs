@@ -1,0 +1,316 @@
+//! Bodies that ask for networks and connections, and what they mean. Unknown fields are refused.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ApiError, driver_options};
+use crate::{
+    model::{Name, network::Owner},
+    state::{
+        Refusal,
+        request::{EndpointSpec, NetworkSpec, SubnetSpec},
+    },
+};
+
+/// Asks for a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkCreate {
+    /// 64 hexadecimal digits; the same id and body again gets the same answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 63.
+    pub name: String,
+    /// `bridge` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// At most one of each family; without one of IPv4 a default pool is taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subnets: Vec<SubnetRequest>,
+    /// Endpoints get IPv6 addresses.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ipv6: bool,
+    /// Nothing goes out, nothing comes in from outside.
+    #[serde(skip_serializing_if = "is_false")]
+    pub internal: bool,
+    /// Shown by inspect.
+    #[serde(skip_serializing_if = "is_false")]
+    pub attachable: bool,
+    /// User labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Driver options with Docker's keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+    /// A subnet may overlap a route of the host.
+    #[serde(skip_serializing_if = "is_false")]
+    pub force: bool,
+}
+
+/// One subnet of a network that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubnetRequest {
+    /// `10.1.0.0/24`.
+    pub subnet: String,
+    /// Where automatic addresses come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_range: Option<String>,
+    /// The first address unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// Addresses that are never given out, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aux_addresses: BTreeMap<String, String>,
+}
+
+/// How a sandbox is to be connected to a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EndpointRequest {
+    /// IPv4 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// IPv6 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip6: Option<String>,
+    /// `02:42:0a:01:00:02`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac_address: Option<String>,
+    /// Names in this network besides the sandbox's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The highest of a sandbox's connections has the default gateway.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gw_priority: i32,
+}
+
+/// Asks for a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectRequest {
+    /// Name, id or id prefix.
+    pub sandbox: String,
+    /// Addresses, aliases, MAC.
+    #[serde(default)]
+    pub endpoint: EndpointRequest,
+}
+
+/// Asks for the end of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisconnectRequest {
+    /// Name, id or id prefix.
+    pub sandbox: String,
+    /// No error where there is no such sandbox or connection.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+}
+
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &i32) -> bool {
+    *value == 0
+}
+
+impl NetworkCreate {
+    /// What is asked for, checked as far as that needs no state.
+    pub fn check(self) -> Result<NetworkSpec, ApiError> {
+        if self.name == "default" {
+            return Err(Refusal::PredefinedName(self.name).into());
+        }
+        let driver = match self.driver.as_deref() {
+            None | Some("bridge") => driver_options::bridge(&self.options)?,
+            Some(name @ ("host" | "null")) => {
+                let text = format!("only one instance of {name:?} network is allowed");
+                return Err(ApiError::bad(text));
+            }
+            Some(name) => {
+                let text = format!("plugin {name:?} not found");
+                return Err(ApiError::bad(text).hint("-d bridge"));
+            }
+        };
+        let subnets = self.subnets.into_iter().map(SubnetRequest::check);
+        let subnets: Vec<SubnetSpec> = subnets.collect::<Result<_, _>>()?;
+        let pool = |a: &SubnetSpec| a.pool;
+        for (i, one) in subnets.iter().map(pool).enumerate() {
+            let overlaps = |other: IpNet| one.contains(&other) || other.contains(&one);
+            if subnets.iter().map(pool).skip(i + 1).any(overlaps) {
+                let text = "multiple overlapping subnet configuration is not supported";
+                return Err(ApiError::bad(text));
+            }
+        }
+        Ok(NetworkSpec {
+            name: name(&self.name)?,
+            id: self.id.as_deref().map(super::parse_id).transpose()?,
+            owner: Owner::Netd,
+            driver,
+            subnets,
+            ipv6: self.ipv6,
+            internal: self.internal,
+            attachable: self.attachable,
+            labels: self.labels,
+            options: self.options,
+            force: self.force,
+        })
+    }
+}
+
+impl SubnetRequest {
+    fn check(self) -> Result<SubnetSpec, ApiError> {
+        let aux = self.aux_addresses.into_iter();
+        Ok(SubnetSpec {
+            pool: cidr("subnet", &self.subnet)?.trunc(),
+            range: match &self.ip_range {
+                Some(range) => Some(cidr("ip-range", range)?.trunc()),
+                None => None,
+            },
+            gateway: match &self.gateway {
+                Some(gateway) => Some(address(gateway)?),
+                None => None,
+            },
+            aux: aux
+                .map(|(name, text)| Ok((name, address(&text)?)))
+                .collect::<Result<_, ApiError>>()?,
+        })
+    }
+}
+
+impl EndpointRequest {
+    /// What is asked for.
+    pub fn check(self) -> Result<EndpointSpec, ApiError> {
+        let family =
+            |text: &str, family| ApiError::bad(format!("invalid {family} address: {text}"));
+        let EndpointRequest {
+            ip,
+            ip6,
+            mac_address,
+            aliases,
+            gw_priority,
+        } = self;
+        Ok(EndpointSpec {
+            ip: match ip {
+                Some(text) => Some(text.parse().map_err(|_| family(&text, "IPv4"))?),
+                None => None,
+            },
+            ip6: match ip6 {
+                Some(text) => Some(text.parse().map_err(|_| family(&text, "IPv6"))?),
+                None => None,
+            },
+            mac: match mac_address {
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|_| ApiError::bad(format!("{text} is not a valid mac address")))?,
+                ),
+                None => None,
+            },
+            aliases: aliases
+                .iter()
+                .map(|alias| name(alias))
+                .collect::<Result<_, _>>()?,
+            gateway_priority: gw_priority,
+        })
+    }
+}
+
+pub(super) fn name(text: &str) -> Result<Name, ApiError> {
+    text.parse().map_err(|bad| Refusal::BadName(bad).into())
+}
+
+fn cidr(what: &str, text: &str) -> Result<IpNet, ApiError> {
+    text.parse().map_err(|_| {
+        ApiError::bad(format!(
+            "invalid {what} {text}: invalid CIDR address: {text}"
+        ))
+    })
+}
+
+fn address(text: &str) -> Result<IpAddr, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::bad(format!("invalid IP address: {text}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NetworkCreate;
+
+    fn refused(json: &str) -> String {
+        match serde_json::from_str::<NetworkCreate>(json) {
+            Ok(request) => request.check().expect_err(json).message,
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_full_body_is_understood() {
+        let json = r#"{"name":"n","ipv6":true,"labels":{"a":"b"},
+            "subnets":[{"subnet":"10.78.0.7/24","ip_range":"10.78.0.64/26","gateway":"10.78.0.254","aux_addresses":{"x":"10.78.0.9"}},
+                       {"subnet":"fd00:77::/64"}],
+            "options":{"com.docker.network.driver.mtu":"1400"}}"#;
+        let request: NetworkCreate = serde_json::from_str(json).unwrap();
+        // What the command line sends is what the server reads.
+        let again = serde_json::to_string(&request).unwrap();
+        assert_eq!(
+            serde_json::from_str::<NetworkCreate>(&again).unwrap(),
+            request
+        );
+        let spec = request.check().unwrap();
+        assert_eq!(spec.subnets[0].pool.to_string(), "10.78.0.0/24");
+        assert_eq!(spec.subnets[0].range.unwrap().to_string(), "10.78.0.64/26");
+        assert_eq!(spec.subnets[1].gateway, None);
+        assert!(spec.ipv6 && !spec.internal);
+    }
+
+    #[test]
+    fn bad_bodies_are_refused_with_the_reason() {
+        for (json, text) in [
+            (
+                r#"{"name":"n","colour":1}"#,
+                "unknown field `colour`, expected one of `id`, `name`, `driver`, `subnets`, `ipv6`, `internal`, `attachable`, `labels`, `options`, `force` at line 1 column 20",
+            ),
+            (
+                r#"{"name":"default"}"#,
+                "operation is not permitted on predefined default network",
+            ),
+            (
+                r#"{}"#,
+                "invalid name (), only [a-zA-Z0-9][a-zA-Z0-9_.-]* with at most 63 characters are allowed",
+            ),
+            (
+                r#"{"name":"n","driver":"host"}"#,
+                "only one instance of \"host\" network is allowed",
+            ),
+            (
+                r#"{"name":"n","driver":"overlay"}"#,
+                "plugin \"overlay\" not found",
+            ),
+            (
+                r#"{"name":"n","id":"12"}"#,
+                "invalid id: \"12\" is not 64 hexadecimal digits",
+            ),
+            (
+                r#"{"name":"n","subnets":[{"subnet":"10.78.0.0/33"}]}"#,
+                "invalid subnet 10.78.0.0/33: invalid CIDR address: 10.78.0.0/33",
+            ),
+            (
+                r#"{"name":"n","subnets":[{"subnet":"10.78.0.5"}]}"#,
+                "invalid subnet 10.78.0.5: invalid CIDR address: 10.78.0.5",
+            ),
+            (
+                r#"{"name":"n","subnets":[{"subnet":"10.78.0.0/24","gateway":"x"}]}"#,
+                "invalid IP address: x",
+            ),
+            (
+                r#"{"name":"n","subnets":[{"subnet":"10.78.0.0/24"},{"subnet":"10.78.0.0/25"}]}"#,
+                "multiple overlapping subnet configuration is not supported",
+            ),
+        ] {
+            assert_eq!(refused(json), text, "{json}");
+        }
+    }
+}
