@@ -1,4 +1,7 @@
 //! The loop: apply, save, plan, execute. Sees everything, decides nothing.
 
 pub mod config;
+pub mod failure;
 pub mod store;
+
+pub use failure::{Failure, Store};

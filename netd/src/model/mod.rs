@@ -1,6 +1,7 @@
 //! The nouns: network, endpoint, sandbox, published port. Plain checked values; no I/O, no clock.
 
 pub mod endpoint;
+pub mod facts;
 pub mod id;
 pub mod mac;
 pub mod network;
@@ -9,6 +10,7 @@ pub mod sandbox;
 pub mod wire_name;
 
 pub use endpoint::Endpoint;
+pub use facts::HostFacts;
 pub use id::{Id, IfName, Name};
 pub use mac::Mac;
 pub use network::Network;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Id, IfName, Name};
+use super::{Id, IfName, Mac, Name};
 
 /// A network as it is in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,35 @@ pub struct Network {
     pub predefined: bool,
 }
 
+impl Network {
+    /// The bridge driver's options; `None` for `host` and `none`.
+    pub fn bridge(&self) -> Option<&BridgeOptions> {
+        match &self.driver {
+            Driver::Bridge(options) => Some(options),
+            Driver::Host | Driver::None => None,
+        }
+    }
+
+    /// The bridge's MAC: 02:42 and the first four bytes of the id, so that it never changes.
+    pub fn bridge_mac(&self) -> Mac {
+        let [a, b, c, d, ..] = self.id.0;
+        Mac([0x02, 0x42, a, b, c, d])
+    }
+
+    /// The default network: no names, no resolver, no given addresses (Docker's rules).
+    pub fn is_default(&self) -> bool {
+        self.predefined && self.bridge().is_some()
+    }
+
+    /// The gateways with their subnets' prefix lengths: the bridge's addresses.
+    pub fn gateways(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.subnets.iter().filter_map(|subnet| {
+            let gateway = subnet.gateway?;
+            IpNet::new(gateway, subnet.pool.prefix_len()).ok()
+        })
+    }
+}
+
 /// Who made an object and may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +85,18 @@ pub enum Owner {
     Podman,
     /// A CNI runtime.
     Cni,
+}
+
+impl Owner {
+    /// As in the API: lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Owner::Netd => "netd",
+            Owner::Docker => "docker",
+            Owner::Podman => "podman",
+            Owner::Cni => "cni",
+        }
+    }
 }
 
 /// A driver and its own options.
@@ -143,4 +184,7 @@ pub struct Subnet {
     pub aux: BTreeMap<String, IpAddr>,
     /// Whether `pool` came from the default pools.
     pub automatic: bool,
+    /// The address that was last given out automatically; the search for the next starts behind it,
+    /// so that a released one is reused as late as possible.
+    pub last: Option<IpAddr>,
 }

@@ -3,10 +3,10 @@
 
 pub mod action;
 pub mod entry;
-pub mod facts;
 pub mod observed;
 
 pub use action::{Action, Attachment, Place, SandboxFiles, TcHook};
 pub use entry::{Entry, EntryKey};
-pub use facts::HostFacts;
 pub use observed::{Key, Observed};
+
+pub use crate::model::facts::{self, HostFacts};

@@ -1,8 +1,30 @@
 //! The one truth and how it changes. Pure: requests in, replies or refusals out; clock, chance and
 //! host facts are arguments.
 
+mod apply;
+pub mod change;
+mod check;
+mod endpoint;
+mod gateway;
+mod interval;
+pub mod ipam;
+mod lookup;
+mod names;
+mod network;
+mod pool;
+mod ports;
 pub mod refusal;
 pub mod request;
+mod sandbox;
+pub mod settings;
+pub mod table;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod view;
 
+pub use change::{Change, Edit, Meta};
+pub use network::RESOLVER_INTERFACE;
 pub use refusal::Refusal;
 pub use request::{Reply, Request};
+pub use settings::{AddressPool, Context, IdSource, Settings};
+pub use table::{Contradiction, Owned, State};

@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::model::IfName;
+use super::IfName;
 
 /// The host's own links, addresses and routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,294 @@
+//! Endpoints: connect and disconnect, addresses, MACs, interface names.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use ipnet::IpNet;
+
+use super::{
+    Refusal, Reply,
+    apply::{Draft, bounds, next_index, own, within},
+    request::EndpointSpec,
+};
+use crate::model::{
+    Endpoint, Id, Mac, Network, Sandbox,
+    endpoint::Given,
+    network::{Driver, Owner, Subnet},
+    sandbox::Mode,
+};
+
+impl Draft<'_, '_> {
+    pub(super) fn connect(
+        &mut self,
+        network: &str,
+        sandbox: &str,
+        spec: &EndpointSpec,
+    ) -> Result<Reply, Refusal> {
+        let network = self.state.find_network(network, Owner::Netd)?.clone();
+        let sandbox = self.state.find_sandbox(sandbox, Owner::Netd)?.clone();
+        own(network.name.as_str(), network.owner, Owner::Netd)?;
+        own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
+        let connected = self.state.index.by_sandbox.contains_key(&sandbox.id);
+        match (&network.driver, sandbox.mode) {
+            (Driver::Host, _) | (_, Mode::Host) => Err(Refusal::HostNetwork),
+            (Driver::None, Mode::None) => Err(already_connected(&sandbox, &network)),
+            (Driver::None, Mode::Bridge) if connected => Err(Refusal::NoneNetwork),
+            (Driver::Bridge(_), Mode::None) => Err(Refusal::NoneNetwork),
+            (Driver::None, Mode::Bridge) => {
+                refuse_options(spec)?;
+                self.put_sandbox(Sandbox {
+                    mode: Mode::None,
+                    ..sandbox
+                })?;
+                Ok(Reply::Done)
+            }
+            (Driver::Bridge(_), Mode::Bridge) => {
+                self.add_endpoint(network.id, sandbox.id, spec)?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    pub(super) fn disconnect(
+        &mut self,
+        network_text: &str,
+        sandbox_text: &str,
+        force: bool,
+    ) -> Result<Reply, Refusal> {
+        let network = self.state.find_network(network_text, Owner::Netd)?.clone();
+        let sandbox = match self.state.find_sandbox(sandbox_text, Owner::Netd) {
+            Err(Refusal::NoSuchSandbox(text)) if force => {
+                return Err(Refusal::Invalid(format!("endpoint {text} not found")));
+            }
+            found => found?.clone(),
+        };
+        own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
+        match (&network.driver, sandbox.mode) {
+            (Driver::Host, Mode::Host) => return Err(Refusal::HostNetwork),
+            (Driver::None, Mode::None) => {
+                self.put_sandbox(Sandbox {
+                    mode: Mode::Bridge,
+                    ..sandbox
+                })?;
+                return Ok(Reply::Done);
+            }
+            _ => {}
+        }
+        let endpoint = self.state.endpoint_between(network.id, sandbox.id);
+        let id = endpoint.map(|endpoint| endpoint.id);
+        let id = id.ok_or_else(|| Refusal::NotConnected {
+            sandbox: sandbox.id,
+            network: network.name.to_string(),
+        })?;
+        self.delete_endpoint(id);
+        Ok(Reply::Done)
+    }
+
+    /// Connects a sandbox to a bridge network.
+    pub(super) fn add_endpoint(
+        &mut self,
+        network: Id,
+        sandbox: Id,
+        spec: &EndpointSpec,
+    ) -> Result<(), Refusal> {
+        let (Some(network), Some(sandbox)) = (
+            self.state.networks.get(&network).cloned(),
+            self.state.sandboxes.get(&sandbox).cloned(),
+        ) else {
+            return Err(Refusal::NoSuchNetwork(network.to_string()));
+        };
+        if self
+            .state
+            .endpoint_between(network.id, sandbox.id)
+            .is_some()
+        {
+            return Err(already_connected(&sandbox, &network));
+        }
+        if network.is_default() {
+            refuse_options(spec)?;
+        }
+        let addresses = self.choose_addresses(&network, spec)?;
+        let id = self.fresh_endpoint_id()?;
+        let mac = self.choose_mac(&network, spec.mac, &addresses, id)?;
+        let meta = &mut self.state.meta;
+        meta.last_endpoint = next_index(&self.state.index.endpoint_numbers, meta.last_endpoint);
+        meta.attaches = meta.attaches.wrapping_add(1);
+        let endpoint = Endpoint {
+            id,
+            index: meta.last_endpoint,
+            generation: meta.attaches,
+            network: network.id,
+            sandbox: Some(sandbox.id),
+            host_interface: host_interface(id)?,
+            interface: format!("eth{}", sandbox.next_interface).parse()?,
+            addresses,
+            mac,
+            given: Given {
+                ip: spec.ip,
+                ip6: spec.ip6,
+                mac: spec.mac,
+            },
+            aliases: unique(&spec.aliases),
+            gateway_priority: spec.gateway_priority,
+        };
+        self.put_endpoint(endpoint)?;
+        self.put_sandbox(Sandbox {
+            next_interface: sandbox.next_interface + 1,
+            ..sandbox
+        })?;
+        let (limit, what) = bounds::ENDPOINTS;
+        within(self.state.endpoints.len(), limit, what)?;
+        let (limit, what) = bounds::ADDRESSES;
+        within(self.state.index.addresses.len(), limit, what)
+    }
+
+    /// One address of each family of the network: the given one, or the next.
+    fn choose_addresses(
+        &mut self,
+        network: &Network,
+        spec: &EndpointSpec,
+    ) -> Result<Vec<IpNet>, Refusal> {
+        let given = [spec.ip.map(IpAddr::from), spec.ip6.map(IpAddr::from)];
+        for address in given.into_iter().flatten() {
+            if !network
+                .subnets
+                .iter()
+                .any(|net| net.pool.contains(&address))
+            {
+                return Err(Refusal::AddressOutside { address });
+            }
+        }
+        let mut network = network.clone();
+        let mut addresses = Vec::new();
+        let mut moved = false;
+        for i in 0..network.subnets.len() {
+            let Some(subnet) = network.subnets.get(i) else {
+                continue;
+            };
+            let given = given
+                .into_iter()
+                .flatten()
+                .find(|address| subnet.pool.contains(address));
+            let address = match given {
+                Some(address) if self.state.ipam.is_used(network.id, address) => {
+                    return Err(Refusal::AddressInUse(address));
+                }
+                Some(address) => address,
+                None => {
+                    let address = self.next_address(&network, subnet)?;
+                    moved = true;
+                    if let Some(subnet) = network.subnets.get_mut(i) {
+                        subnet.last = Some(address);
+                    }
+                    address
+                }
+            };
+            let bits = network
+                .subnets
+                .get(i)
+                .map_or(0, |net| net.pool.prefix_len());
+            let net = IpNet::new(address, bits);
+            addresses.push(net.map_err(|error| Refusal::Invalid(error.to_string()))?);
+        }
+        if moved {
+            self.put_network(network)?;
+        }
+        Ok(addresses)
+    }
+
+    fn next_address(&self, network: &Network, subnet: &Subnet) -> Result<IpAddr, Refusal> {
+        let next = self.state.ipam.next(network.id, subnet);
+        next.ok_or_else(|| Refusal::AddressesExhausted {
+            family: match subnet.pool {
+                IpNet::V4(_) => "IPv4",
+                IpNet::V6(_) => "IPv6",
+            },
+            network: network.name.to_string(),
+            id: network.id,
+        })
+    }
+
+    /// The given MAC, or 02:42 and the IPv4 address; where somebody was given just that, 02:42 and
+    /// bytes of the endpoint's id.
+    fn choose_mac(
+        &self,
+        network: &Network,
+        given: Option<Mac>,
+        addresses: &[IpNet],
+        id: Id,
+    ) -> Result<Mac, Refusal> {
+        let used = |mac: &Mac| {
+            *mac == network.bridge_mac() || self.state.index.macs.contains_key(&(network.id, *mac))
+        };
+        if let Some(mac) = given {
+            return if used(&mac) {
+                Err(Refusal::MacInUse(mac.to_string()))
+            } else {
+                Ok(mac)
+            };
+        }
+        let v4 = addresses.iter().find_map(|net| match net.addr() {
+            IpAddr::V4(v4) => Some(Mac::from_v4(v4)),
+            IpAddr::V6(_) => None,
+        });
+        let derived = id.0.windows(4).filter_map(|bytes| {
+            let octets: [u8; 4] = bytes.try_into().ok()?;
+            Some(Mac::from_v4(Ipv4Addr::from(octets)))
+        });
+        let mut candidates = v4.into_iter().chain(derived);
+        candidates
+            .find(|mac| !used(mac))
+            .ok_or_else(|| Refusal::MacInUse(network.bridge_mac().to_string()))
+    }
+
+    /// A fresh id whose host-side interface name is free too: it has eleven digits of it.
+    fn fresh_endpoint_id(&mut self) -> Result<Id, Refusal> {
+        loop {
+            let id = self.fresh_id();
+            if !self
+                .state
+                .index
+                .interfaces
+                .contains_key(&host_interface(id)?)
+            {
+                return Ok(id);
+            }
+        }
+    }
+}
+
+fn host_interface(id: Id) -> Result<crate::model::IfName, Refusal> {
+    let digits: String = id.to_string().chars().take(11).collect();
+    Ok(format!("nd{digits}").parse()?)
+}
+
+fn already_connected(sandbox: &Sandbox, network: &Network) -> Refusal {
+    Refusal::AlreadyConnected {
+        sandbox: sandbox.name.to_string(),
+        network: network.name.to_string(),
+    }
+}
+
+fn unique(aliases: &[crate::model::Name]) -> Vec<crate::model::Name> {
+    let mut seen = BTreeSet::new();
+    let mut unique = aliases.to_vec();
+    unique.retain(|alias| seen.insert(alias.clone()));
+    unique
+}
+
+/// What only user-defined networks take (Docker's texts).
+pub(super) fn refuse_options(spec: &EndpointSpec) -> Result<(), Refusal> {
+    if spec.ip.is_some() || spec.ip6.is_some() {
+        return Err(Refusal::Invalid(
+            "user specified IP address is supported on user defined networks only".to_owned(),
+        ));
+    }
+    if !spec.aliases.is_empty() {
+        return Err(Refusal::Invalid(
+            "network-scoped aliases are only supported for user-defined networks".to_owned(),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Sandboxes: create and remove.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{
+    Refusal, Reply,
+    apply::{Draft, bounds, next_index, own, within},
+    endpoint::refuse_options,
+    network::host_binding,
+    request::{EndpointSpec, SandboxSpec},
+};
+use crate::model::{
+    Id, Name, Network, Sandbox,
+    network::{Driver, Owner},
+    sandbox::{Joined, Mode, Namespace},
+};
+
+impl Draft<'_, '_> {
+    pub(super) fn create_sandbox(&mut self, spec: &SandboxSpec) -> Result<Reply, Refusal> {
+        let id = self.given_or_fresh(spec.id)?;
+        let short: Name = id.short().parse()?;
+        let name = spec.name.clone().unwrap_or_else(|| short.clone());
+        let key = (name.clone(), spec.owner);
+        if let Some(id) = self.state.index.sandbox_names.get(&key) {
+            return Err(Refusal::SandboxExists {
+                name: name.to_string(),
+                id: *id,
+            });
+        }
+        let networks = self.resolve_networks(spec)?;
+        let mode = choose_mode(&networks)?;
+        let sandbox = Sandbox {
+            id,
+            index: next_index(
+                &self.state.index.sandbox_numbers,
+                self.state.meta.last_sandbox,
+            ),
+            name,
+            owner: spec.owner,
+            hostname: spec.hostname.clone().unwrap_or(short),
+            namespace: self.choose_namespace(mode, spec.namespace.as_ref())?,
+            mode,
+            ports: Vec::new(),
+            dns: spec.dns.clone(),
+            extra_hosts: self.extra_hosts(spec)?,
+            labels: spec.labels.clone(),
+            next_interface: 0,
+            created: self.context.now,
+        };
+        self.state.meta.last_sandbox = sandbox.index;
+        self.put_sandbox(sandbox)?;
+        if mode == Mode::Bridge {
+            for (network, endpoint) in &networks {
+                self.add_endpoint(network.id, id, endpoint)?;
+            }
+        } else if let Some((_, endpoint)) = networks.first() {
+            refuse_options(endpoint)?;
+        }
+        let mut warnings = Vec::new();
+        if mode == Mode::Host && !spec.ports.is_empty() {
+            warnings.push("Published ports are discarded when using host network mode".to_owned());
+        } else {
+            self.publish(id, spec, &mut warnings)?;
+        }
+        let (limit, what) = bounds::SANDBOXES;
+        within(self.state.sandboxes.len(), limit, what)?;
+        Ok(Reply::Created { id, warnings })
+    }
+
+    /// The networks asked for, found and each once; the default network where none was.
+    fn resolve_networks(
+        &self,
+        spec: &SandboxSpec,
+    ) -> Result<Vec<(Network, EndpointSpec)>, Refusal> {
+        let default = [("bridge".to_owned(), EndpointSpec::default())];
+        let asked = if spec.networks.is_empty() {
+            &default[..]
+        } else {
+            &spec.networks
+        };
+        let mut found: Vec<(Network, EndpointSpec)> = Vec::new();
+        for (text, endpoint) in asked {
+            let network = self.state.find_network(text, spec.owner)?;
+            if found.iter().any(|(other, _)| other.id == network.id) {
+                let name = spec.name.as_ref().map_or(String::new(), Name::to_string);
+                return Err(Refusal::AlreadyConnected {
+                    sandbox: name,
+                    network: network.name.to_string(),
+                });
+            }
+            if !network.predefined {
+                own(network.name.as_str(), network.owner, spec.owner)?;
+            }
+            found.push((network.clone(), endpoint.clone()));
+        }
+        Ok(found)
+    }
+
+    fn choose_namespace(&self, mode: Mode, joined: Option<&Joined>) -> Result<Namespace, Refusal> {
+        match (mode, joined) {
+            (Mode::Host, Some(_)) => Err(Refusal::Invalid(
+                "conflicting options: a network namespace and the host network mode".to_owned(),
+            )),
+            (Mode::Host, None) => Ok(Namespace::Host),
+            (_, None) => Ok(Namespace::Made),
+            (_, Some(joined)) => {
+                let key = (joined.device, joined.inode);
+                match self.state.index.namespaces.get(&key) {
+                    Some(id) => {
+                        let sandbox = self.state.sandboxes.get(id);
+                        let name = sandbox.map_or(String::new(), |other| other.name.to_string());
+                        Err(Refusal::NamespaceInUse(name))
+                    }
+                    None => Ok(Namespace::Joined(joined.clone())),
+                }
+            }
+        }
+    }
+
+    /// `--add-host`; `host-gateway` is the default network's gateway, as in Docker.
+    fn extra_hosts(&self, spec: &SandboxSpec) -> Result<Vec<(String, IpAddr)>, Refusal> {
+        let gateway = || {
+            let network = self.state.default_network()?;
+            network.subnets.iter().find_map(|subnet| subnet.gateway)
+        };
+        let missing =
+            || Refusal::Invalid("unable to derive the IP value for host-gateway".to_owned());
+        spec.extra_hosts
+            .iter()
+            .map(|(name, address)| {
+                let address = address.or_else(gateway).ok_or_else(missing)?;
+                Ok((name.clone(), address))
+            })
+            .collect()
+    }
+
+    /// Reserves the ports that were asked for.
+    fn publish(
+        &mut self,
+        id: Id,
+        spec: &SandboxSpec,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let gateway = self.state.gateway_endpoint(id, false);
+        let network = gateway.and_then(|endpoint| self.state.network(endpoint.network));
+        let binding = network.and_then(host_binding);
+        for wish in &spec.ports {
+            let Some(mut sandbox) = self.state.sandboxes.get(&id).cloned() else {
+                return Err(Refusal::NoSuchSandbox(id.to_string()));
+            };
+            let last = self.state.meta.last_port;
+            let chosen = self.state.ports.choose(wish, binding, last)?;
+            if let (None, Some(port)) = (wish.host, chosen.first()) {
+                self.state.meta.last_port = port.host.last;
+            }
+            let carried = chosen
+                .iter()
+                .any(|port| self.state.port_target(id, port).is_some());
+            if let (false, Some(port)) = (carried, chosen.first()) {
+                warnings.push(format!(
+                    "Published port {}/{} is reserved: no network of the sandbox can carry it",
+                    port.target,
+                    port.protocol.name()
+                ));
+            }
+            sandbox.ports.extend(chosen);
+            self.put_sandbox(sandbox)?;
+        }
+        let (limit, what) = bounds::PORTS;
+        within(self.state.ports.entries(), limit, what)
+    }
+
+    pub(super) fn remove_sandbox(&mut self, text: &str, force: bool) -> Result<Reply, Refusal> {
+        let sandbox = match self.state.find_sandbox(text, Owner::Netd) {
+            Err(Refusal::NoSuchSandbox(_)) if force => return Ok(Reply::Done),
+            found => found?,
+        };
+        own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
+        let id = sandbox.id;
+        self.drop_sandbox(id);
+        Ok(Reply::Done)
+    }
+
+    /// Removes a sandbox with its endpoints.
+    pub(super) fn drop_sandbox(&mut self, id: Id) {
+        let endpoints = self.state.index.by_sandbox.get(&id).cloned();
+        for endpoint in endpoints.unwrap_or_else(BTreeSet::new) {
+            self.delete_endpoint(endpoint);
+        }
+        self.delete_sandbox(id);
+    }
+}
+
+/// `host` and `none` stand alone.
+fn choose_mode(networks: &[(Network, EndpointSpec)]) -> Result<Mode, Refusal> {
+    let alone = networks.len() == 1;
+    let mut mode = Mode::Bridge;
+    for (network, _) in networks {
+        mode = match network.driver {
+            Driver::Bridge(_) => mode,
+            Driver::Host if alone => Mode::Host,
+            Driver::None if alone => Mode::None,
+            Driver::Host => return Err(Refusal::HostNetwork),
+            Driver::None => return Err(Refusal::NoneNetwork),
+        };
+    }
+    Ok(mode)
+}

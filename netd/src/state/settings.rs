@@ -1,0 +1,78 @@
+//! What `apply` needs besides the state: the agent's settings, the clock, ids, facts of the host.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::model::{HostFacts, Id, IfName};
+
+/// The agent's settings as far as state and plan depend on them; checked by the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Interface of the default network.
+    pub bridge: IfName,
+    /// Gateway and subnet of the default network; `None`: the first free pool.
+    pub bip: Option<IpNet>,
+    /// Where automatic subnets come from, in order.
+    pub address_pools: Vec<AddressPool>,
+    /// MTU of networks that give none, in octets.
+    pub mtu: u32,
+    /// Name servers for the default network where the host has none that sandboxes can reach.
+    pub dns_fallback: Vec<IpAddr>,
+}
+
+impl Default for Settings {
+    /// `netd0`, Docker's default pools, 1500 octets, Google's public name servers as in Docker.
+    fn default() -> Settings {
+        Settings {
+            bridge: "netd0"
+                .parse()
+                .expect("a constant that is checked by tests"),
+            bip: None,
+            address_pools: AddressPool::docker(),
+            mtu: 1500,
+            dns_fallback: vec![IpAddr::from([8, 8, 8, 8]), IpAddr::from([8, 8, 4, 4])],
+        }
+    }
+}
+
+/// A pool that is cut into subnets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressPool {
+    /// All of it.
+    pub base: IpNet,
+    /// Prefix length of the subnets; not shorter than the base's.
+    pub size: u8,
+}
+
+impl AddressPool {
+    /// Docker's defaults: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 in /20s.
+    pub fn docker() -> Vec<AddressPool> {
+        let pool = |a, b, size| AddressPool {
+            base: IpNet::new_assert(IpAddr::from([a, b, 0, 0]), 16),
+            size,
+        };
+        (17..=31)
+            .map(|second| pool(172, second, 16))
+            .chain([pool(192, 168, 20)])
+            .collect()
+    }
+}
+
+/// Where ids come from: random in the agent, counted in tests.
+pub trait IdSource {
+    /// An id that was not given out before.
+    fn next(&mut self) -> Id;
+}
+
+/// The arguments of a change that are not the caller's.
+pub struct Context<'a> {
+    /// Nanoseconds of Unix time.
+    pub now: u64,
+    /// New ids.
+    pub ids: &'a mut dyn IdSource,
+    /// The host.
+    pub facts: &'a HostFacts,
+    /// The agent's settings.
+    pub settings: &'a Settings,
+}
