@@ -42,6 +42,7 @@ fn network(docker: &Value) -> Network {
             .map(|(name, address)| (name, address.parse().unwrap()))
             .collect(),
         automatic: false,
+        last: None,
     };
     Network {
         id: text(docker, "Id").parse().unwrap(),
