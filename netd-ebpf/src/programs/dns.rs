@@ -1,8 +1,136 @@
-//! Tail call of `from_endpoint`: a question to the resolver.
+//! Tail call of `from_endpoint`: a question to the resolver. Answered on the spot where the map
+//! has the name, else sent to the agent's namespace, the destination unchanged.
 
-use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
+use aya_ebpf::{
+    bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_SHOT},
+    macros::classifier,
+    programs::TcContext,
+};
+use netd_common::{
+    abi::endpoint::Endpoint,
+    packet::{
+        Packet,
+        dns::{
+            Datagram, Exchange,
+            datagram::{turned_v4, turned_v6},
+            message::pad,
+        },
+    },
+};
+
+use crate::{
+    ctx::exchange::{self, NameMap},
+    maps::CONFIG,
+};
+
+/// What became of a question.
+enum Outcome {
+    /// The packet is the answer.
+    Answered,
+    /// The packet is as it came.
+    Agent,
+    /// The packet is half written.
+    Broken,
+}
 
 #[classifier]
-pub fn dns(_ctx: TcContext) -> i32 {
-    TC_ACT_UNSPEC
+pub fn dns(ctx: TcContext) -> i32 {
+    let Some((ifindex, endpoint)) = exchange::asker(&ctx) else {
+        return TC_ACT_SHOT;
+    };
+    match answer(&ctx, &endpoint) {
+        Outcome::Answered => exchange::to_peer(&ctx, ifindex),
+        Outcome::Agent => to_resolver(&ctx, &endpoint),
+        Outcome::Broken => TC_ACT_SHOT,
+    }
+}
+
+fn to_resolver(ctx: &TcContext, endpoint: &Endpoint) -> i32 {
+    let Some(config) = CONFIG.get(0) else {
+        return TC_ACT_SHOT;
+    };
+    if config.resolver_ifindex == 0
+        || exchange::store_macs(ctx, &config.resolver_mac, &endpoint.gateway_mac).is_none()
+    {
+        return TC_ACT_SHOT;
+    }
+    exchange::to_peer(ctx, config.resolver_ifindex)
+}
+
+fn answer(ctx: &TcContext, endpoint: &Endpoint) -> Outcome {
+    let Some(exchange) = exchange::scratch() else {
+        return Outcome::Agent;
+    };
+    let Some((datagram, answer_len, delta)) = compose(ctx, endpoint, exchange) else {
+        return Outcome::Agent;
+    };
+    match write(ctx, endpoint, &datagram, exchange, answer_len, delta) {
+        Some(()) => Outcome::Answered,
+        None => Outcome::Broken,
+    }
+}
+
+/// Writes the answer into the scratch memory: where it goes, its length, and the difference
+/// between the messages. The packet is only read.
+fn compose(
+    ctx: &TcContext,
+    endpoint: &Endpoint,
+    exchange: &mut Exchange,
+) -> Option<(Datagram, usize, u32)> {
+    let datagram = Datagram::parse(&Skb(ctx))?;
+    let len = datagram.message_len;
+    exchange::load(ctx, datagram.message(), exchange, len)?;
+    pad(&mut exchange.message, len)?;
+    let before = exchange::sum(exchange, len, false, 0)?;
+    if !exchange.read(len) {
+        return None;
+    }
+    let scopes = exchange::scopes(endpoint.sandbox)?;
+    let answer_len = exchange.answer(scopes, &mut NameMap, exchange::random())?;
+    pad(&mut exchange.message, answer_len)?;
+    let delta = exchange::sum(exchange, answer_len, true, before)?;
+    Some((datagram, answer_len, delta))
+}
+
+/// Makes the packet the answer's.
+fn write(
+    ctx: &TcContext,
+    endpoint: &Endpoint,
+    datagram: &Datagram,
+    exchange: &Exchange,
+    answer_len: usize,
+    delta: u32,
+) -> Option<()> {
+    let turn = datagram.turn(&Skb(ctx), answer_len, delta)?;
+    exchange::resize(ctx, turn.len)?;
+    exchange::store_macs(ctx, &endpoint.mac, &endpoint.gateway_mac)?;
+    if datagram.is_v4 {
+        let header = turned_v4(ctx.load(Datagram::IP).ok()?, answer_len);
+        ctx.store(Datagram::IP, &header, 0).ok()?;
+    } else {
+        let header = turned_v6(ctx.load(Datagram::IP).ok()?, answer_len);
+        ctx.store(Datagram::IP, &header, 0).ok()?;
+    }
+    ctx.store(datagram.transport(), &turn.transport, 0).ok()?;
+    let checksum = datagram.transport() + Datagram::UDP_CHECKSUM;
+    // A checksum of 0 means none and stays so.
+    let flags = u64::from(BPF_F_MARK_MANGLED_0);
+    ctx.l4_csum_replace(checksum, 0, turn.content_delta.into(), flags)
+        .ok()?;
+    let pseudo = flags | u64::from(BPF_F_PSEUDO_HDR);
+    ctx.l4_csum_replace(checksum, 0, turn.pseudo_delta.into(), pseudo)
+        .ok()?;
+    exchange::store(ctx, datagram.message(), exchange, answer_len)
+}
+
+struct Skb<'a>(&'a TcContext);
+
+impl Packet for Skb<'_> {
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.0.load(offset).ok()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len() as usize
+    }
 }

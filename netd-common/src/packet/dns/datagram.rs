@@ -1,7 +1,7 @@
 //! The datagram around a question, and how it becomes the answer's: addresses and ports change
 //! places, lengths and checksums follow. Computes bytes and differences; the adapter stores them.
 
-use crate::{abi::endpoint::Endpoint, limits::MAX_DNS_MESSAGE, packet::Packet};
+use crate::{limits::MAX_DNS_MESSAGE, packet::Packet};
 
 /// Octets of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -28,31 +28,18 @@ pub struct Datagram {
     pub message_len: usize,
 }
 
-/// Changes that turn a question's packet into its answer's. Checksums are differences, so that
-/// those that the sender's offload has left unfinished stay so, and stay right.
+/// Changes to the UDP header that turn a question into its answer. Checksums are differences, so
+/// that those that the sender's offload has left unfinished stay so, and stay right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// Octets of the packet, from the Ethernet header on.
     pub len: u32,
-    /// New destination and source MAC, at offset 0.
-    pub ethernet: [u8; 12],
-    /// The IP header.
-    pub header: TurnedHeader,
     /// Source and destination port and length, at [`Datagram::transport`].
     pub transport: [u8; 6],
     /// For the UDP checksum, without the pseudo header flag: message and UDP length.
     pub content_delta: u32,
     /// For the UDP checksum, with the pseudo header flag: the UDP length there.
     pub pseudo_delta: u32,
-}
-
-/// The IP header of a [`Turn`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TurnedHeader {
-    /// All of it, its checksum included.
-    V4([u8; IPV4]),
-    /// All of it.
-    V6([u8; IPV6]),
 }
 
 impl Datagram {
@@ -111,33 +98,21 @@ impl Datagram {
         transport(self.is_v4) + UDP
     }
 
-    /// The packet of an answer of `answer_len` octets to `endpoint`, which asked. `message_delta`
-    /// is the one's complement difference between the messages, as `bpf_csum_diff` gives it.
+    /// The changes for an answer of `answer_len` octets. `message_delta` is the one's complement
+    /// difference between the messages, as `bpf_csum_diff` gives it.
     pub fn turn(
         &self,
         packet: &impl Packet,
-        endpoint: &Endpoint,
         answer_len: usize,
         message_delta: u32,
     ) -> Option<Turn> {
         let transport = self.transport();
         let [a, b, c, d, old_high, old_low] = packet.read::<6>(transport)?;
-        let udp_len = (UDP + answer_len) as u16;
-        let [new_high, new_low] = udp_len.to_be_bytes();
+        let udp_len = UDP + answer_len;
+        let [new_high, new_low] = (udp_len as u16).to_be_bytes();
         let length_delta = difference([old_high, old_low], [new_high, new_low]);
-        let mut ethernet = [0; 12];
-        let (to, from) = ethernet.split_at_mut(6);
-        to.copy_from_slice(&endpoint.mac);
-        from.copy_from_slice(&endpoint.gateway_mac);
-        let header = if self.is_v4 {
-            TurnedHeader::V4(turned_v4(packet.read(ETHERNET)?, udp_len))
-        } else {
-            TurnedHeader::V6(turned_v6(packet.read(ETHERNET)?, udp_len))
-        };
         Some(Turn {
-            len: (transport + UDP + answer_len) as u32,
-            ethernet,
-            header,
+            len: (transport + udp_len) as u32,
             transport: [c, d, a, b, new_high, new_low],
             content_delta: add(message_delta, length_delta),
             pseudo_delta: length_delta,
@@ -145,12 +120,10 @@ impl Datagram {
     }
 }
 
-const fn transport(is_v4: bool) -> usize {
-    ETHERNET + if is_v4 { IPV4 } else { IPV6 }
-}
-
-/// Swaps the addresses and sets length and header checksum.
-fn turned_v4(header: [u8; IPV4], udp_len: u16) -> [u8; IPV4] {
+/// The answer's IPv4 header for the question's: addresses change places, length and header
+/// checksum follow. (Not one enum for both families: LLVM fills the unused octets of the smaller
+/// one with whatever register is at hand, and the verifier refuses where that is a pointer.)
+pub fn turned_v4(header: [u8; IPV4], answer_len: usize) -> [u8; IPV4] {
     let [
         v,
         t,
@@ -167,9 +140,9 @@ fn turned_v4(header: [u8; IPV4], udp_len: u16) -> [u8; IPV4] {
         addresses @ ..,
     ] = header;
     let [s1, s2, s3, s4, d1, d2, d3, d4] = addresses;
-    let [high, low] = (IPV4 as u16 + udp_len).to_be_bytes();
+    let [high, low] = ((IPV4 + UDP + answer_len) as u16).to_be_bytes();
     let delta = difference([old_high, old_low], [high, low]);
-    // RFC 1624 equation 3, on the header's own checksum: ~(~sum + delta).
+    // RFC 1624 equation 3: ~(~sum + delta).
     let sum = add(u32::from(!u16::from_ne_bytes([sum_high, sum_low])), delta);
     let [sum_high, sum_low] = (!fold(sum)).to_ne_bytes();
     [
@@ -178,16 +151,20 @@ fn turned_v4(header: [u8; IPV4], udp_len: u16) -> [u8; IPV4] {
     ]
 }
 
-/// Swaps the addresses and sets the length.
-fn turned_v6(header: [u8; IPV6], udp_len: u16) -> [u8; IPV6] {
+/// The answer's IPv6 header for the question's.
+pub fn turned_v6(header: [u8; IPV6], answer_len: usize) -> [u8; IPV6] {
     let mut turned = header;
     let (fixed, addresses) = turned.split_at_mut(8);
     let (source, destination) = addresses.split_at_mut(16);
     source.swap_with_slice(destination);
     if let Some(length) = fixed.get_mut(4..6) {
-        length.copy_from_slice(&udp_len.to_be_bytes());
+        length.copy_from_slice(&((UDP + answer_len) as u16).to_be_bytes());
     }
     turned
+}
+
+const fn transport(is_v4: bool) -> usize {
+    ETHERNET + if is_v4 { IPV4 } else { IPV6 }
 }
 
 /// One's complement difference between two 16-bit fields in memory order.
@@ -212,8 +189,8 @@ fn fold(sum: u32) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Datagram, ETHERNET, TurnedHeader, add, fold};
-    use crate::abi::endpoint::Endpoint;
+    use super::{Datagram, ETHERNET, add, fold, turned_v4, turned_v6};
+    use crate::packet::Packet;
 
     const MAC: [u8; 6] = [2, 0x42, 0, 0, 0, 7];
     const GATEWAY_MAC: [u8; 6] = [2, 0x42, 0, 0, 0, 1];
@@ -267,11 +244,6 @@ mod tests {
     /// The differences lead to what a full sum over the answer gives.
     #[test]
     fn the_turned_packet_is_the_answer_with_right_checksums() {
-        let endpoint = Endpoint {
-            mac: MAC,
-            gateway_mac: GATEWAY_MAC,
-            ..Endpoint::default()
-        };
         for is_v4 in [true, false] {
             for (question, answer) in [(20, 36), (21, 300), (64, 41), (511, 12), (30, 30)] {
                 let question: Vec<u8> = (0..question).map(|i| (i * 7) as u8).collect();
@@ -285,15 +257,17 @@ mod tests {
                 );
                 let delta = add(!sum(&question), sum(&answer));
                 let turn = datagram
-                    .turn(&view, &endpoint, answer.len(), delta)
+                    .turn(&view, answer.len(), delta)
                     .expect("headers are there");
 
                 let transport = datagram.transport();
                 let mut turned = packet[..datagram.message()].to_vec();
-                turned[..12].copy_from_slice(&turn.ethernet);
-                match &turn.header {
-                    TurnedHeader::V4(header) => turned[14..34].copy_from_slice(header),
-                    TurnedHeader::V6(header) => turned[14..54].copy_from_slice(header),
+                if is_v4 {
+                    let header = turned_v4(view.read(14).expect("there"), answer.len());
+                    turned[14..34].copy_from_slice(&header);
+                } else {
+                    let header = turned_v6(view.read(14).expect("there"), answer.len());
+                    turned[14..54].copy_from_slice(&header);
                 }
                 turned[transport..transport + 6].copy_from_slice(&turn.transport);
                 turned.extend(&answer);
@@ -304,8 +278,6 @@ mod tests {
                 let expected = udp_checksum(&turned, is_v4);
                 assert_eq!((!fold(new)).to_ne_bytes(), expected);
 
-                assert_eq!(turned[..6], MAC);
-                assert_eq!(turned[6..12], GATEWAY_MAC);
                 assert_eq!(turned[transport..transport + 4], [0x27, 0x45, 0xa1, 0xb2]);
                 if is_v4 {
                     assert_eq!(fold(sum(&turned[14..34])), 0xffff);

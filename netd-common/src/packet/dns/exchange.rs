@@ -42,6 +42,10 @@ impl Exchange {
 
     /// Answers what [`Exchange::read`] has read, from the first of `scopes` that has the name; the
     /// answer's length in `message`. `None`: the agent's.
+    ///
+    /// The kernel gives the memory of a replaced entry to the next one at once, so an entry may
+    /// change while it is read. Hence the second look-up: where the name is now elsewhere or gone,
+    /// what was read is not to be trusted.
     pub fn answer(
         &mut self,
         scopes: &Scopes,
@@ -60,6 +64,9 @@ impl Exchange {
                 break;
             }
         }
-        answer(&mut self.message, &self.question, found?, random)
+        let found = found?;
+        let place = core::ptr::from_ref(found);
+        let len = answer(&mut self.message, &self.question, found, random)?;
+        core::ptr::eq(place, names.name(&self.key)?).then_some(len)
     }
 }

@@ -320,6 +320,32 @@ fn scopes_are_tried_in_order() {
     assert!(ask_raw(&second, &[2, 4], 0).is_some());
 }
 
+/// An agent that replaces the entry between the two look-ups.
+struct Replaced {
+    entries: [Name; 2],
+    asked: usize,
+}
+
+impl Names for Replaced {
+    fn name(&mut self, _: &NameKey) -> Option<&Name> {
+        self.asked += 1;
+        self.entries.get(self.asked - 1)
+    }
+}
+
+#[test]
+fn an_entry_replaced_meanwhile_is_not_trusted() {
+    let question = query("a1.", RecordType::A).to_vec().expect("encodes");
+    let mut exchange = exchange(&question);
+    assert!(exchange.read(question.len()));
+    let mut names = Replaced {
+        entries: [host(&[FIRST], &[]); 2],
+        asked: 0,
+    };
+    assert_eq!(exchange.answer(&scopes(&[2]), &mut names, 0), None);
+    assert_eq!(names.asked, 2);
+}
+
 #[test]
 fn the_largest_answers_fit_a_client_without_edns() {
     let mut largest = 0;

@@ -1,0 +1,153 @@
+//! A DNS message between packet and scratch memory, and the names map. Each call is one helper;
+//! what to load, store or look up is decided elsewhere.
+
+use core::ptr;
+
+use aya_ebpf::{
+    bindings::TC_ACT_SHOT,
+    btf_maps::PerCpuArray,
+    check_bounds_signed,
+    helpers::{
+        bpf_csum_diff, bpf_get_prandom_u32, bpf_redirect_peer, bpf_skb_change_tail,
+        bpf_skb_load_bytes, bpf_skb_store_bytes,
+    },
+    macros::btf_map,
+    programs::TcContext,
+};
+use netd_common::{
+    abi::{
+        endpoint::Endpoint,
+        name::{Name, NameKey, Scopes},
+    },
+    limits::MAX_DNS_MESSAGE,
+    packet::dns::{Exchange, Names},
+};
+
+use crate::maps::{INTERFACES, NAMES, SCOPES};
+
+/// A packet for this host (`linux/if_packet.h`).
+const PACKET_HOST: u32 = 0;
+
+/// Scratch memory of program `dns` alone, so not among the maps that are pinned.
+#[btf_map]
+static EXCHANGE: PerCpuArray<Exchange, 1> = PerCpuArray::new();
+
+/// This CPU's scratch memory.
+pub fn scratch() -> Option<&'static mut Exchange> {
+    let exchange = EXCHANGE.get_ptr_mut(0)?;
+    // SAFETY: a tc program stays on its CPU with softirqs off and `dns` does not call itself, so
+    // nothing else has this slot meanwhile; every bit pattern is a valid `Exchange`.
+    Some(unsafe { &mut *exchange })
+}
+
+/// Copies `len` octets at `offset` of the packet into the message.
+pub fn load(ctx: &TcContext, offset: usize, exchange: &mut Exchange, len: usize) -> Option<()> {
+    // In the form that the verifier follows: LLVM would test a copy of the length.
+    if !check_bounds_signed(len as i64, 1, MAX_DNS_MESSAGE as i64) {
+        return None;
+    }
+    // SAFETY: the message has room for `MAX_DNS_MESSAGE` octets.
+    let result = unsafe {
+        bpf_skb_load_bytes(
+            ctx.skb.skb.cast(),
+            offset as u32,
+            exchange.message.as_mut_ptr().cast(),
+            len as u32,
+        )
+    };
+    (result == 0).then_some(())
+}
+
+/// Copies the first `len` octets of the message to `offset` of the packet.
+pub fn store(ctx: &TcContext, offset: usize, exchange: &Exchange, len: usize) -> Option<()> {
+    if !check_bounds_signed(len as i64, 1, MAX_DNS_MESSAGE as i64) {
+        return None;
+    }
+    // SAFETY: the message has `MAX_DNS_MESSAGE` octets.
+    let result = unsafe {
+        bpf_skb_store_bytes(
+            ctx.skb.skb.cast(),
+            offset as u32,
+            exchange.message.as_ptr().cast(),
+            len as u32,
+            0,
+        )
+    };
+    (result == 0).then_some(())
+}
+
+/// The one's complement sum of the message's first `len` octets (zero up to a whole word) added
+/// to `seed`, or taken from it.
+pub fn sum(exchange: &Exchange, len: usize, add: bool, seed: u32) -> Option<u32> {
+    let len = len.next_multiple_of(4);
+    if !check_bounds_signed(len as i64, 4, MAX_DNS_MESSAGE as i64) {
+        return None;
+    }
+    let message = exchange.message.as_ptr().cast_mut().cast();
+    let none = ptr::null_mut();
+    // One side at a time: older kernels take 512 octets of both together.
+    // SAFETY: the message has `MAX_DNS_MESSAGE` octets, and the helper only reads.
+    let sum = unsafe {
+        if add {
+            bpf_csum_diff(none, 0, message, len as u32, seed)
+        } else {
+            bpf_csum_diff(message, len as u32, none, 0, seed)
+        }
+    };
+    u32::try_from(sum).ok()
+}
+
+/// Makes the packet `len` octets long.
+pub fn resize(ctx: &TcContext, len: u32) -> Option<()> {
+    // SAFETY: the context is the program's own; no pointer into the packet is kept.
+    let result = unsafe { bpf_skb_change_tail(ctx.skb.skb, len, 0) };
+    (result == 0).then_some(())
+}
+
+/// Stores destination and source MAC.
+pub fn store_macs(ctx: &TcContext, to: &[u8; 6], from: &[u8; 6]) -> Option<()> {
+    ctx.store(0, to, 0).ok()?;
+    ctx.store(6, from, 0).ok()
+}
+
+/// Into the namespace behind the host-side interface `ifindex`, as a packet for it.
+pub fn to_peer(ctx: &TcContext, ifindex: u32) -> i32 {
+    if ctx.change_type(PACKET_HOST).is_err() {
+        return TC_ACT_SHOT;
+    }
+    // SAFETY: the helper only notes where the packet goes when the program has ended.
+    unsafe { bpf_redirect_peer(ifindex, 0) as i32 }
+}
+
+/// 32 random bits.
+pub fn random() -> u32 {
+    // SAFETY: the helper has no argument and cannot fail.
+    unsafe { bpf_get_prandom_u32() }
+}
+
+/// The endpoint whose packet this is (`INTERFACES`).
+pub fn asker(ctx: &TcContext) -> Option<(u32, Endpoint)> {
+    // SAFETY: the kernel passes a valid context; `ifindex` may be read.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    // SAFETY: copied out at once.
+    let endpoint = unsafe { INTERFACES.get(ifindex) }?;
+    Some((ifindex, *endpoint))
+}
+
+/// Where a sandbox's questions are looked up (`SCOPES`).
+pub fn scopes(sandbox: u32) -> Option<&'static Scopes> {
+    // SAFETY: the memory stays an entry of this map until the program has ended. Another sandbox's
+    // scopes in it, where this one goes away just now, answer a question of a sandbox that ends.
+    unsafe { SCOPES.get(sandbox) }
+}
+
+/// `NAMES`.
+pub struct NameMap;
+
+impl Names for NameMap {
+    fn name(&mut self, key: &NameKey) -> Option<&Name> {
+        // SAFETY: the memory stays an entry of this map until the program has ended; that it is
+        // still the same one, `Exchange::answer` checks.
+        unsafe { NAMES.get(key) }
+    }
+}
