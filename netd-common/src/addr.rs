@@ -60,6 +60,34 @@ impl Addr {
         self.0 == [0; 16]
     }
 
+    /// Whether this is 127.0.0.0/8 or `::1`.
+    pub fn is_loopback(&self) -> bool {
+        if self.is_v4() {
+            self.0[12] == 127
+        } else {
+            self.0 == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+        }
+    }
+
+    /// Whether this is a multicast address or IPv4's limited broadcast.
+    pub fn is_multicast(&self) -> bool {
+        if self.is_v4() {
+            self.0[12] & 0xf0 == 0xe0 || self.octets_v4() == [255; 4]
+        } else {
+            self.0[0] == 0xff
+        }
+    }
+
+    /// Whether this is `0.0.0.0` or `::`.
+    pub fn is_unspecified(&self) -> bool {
+        self.is_none() || *self == Addr::ANY_V4
+    }
+
+    /// Whether this is an IPv6 link-local address (fe80::/10), which no router forwards.
+    pub fn is_link_local_v6(&self) -> bool {
+        self.0[0] == 0xfe && self.0[1] & 0xc0 == 0x80
+    }
+
     /// The last four bytes: the IPv4 address when [`Addr::is_v4`].
     pub fn octets_v4(&self) -> [u8; 4] {
         let [.., a, b, c, d] = self.0;

@@ -44,8 +44,19 @@ pub const DNS_EDNS_SIZE: u16 = 1_232;
 
 /// Tries for a free source port before `PortsExhausted` is counted.
 pub const MAX_PORT_TRIES: u32 = 16;
-/// IPv6 extension headers that are walked before a packet is dropped.
-pub const MAX_EXTENSION_HEADERS: usize = 4;
+
+/// Seconds without a packet after which an established TCP flow is collected (Cilium's value).
+pub const TCP_ESTABLISHED_SECONDS: u64 = 8_000;
+/// Seconds for a TCP flow whose handshake is not finished.
+pub const TCP_OPENING_SECONDS: u64 = 60;
+/// Seconds after both FINs or a RST.
+pub const TCP_CLOSING_SECONDS: u64 = 10;
+/// Seconds for a UDP flow that is one question and its answer so far.
+pub const UDP_NEW_SECONDS: u64 = 60;
+/// Seconds for a UDP flow whose originator spoke again after an answer.
+pub const UDP_ESTABLISHED_SECONDS: u64 = 180;
+/// Seconds for an ICMP echo identifier.
+pub const ICMP_SECONDS: u64 = 30;
 
 /// What sandboxes have in resolv.conf, as Docker does: the socket programs turn it into the
 /// sandbox's gateway and [`RESOLVER_PORT`].

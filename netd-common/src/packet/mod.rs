@@ -1,11 +1,25 @@
 //! Packet logic, written once for BPF and host: parse a view, decide, return a verdict. Generic
 //! over two seams, [`Packet`] (bytes) and [`Tables`] (maps, routes, time); stores nothing itself.
 
+pub mod arp;
+pub mod bytes;
+pub mod checksum;
 pub mod dns;
-pub mod packet;
+pub mod flow;
+pub mod from_endpoint;
+pub mod from_uplink;
+pub mod nat;
+pub mod neighbour;
+pub mod onward;
+pub mod published;
+pub mod rewrite;
 pub mod tables;
+pub mod to_endpoint;
+pub mod to_uplink;
+pub mod transport;
 pub mod verdict;
+pub mod view;
 
-pub use packet::Packet;
+pub use bytes::Packet;
 pub use tables::Tables;
-pub use verdict::{Rewrite, Verdict};
+pub use verdict::{Decision, Rewrite, Verdict};

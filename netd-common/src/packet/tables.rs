@@ -11,13 +11,21 @@ use crate::{
     },
 };
 
-/// A packet as a flow's half records it.
+/// A packet as a flow's half records it. [`Seen::NOTHING`] only looks: it records nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Octets from the IP header on.
     pub bytes: u64,
     /// TCP flags, 0 for other protocols.
     pub tcp_flags: u8,
+}
+
+impl Seen {
+    /// No packet: a look at the table.
+    pub const NOTHING: Seen = Seen {
+        bytes: 0,
+        tcp_flags: 0,
+    };
 }
 
 /// What the host's routing says of a destination.
@@ -76,15 +84,8 @@ pub trait Tables {
     fn remove_flow(&mut self, key: &FlowKey);
 
     /// The host's route from `source` to `destination`, as if it came in by `ifindex`
-    /// (`bpf_fib_lookup`). `length` in octets from the IP header on.
-    fn route(
-        &mut self,
-        ifindex: u32,
-        source: &Addr,
-        destination: &Addr,
-        protocol: u8,
-        length: u16,
-    ) -> Route;
+    /// (`bpf_fib_lookup`). Size plays no part: see [`Tables::too_big`].
+    fn route(&mut self, ifindex: u32, source: &Addr, destination: &Addr, protocol: u8) -> Route;
     /// Whether the packet (each segment of a GSO packet) is larger than `ifindex` takes
     /// (`bpf_check_mtu` with BPF_MTU_CHK_SEGS).
     fn too_big(&mut self, ifindex: u32) -> bool;

@@ -84,7 +84,7 @@ impl Datagram {
         let transport = transport(is_v4);
         let udp_len = usize::from(u16::from_be_bytes(packet.read(transport + 4)?));
         let message_len = udp_len.checked_sub(UDP)?;
-        let plain = message_len <= MAX_DNS_MESSAGE && transport + udp_len <= packet.len();
+        let plain = message_len <= MAX_DNS_MESSAGE && transport + udp_len <= packet.length();
         plain.then_some(Datagram { is_v4, message_len })
     }
 

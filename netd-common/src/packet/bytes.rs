@@ -7,7 +7,7 @@ pub trait Packet {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
     /// Octets from the Ethernet header on; of a GSO packet, of the whole super-packet.
-    fn len(&self) -> usize;
+    fn length(&self) -> usize;
 }
 
 impl Packet for &[u8] {
@@ -15,7 +15,7 @@ impl Packet for &[u8] {
         self.get(offset..)?.first_chunk::<N>().copied()
     }
 
-    fn len(&self) -> usize {
+    fn length(&self) -> usize {
         <[u8]>::len(self)
     }
 }
