@@ -130,7 +130,7 @@ impl Packet for Skb<'_> {
         self.0.load(offset).ok()
     }
 
-    fn len(&self) -> usize {
+    fn length(&self) -> usize {
         self.0.len() as usize
     }
 }
