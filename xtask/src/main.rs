@@ -5,6 +5,7 @@ mod build_ebpf;
 mod object_report;
 mod setup;
 mod shell;
+mod tidy;
 mod toolchain;
 mod workspace;
 
@@ -26,6 +27,8 @@ enum Task {
     Setup,
     /// Build the BPF object (plain and with log calls) and print what is in it.
     BuildEbpf,
+    /// Check the house rules: layers, file lengths, banned calls, licences.
+    Tidy,
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let done = match cli.task {
         Task::Setup => setup::run(setup::Purpose::Test),
         Task::BuildEbpf => build_ebpf::run(),
+        Task::Tidy => tidy::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::workspace;
+
 /// Variables that steer a compiler or that `cargo run` sets for its child. With one of them left,
 /// another toolchain's cargo would take up the first one's compiler or flags.
 fn is_toolchain_mark(name: &str) -> bool {
@@ -65,6 +67,22 @@ fn cargo_bin() -> Option<PathBuf> {
         Some(home) => Some(PathBuf::from(home).join("bin")),
         None => std::env::home_dir().map(|home| home.join(".cargo").join("bin")),
     }
+}
+
+/// The cargo that runs xtask, for the host's crates, in the workspace.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` tells its child about xtask's own package; build scripts of others would
+    // be made again each time it changes.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        }) {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(workspace::root());
+    command
 }
 
 /// The command as a person would type it, without its environment.
