@@ -5,8 +5,10 @@ mod build_ebpf;
 mod object_report;
 mod setup;
 mod shell;
+mod test;
 mod tidy;
 mod toolchain;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,6 +31,18 @@ enum Task {
     BuildEbpf,
     /// Check the house rules: layers, file lengths, banned calls, licences.
     Tidy,
+    /// Run every test tier (as root); sets up and builds what is missing.
+    Test {
+        /// Run this tier alone; may be repeated.
+        #[arg(long, value_name = "TIER")]
+        only: Vec<test::Tier>,
+    },
+    /// Have the kernel verify every program and compare the instruction counts (as root).
+    Verify {
+        /// Record the counts instead.
+        #[arg(long)]
+        bless: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -37,6 +51,8 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(setup::Purpose::Test),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Tidy => tidy::run(),
+        Task::Test { only } => test::run(&only),
+        Task::Verify { bless } => verify::run(bless),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -53,19 +53,30 @@ impl Toolchain {
 
     /// `cargo` of this toolchain with nothing inherited from the one that runs xtask.
     pub fn cargo(&self) -> Command {
-        match self {
-            Toolchain::Nightly(dir) => {
-                let mut command = shell::clean_command(dir.join("bin/cargo"));
-                command.env("RUSTC", dir.join("bin/rustc"));
-                command
-            }
-            Toolchain::Debian { .. } => {
-                let mut command = shell::clean_command(DEBIAN_CARGO);
-                command.env("RUSTC", DEBIAN_RUSTC);
-                command.env("RUSTC_BOOTSTRAP", "1");
-                command
-            }
+        let cargo = match self {
+            Toolchain::Nightly(dir) => dir.join("bin/cargo"),
+            Toolchain::Debian { .. } => DEBIAN_CARGO.into(),
+        };
+        self.command(&cargo)
+    }
+
+    /// Another program of this toolchain.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = shell::clean_command(program);
+        command.env("RUSTC", self.rustc());
+        if let Toolchain::Debian { .. } = self {
+            command
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO", DEBIAN_CARGO);
         }
+        command
+    }
+
+    /// Its `cargo-clippy`, if it has one. Called by its path: `cargo clippy` would look in rustup's
+    /// directory first.
+    pub fn clippy(&self) -> Option<PathBuf> {
+        let clippy = self.rustc().with_file_name("cargo-clippy");
+        clippy.is_file().then_some(clippy)
     }
 
     /// Its compiler.

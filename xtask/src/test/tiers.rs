@@ -1,0 +1,181 @@
+//! The tiers in the order in which they run, and what each runs.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    thread::available_parallelism,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use super::{Count, Outcome};
+use crate::{
+    shell, tidy,
+    toolchain::{TARGET, Toolchain},
+    workspace,
+};
+
+/// A tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tier {
+    /// rustfmt has nothing to change.
+    Fmt,
+    /// clippy has nothing to say about the host's crates.
+    Clippy,
+    /// The same for the BPF programs, by the compiler that builds them.
+    ClippyEbpf,
+    /// House rules and licences.
+    Tidy,
+    /// Unit and property tests of the crates that need nothing.
+    Pure,
+    /// Unit and property tests of the agent, with the fake kernel and with the real one.
+    Netd,
+    /// Verifier, vectors, labs with real clients.
+    Labs,
+}
+
+impl Tier {
+    /// All, in order.
+    pub const ALL: [Tier; 7] = [
+        Tier::Fmt,
+        Tier::Clippy,
+        Tier::ClippyEbpf,
+        Tier::Tidy,
+        Tier::Pure,
+        Tier::Netd,
+        Tier::Labs,
+    ];
+
+    /// As in `--only`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Fmt => "fmt",
+            Tier::Clippy => "clippy",
+            Tier::ClippyEbpf => "clippy-ebpf",
+            Tier::Tidy => "tidy",
+            Tier::Pure => "pure",
+            Tier::Netd => "netd",
+            Tier::Labs => "labs",
+        }
+    }
+
+    /// For people.
+    pub fn what(self) -> &'static str {
+        match self {
+            Tier::Fmt => "the sources are formatted",
+            Tier::Clippy => "lints of the host's crates",
+            Tier::ClippyEbpf => "lints of the BPF programs",
+            Tier::Tidy => "house rules and licences",
+            Tier::Pure => "packet logic and tooling",
+            Tier::Netd => "model, state, plan, dns, frontends, kernel",
+            Tier::Labs => "verifier, vectors, and namespaces with real clients",
+        }
+    }
+
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        if self == Tier::ClippyEbpf {
+            return clippy_ebpf();
+        }
+        let result = match self {
+            Tier::Fmt => check(shell::cargo().args(["fmt", "--all", "--", "--check"])),
+            Tier::Clippy => check(
+                shell::cargo()
+                    .args(["clippy", "--workspace", "--exclude", "netd-ebpf"])
+                    .args(["--all-targets", "--", "-D", "warnings"]),
+            ),
+            Tier::Tidy => tidy::run().map(|()| Count::ONE),
+            Tier::Pure => tests(&["netd-common", "xtask"], None),
+            Tier::Netd => tests(&["netd"], None),
+            Tier::ClippyEbpf | Tier::Labs => labs(),
+        };
+        match result {
+            Ok(count) => Outcome::Passed(count),
+            Err(error) => Outcome::Failed(format!("{error:#}")),
+        }
+    }
+}
+
+fn check(command: &mut Command) -> Result<Count> {
+    shell::run(command).map(|()| Count::ONE)
+}
+
+/// clippy of the BPF compiler; it is a package of its own.
+fn clippy_ebpf() -> Outcome {
+    let toolchain = match Toolchain::require() {
+        Ok(toolchain) => toolchain,
+        Err(error) => return Outcome::Failed(format!("{error:#}")),
+    };
+    let Some(clippy) = toolchain.clippy() else {
+        return Outcome::LeftOut(format!("{} has no clippy", toolchain.describe()));
+    };
+    let features: [&[&str]; 2] = [&[], &["--features", "log"]];
+    for features in features {
+        let mut command = toolchain.command(&clippy);
+        command
+            .arg("clippy")
+            .current_dir(workspace::root())
+            .env("CARGO_TARGET_DIR", workspace::bpf_build())
+            .args([
+                "--quiet",
+                "--no-deps",
+                "--package",
+                "netd-ebpf",
+                "--target",
+                TARGET,
+            ])
+            .args(toolchain.core_arguments())
+            .args(features)
+            .args(["--", "-D", "warnings"]);
+        if let Err(error) = shell::run(&mut command) {
+            return Outcome::Failed(format!("{error:#}"));
+        }
+    }
+    Outcome::Passed(Count::ONE)
+}
+
+/// Labs need netd's binary. Each has its own namespaces, so they run side by side, but not so many
+/// that they starve each other's timeouts.
+fn labs() -> Result<Count> {
+    const MOST: usize = 4;
+    shell::run(shell::cargo().args(["build", "--package", "netd"]))?;
+    let threads = available_parallelism()
+        .map_or(2, usize::from)
+        .clamp(2, MOST);
+    tests(&["netd-tests"], Some(threads))
+}
+
+/// `cargo test` of some packages, with its closing lines read while they pass by.
+fn tests(packages: &[&str], threads: Option<usize>) -> Result<Count> {
+    let mut command = shell::cargo();
+    command.args(["test", "--no-fail-fast"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    if let Some(threads) = threads {
+        command.args(["--", &format!("--test-threads={threads}")]);
+    }
+    let text = shell::shown(&command);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{text}`"))?;
+    let mut count = Count::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            println!("{line}");
+            count.read(&line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{text}` failed");
+    }
+    if count.passed == 0 {
+        bail!("`{text}` ran no test");
+    }
+    Ok(count)
+}
