@@ -2,3 +2,4 @@
 //! `state` and back; they decide nothing.
 
 pub mod api;
+pub mod cli;

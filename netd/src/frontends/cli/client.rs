@@ -1,0 +1,176 @@
+//! The thin client: one HTTP/1.1 exchange over the agent's Unix socket per call. Knows no verb.
+
+use std::{io, path::PathBuf};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::net::UnixStream;
+
+use super::Failure;
+use crate::frontends::api::ApiError;
+
+/// Where the agent is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Connection {
+    /// The agent's socket
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "NETD_SOCKET",
+        default_value = "/run/netd/netd.sock"
+    )]
+    socket: PathBuf,
+}
+
+/// A way to ask the agent.
+pub struct Client {
+    socket: PathBuf,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Connection {
+    /// Gets ready to ask; the agent is met at the first call.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::refused(format!("no runtime: {error}")))?;
+        Ok(Client {
+            socket: self.socket.clone(),
+            runtime,
+        })
+    }
+}
+
+impl Client {
+    /// `GET path`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.call(Method::GET, path, Bytes::new())
+    }
+
+    /// `DELETE path`.
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.call(Method::DELETE, path, Bytes::new())
+    }
+
+    /// `POST path` with a JSON body.
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::refused(error.to_string()))?;
+        self.call(Method::POST, path, body.into())
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Failure> {
+        let (status, answer) = self.runtime.block_on(self.exchange(method, path, body))?;
+        if status.is_success() {
+            return serde_json::from_slice(&answer).map_err(|error| {
+                Failure::refused(format!("the agent's answer is not understood: {error}"))
+                    .hint("netd version shows whether agent and command line differ")
+            });
+        }
+        Err(match serde_json::from_slice::<ApiError>(&answer) {
+            Ok(error) => error.into(),
+            Err(_) => Failure::refused(format!("the agent answered {status}")),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let broken = |error: hyper::Error| {
+            Failure::refused(format!("the agent did not answer: {error}"))
+                .hint("netd status, and the agent's log")
+        };
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
+        // Ends with the exchange: an error shows there too.
+        let connection = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/v1{path}"))
+            .header(header::HOST, "netd")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| Failure::usage(format!("{path}: {error}")))?;
+        let answer = sender.send_request(request).await.map_err(broken)?;
+        let status = answer.status();
+        let bytes = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(broken)?
+            .to_bytes();
+        connection.abort();
+        Ok((status, bytes))
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Failure {
+        let socket = self.socket.display();
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                Failure::refused(format!("no agent at {socket}")).hint("netd run")
+            }
+            io::ErrorKind::PermissionDenied => {
+                Failure::refused(format!("permission denied at {socket}"))
+                    .hint("sudo, or join group netd")
+            }
+            _ => Failure::refused(format!("{socket}: {error}")),
+        }
+    }
+}
+
+/// A name as a path segment: what RFC 3986 reserves is percent-encoded.
+pub fn segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    name.bytes()
+        .map(|byte| match byte {
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, segment};
+
+    #[test]
+    fn names_cannot_leave_their_segment() {
+        assert_eq!(segment("my-net_1.x"), "my-net_1.x");
+        assert_eq!(segment("../a?b#c d\u{e9}"), "..%2Fa%3Fb%23c%20d%C3%A9");
+    }
+
+    #[test]
+    fn without_an_agent_the_socket_is_named() {
+        let client = Client {
+            socket: "/nonexistent/netd.sock".into(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        };
+        let failure = client.get::<()>("/version").unwrap_err();
+        assert_eq!(
+            failure.lines(),
+            "netd: no agent at /nonexistent/netd.sock\ntry: netd run\n"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! `-p`: Docker's port syntax, parsed as its command line parses it (go-connections, nat/parse.go).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::Failure;
+use crate::frontends::api::sandbox_request::{PortRequest, Ports, Transport};
+
+/// `[[IP]:][PORT[-PORT]]:PORT[-PORT][/tcp|udp]` or `PORT[/PROTO]`.
+pub fn parse(spec: &str) -> Result<PortRequest, Failure> {
+    let (address, host, inside) = split(spec);
+    let (inside, protocol) = match inside.split_once('/') {
+        Some((inside, protocol)) => (inside, transport(protocol)?),
+        None => (inside, Transport::Tcp),
+    };
+    let host_address = address_of(address)?;
+    if inside.is_empty() {
+        return Err(Failure::usage(format!("no port specified: {spec}<empty>")));
+    }
+    let bad_inside = || Failure::usage(format!("invalid containerPort: {inside}"));
+    let target = ports(inside)
+        .filter(|ports| ports.first != 0)
+        .ok_or_else(bad_inside)?;
+    let bad_host = || Failure::usage(format!("invalid hostPort: {host}"));
+    let host_ports = match host {
+        "" => None,
+        // Port 0 is any free one, as for bind(2).
+        "0" => None,
+        _ => Some(
+            ports(host)
+                .filter(|ports| ports.first != 0)
+                .ok_or_else(bad_host)?,
+        ),
+    };
+    if let Some(host_ports) = host_ports
+        && count(target) > 1
+        && count(host_ports) != count(target)
+    {
+        return Err(Failure::usage(format!(
+            "invalid ranges specified for container and host Ports: {inside} and {host}"
+        )));
+    }
+    Ok(PortRequest {
+        host_address,
+        host: host_ports,
+        target,
+        protocol,
+    })
+}
+
+/// `PORT[/PROTO]` of `netd port`.
+pub fn private_port(text: &str) -> Result<(u16, Transport), Failure> {
+    let (port, protocol) = match text.split_once('/') {
+        Some((port, protocol)) => (port, transport(protocol)?),
+        None => (text, Transport::Tcp),
+    };
+    let number = number(port).filter(|port| *port != 0);
+    let bad = || Failure::usage(format!("invalid port: {text}"));
+    Ok((number.ok_or_else(bad)?, protocol))
+}
+
+/// Address, host ports, ports inside: the last two colons count, so that IPv6 needs no brackets.
+fn split(spec: &str) -> (&str, &str, &str) {
+    let Some((front, inside)) = spec.rsplit_once(':') else {
+        return ("", "", spec);
+    };
+    match front.rsplit_once(':') {
+        Some((address, host)) => (address, host, inside),
+        None => ("", front, inside),
+    }
+}
+
+fn transport(protocol: &str) -> Result<Transport, Failure> {
+    match protocol.to_ascii_lowercase().as_str() {
+        "tcp" => Ok(Transport::Tcp),
+        "udp" => Ok(Transport::Udp),
+        "sctp" => Err(Failure::usage("protocol sctp is not supported yet").hint("tcp or udp")),
+        other => Err(Failure::usage(format!("invalid proto: {other}"))),
+    }
+}
+
+fn address_of(text: &str) -> Result<Option<IpAddr>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let parsed = match bracketed {
+        Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6),
+        None => text.parse::<IpAddr>(),
+    };
+    let bad = |_| Failure::usage(format!("invalid IP address: {text}"));
+    parsed.map(Some).map_err(bad)
+}
+
+/// `8000` or `8000-8002`.
+fn ports(text: &str) -> Option<Ports> {
+    match text.split_once('-') {
+        None => number(text).map(|first| Ports { first, last: None }),
+        Some((first, last)) => {
+            let (first, last) = (number(first)?, number(last)?);
+            let last = match first == last {
+                true => None,
+                false => Some(last),
+            };
+            last.is_none_or(|last| last > first)
+                .then_some(Ports { first, last })
+        }
+    }
+}
+
+/// Digits only: `u16::from_str` takes a plus sign as well.
+fn number(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+fn count(ports: Ports) -> u32 {
+    u32::from(ports.last.unwrap_or(ports.first)) - u32::from(ports.first) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Transport, parse, private_port};
+
+    /// As JSON, which is what is sent.
+    fn json(spec: &str) -> String {
+        serde_json::to_string(&parse(spec).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn good_specs() {
+        for (spec, expected) in [
+            ("80", r#"{"target":{"first":80},"protocol":"tcp"}"#),
+            ("53/udp", r#"{"target":{"first":53},"protocol":"udp"}"#),
+            ("53/UDP", r#"{"target":{"first":53},"protocol":"udp"}"#),
+            (
+                "8080:80",
+                r#"{"host":{"first":8080},"target":{"first":80},"protocol":"tcp"}"#,
+            ),
+            ("0:80", r#"{"target":{"first":80},"protocol":"tcp"}"#),
+            (":80", r#"{"target":{"first":80},"protocol":"tcp"}"#),
+            (
+                "127.0.0.1::80",
+                r#"{"host_address":"127.0.0.1","target":{"first":80},"protocol":"tcp"}"#,
+            ),
+            (
+                "127.0.0.1:8080:80/tcp",
+                r#"{"host_address":"127.0.0.1","host":{"first":8080},"target":{"first":80},"protocol":"tcp"}"#,
+            ),
+            (
+                "[::1]:8080:80",
+                r#"{"host_address":"::1","host":{"first":8080},"target":{"first":80},"protocol":"tcp"}"#,
+            ),
+            (
+                "[::]::80",
+                r#"{"host_address":"::","target":{"first":80},"protocol":"tcp"}"#,
+            ),
+            (
+                "::1:8080:80",
+                r#"{"host_address":"::1","host":{"first":8080},"target":{"first":80},"protocol":"tcp"}"#,
+            ),
+            (
+                "8000-8002:80",
+                r#"{"host":{"first":8000,"last":8002},"target":{"first":80},"protocol":"tcp"}"#,
+            ),
+            (
+                "8000-8002:80-82/udp",
+                r#"{"host":{"first":8000,"last":8002},"target":{"first":80,"last":82},"protocol":"udp"}"#,
+            ),
+            (
+                "80-82",
+                r#"{"target":{"first":80,"last":82},"protocol":"tcp"}"#,
+            ),
+            (
+                "9-9:80",
+                r#"{"host":{"first":9},"target":{"first":80},"protocol":"tcp"}"#,
+            ),
+        ] {
+            assert_eq!(json(spec), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn bad_specs_are_refused_with_dockers_texts() {
+        for (spec, text) in [
+            ("99999:80", "invalid hostPort: 99999"),
+            ("abc:80", "invalid hostPort: abc"),
+            ("+80:80", "invalid hostPort: +80"),
+            ("8002-8000:80-82", "invalid hostPort: 8002-8000"),
+            ("0-5:80", "invalid hostPort: 0-5"),
+            ("8080:abc", "invalid containerPort: abc"),
+            ("80:0", "invalid containerPort: 0"),
+            ("80:-1", "invalid containerPort: -1"),
+            ("8080:", "no port specified: 8080:<empty>"),
+            ("", "no port specified: <empty>"),
+            (
+                "8000-8002:80-81",
+                "invalid ranges specified for container and host Ports: 80-81 and 8000-8002",
+            ),
+            ("1.2.3:80:80", "invalid IP address: 1.2.3"),
+            ("80:80:80:80", "invalid IP address: 80:80"),
+            ("[1.2.3.4]:80:80", "invalid IP address: [1.2.3.4]"),
+            ("80/foo", "invalid proto: foo"),
+            ("8087:80/sctp", "protocol sctp is not supported yet"),
+        ] {
+            let failure = parse(spec).expect_err(spec);
+            assert_eq!(
+                (failure.message.as_str(), failure.exit),
+                (text, 2),
+                "{spec}"
+            );
+        }
+    }
+
+    #[test]
+    fn private_ports() {
+        assert_eq!(private_port("80").unwrap(), (80, Transport::Tcp));
+        assert_eq!(private_port("53/udp").unwrap(), (53, Transport::Udp));
+        for bad in ["", "0", "x", "80/", "70000", "80-81"] {
+            assert_eq!(private_port(bad).expect_err(bad).exit, 2);
+        }
+    }
+}
