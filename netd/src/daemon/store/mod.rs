@@ -13,9 +13,12 @@ use redb::{
     TableDefinition, TableError, WriteTransaction,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
-use crate::model::{Endpoint, Id, Network, Sandbox};
+use super::failure;
+use crate::{
+    model::{Endpoint, Id, Network, Sandbox},
+    state::{Change, Edit, Meta},
+};
 
 /// Grows when an older netd could not read what this one writes.
 const SCHEMA: u32 = 1;
@@ -28,13 +31,14 @@ const SANDBOXES: Table = TableDefinition::new("sandboxes");
 const ENDPOINTS: Table = TableDefinition::new("endpoints");
 /// Id given by a caller → what it was created with, as JSON.
 const CREATIONS: Table = TableDefinition::new("creations");
-/// `schema`, `revision`, `boot`, `cursors`.
+/// `schema`, `state` (revision, counters, cursors), `boot`.
 const META: Table = TableDefinition::new("meta");
 
 /// The open store. Held by one agent at a time (the file is locked).
 pub struct Store {
     database: Database,
     path: PathBuf,
+    pending: Option<(Id, Creation)>,
 }
 
 /// Everything in the store.
@@ -48,19 +52,10 @@ pub struct Stored {
     pub endpoints: Vec<Endpoint>,
     /// What objects with given ids were created with.
     pub creations: BTreeMap<Id, Creation>,
-    /// The rest.
+    /// Counters and cursors.
     pub meta: Meta,
-}
-
-/// What belongs to the state as a whole.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Meta {
-    /// Grows by one with each change.
-    pub revision: u64,
     /// /proc/sys/kernel/random/boot_id of the last start; empty in a new store.
     pub boot: String,
-    /// Where automatic values go on (pools, indexes); null in a new store.
-    pub cursors: Value,
 }
 
 /// A create that carried an id: the same again gets the same reply, another body is refused.
@@ -70,19 +65,6 @@ pub struct Creation {
     pub body: String,
     /// The warnings of the reply.
     pub warnings: Vec<String>,
-}
-
-/// One change: `None` deletes.
-#[derive(Clone, Debug, Default)]
-pub struct Batch<'a> {
-    /// By id.
-    pub networks: Vec<(Id, Option<&'a Network>)>,
-    /// By id.
-    pub sandboxes: Vec<(Id, Option<&'a Sandbox>)>,
-    /// By id.
-    pub endpoints: Vec<(Id, Option<&'a Endpoint>)>,
-    /// By id.
-    pub creations: Vec<(Id, Option<&'a Creation>)>,
 }
 
 /// Why there is no store, or why a change was not saved.
@@ -129,6 +111,12 @@ pub enum StoreError {
     },
 }
 
+impl failure::Store for Store {
+    fn save(&mut self, change: &Change) -> Result<(), anyhow::Error> {
+        Ok(self.save_change(change)?)
+    }
+}
+
 impl Store {
     /// Opens the store below `directory`, making both where they are missing, and reads it whole.
     pub fn open(directory: &Path) -> Result<(Store, Stored), StoreError> {
@@ -141,7 +129,11 @@ impl Store {
         let database = Database::create(&path).map_err(|error| unusable(&path, error))?;
         // What is in it is the administrator's business alone.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(io)?;
-        let store = Store { database, path };
+        let store = Store {
+            database,
+            path,
+            pending: None,
+        };
         if store.is_empty()? {
             store.format()?;
         }
@@ -154,14 +146,50 @@ impl Store {
         &self.path
     }
 
-    /// Saves a change and what belongs to it, durably and as a whole, or not at all.
-    pub fn save(&self, batch: &Batch<'_>, meta: &Meta) -> Result<(), StoreError> {
+    /// Keeps what an object is created with, in the transaction that saves the object.
+    pub fn note_creation(&mut self, id: Id, creation: Creation) {
+        self.pending = Some((id, creation));
+    }
+
+    /// Forgets a noted creation that was not saved, because its create failed.
+    pub fn forget_creation(&mut self) {
+        self.pending = None;
+    }
+
+    /// Notes under which boot the agent runs.
+    pub fn set_boot(&self, boot: &str) -> Result<(), StoreError> {
+        self.write(|transaction| put_meta(transaction, "boot", &boot))
+    }
+
+    fn save_change(&mut self, change: &Change) -> Result<(), StoreError> {
+        let Change {
+            networks,
+            sandboxes,
+            endpoints,
+            meta_before: _,
+            meta_after,
+        } = change;
+        let exists = |id: &Id| {
+            let network = networks.get(id).is_some_and(|edit| edit.after.is_some());
+            network || sandboxes.get(id).is_some_and(|edit| edit.after.is_some())
+        };
+        let creation = self.pending.take().filter(|(id, _)| exists(id));
         self.write(|transaction| {
-            put(transaction, NETWORKS, &batch.networks)?;
-            put(transaction, SANDBOXES, &batch.sandboxes)?;
-            put(transaction, ENDPOINTS, &batch.endpoints)?;
-            put(transaction, CREATIONS, &batch.creations)?;
-            put_meta(transaction, meta)
+            put(transaction, NETWORKS, networks)?;
+            put(transaction, SANDBOXES, sandboxes)?;
+            put(transaction, ENDPOINTS, endpoints)?;
+            let mut creations = transaction.open_table(CREATIONS)?;
+            for id in networks
+                .keys()
+                .chain(sandboxes.keys())
+                .filter(|id| !exists(id))
+            {
+                creations.remove(id.to_string().as_str())?;
+            }
+            if let Some((id, creation)) = &creation {
+                creations.insert(id.to_string().as_str(), json(creation)?.as_slice())?;
+            }
+            put_meta(transaction, "state", meta_after)
         })
     }
 
@@ -180,7 +208,9 @@ impl Store {
             for table in [NETWORKS, SANDBOXES, ENDPOINTS, CREATIONS] {
                 transaction.open_table(table)?;
             }
-            put_meta(transaction, &Meta::default())
+            put_meta(transaction, "schema", &SCHEMA)?;
+            put_meta(transaction, "state", &Meta::default())?;
+            put_meta(transaction, "boot", &"")
         })
     }
 
@@ -227,11 +257,8 @@ impl Store {
             creations: rows(&read, CREATIONS)
                 .and_then(|rows| rows.into_iter().map(creation).collect())
                 .map_err(corrupt)?,
-            meta: Meta {
-                revision: meta_value(&read, "revision").map_err(corrupt)?,
-                boot: meta_value(&read, "boot").map_err(corrupt)?,
-                cursors: meta_value(&read, "cursors").map_err(corrupt)?,
-            },
+            meta: meta_value(&read, "state").map_err(corrupt)?,
+            boot: meta_value(&read, "boot").map_err(corrupt)?,
         })
     }
 }
@@ -257,12 +284,12 @@ fn unusable(path: &Path, error: DatabaseError) -> StoreError {
 fn put<T: Serialize>(
     transaction: &WriteTransaction,
     table: Table,
-    values: &[(Id, Option<&T>)],
+    edits: &BTreeMap<Id, Edit<T>>,
 ) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(table)?;
-    for (id, value) in values {
+    for (id, edit) in edits {
         let key = id.to_string();
-        match value {
+        match &edit.after {
             Some(value) => table.insert(key.as_str(), json(value)?.as_slice())?,
             None => table.remove(key.as_str())?,
         };
@@ -270,17 +297,13 @@ fn put<T: Serialize>(
     Ok(())
 }
 
-fn put_meta(transaction: &WriteTransaction, meta: &Meta) -> Result<(), redb::Error> {
-    let Meta {
-        revision,
-        boot,
-        cursors,
-    } = meta;
+fn put_meta<T: Serialize>(
+    transaction: &WriteTransaction,
+    key: &str,
+    value: &T,
+) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(META)?;
-    table.insert("schema", json(&SCHEMA)?.as_slice())?;
-    table.insert("revision", json(revision)?.as_slice())?;
-    table.insert("boot", json(boot)?.as_slice())?;
-    table.insert("cursors", json(cursors)?.as_slice())?;
+    table.insert(key, json(value)?.as_slice())?;
     Ok(())
 }
 

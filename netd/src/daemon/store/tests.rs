@@ -7,10 +7,13 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::{Batch, Creation, FILE, META, Meta, NETWORKS, Store, StoreError, put, put_meta};
-use crate::model::{
-    Id, Network,
-    network::{BridgeOptions, Driver, Ipam, Lifetime, Owner, Scope},
+use super::{Creation, FILE, META, NETWORKS, Store, StoreError, put, put_meta};
+use crate::{
+    model::{
+        Id, Network,
+        network::{BridgeOptions, Driver, Ipam, Lifetime, Owner, Scope},
+    },
+    state::{Change, Edit, Meta},
 };
 
 /// Removed when it goes out of scope, also when the test panics.
@@ -73,15 +76,22 @@ fn network(n: u8) -> Network {
 fn meta(revision: u64) -> Meta {
     Meta {
         revision,
-        boot: "b".to_owned(),
-        cursors: serde_json::json!({"pool": revision}),
+        attaches: 7,
+        ..Meta::default()
     }
 }
 
-fn add(network: &Network) -> Batch<'_> {
-    Batch {
-        networks: vec![(network.id, Some(network))],
-        ..Batch::default()
+fn change(before: Option<&Network>, after: Option<&Network>, revision: u64) -> Change {
+    let id = before.or(after).unwrap().id;
+    let edit = Edit {
+        before: before.cloned(),
+        after: after.cloned(),
+    };
+    Change {
+        networks: BTreeMap::from([(id, edit)]),
+        meta_before: meta(revision - 1),
+        meta_after: meta(revision),
+        ..Change::default()
     }
 }
 
@@ -98,21 +108,37 @@ fn what_was_saved_is_read_again() {
         body: "{}".to_owned(),
         warnings: vec!["w".to_owned()],
     };
-    let (store, empty) = Store::open(&directory.0).unwrap();
+    let (mut store, empty) = Store::open(&directory.0).unwrap();
     assert_eq!(empty, super::Stored::default());
-    store.save(&add(&one), &meta(1)).unwrap();
-    let batch = Batch {
-        networks: vec![(one.id, None), (two.id, Some(&two))],
-        creations: vec![(two.id, Some(&creation))],
-        ..Batch::default()
-    };
-    store.save(&batch, &meta(2)).unwrap();
+    store.note_creation(one.id, creation.clone());
+    store.save_change(&change(None, Some(&one), 1)).unwrap();
+    store.note_creation(two.id, creation.clone());
+    store.save_change(&change(None, Some(&two), 2)).unwrap();
+    store.save_change(&change(Some(&one), None, 3)).unwrap();
+    store.set_boot("b").unwrap();
     drop(store);
 
     let (_store, stored) = Store::open(&directory.0).unwrap();
     assert_eq!(stored.networks, [two.clone()]);
+    // The creation of what is gone is forgotten, so that its id can be used again.
     assert_eq!(stored.creations, BTreeMap::from([(two.id, creation)]));
-    assert_eq!(stored.meta, meta(2));
+    assert_eq!((stored.meta, stored.boot.as_str()), (meta(3), "b"));
+}
+
+#[test]
+fn a_creation_is_kept_only_with_its_object() {
+    let directory = Directory::new();
+    let (one, two) = (network(1), network(2));
+    let creation = Creation {
+        body: "{}".to_owned(),
+        warnings: Vec::new(),
+    };
+    let (mut store, _) = Store::open(&directory.0).unwrap();
+    store.note_creation(two.id, creation);
+    store.save_change(&change(None, Some(&one), 1)).unwrap();
+    store.save_change(&change(None, Some(&two), 2)).unwrap();
+    drop(store);
+    assert!(Store::open(&directory.0).unwrap().1.creations.is_empty());
 }
 
 #[test]
@@ -121,13 +147,13 @@ fn a_kill_at_any_moment_leaves_the_last_acknowledged_change() {
     let (store, _) = Store::open(&directory.0).unwrap();
     assert_eq!(revision(&directory.crashed().0), (0, 0));
     for n in 1..=5 {
-        let object = network(n);
+        let edits = change(None, Some(&network(n)), 1).networks;
         let mut halfway = None;
         store
             .write(|transaction| {
-                put(transaction, NETWORKS, &[(object.id, Some(&object))])?;
+                put(transaction, NETWORKS, &edits)?;
                 halfway = Some(directory.crashed());
-                put_meta(transaction, &meta(u64::from(n)))
+                put_meta(transaction, "state", &meta(u64::from(n)))
             })
             .unwrap();
         let before = (u64::from(n) - 1, usize::from(n) - 1);
@@ -141,10 +167,10 @@ fn a_kill_at_any_moment_leaves_the_last_acknowledged_change() {
 fn a_failed_transaction_changes_nothing() {
     let directory = Directory::new();
     let (store, _) = Store::open(&directory.0).unwrap();
-    let object = network(1);
+    let edits = change(None, Some(&network(1)), 1).networks;
     let failed = store.write(|transaction| {
-        put(transaction, NETWORKS, &[(object.id, Some(&object))])?;
-        put_meta(transaction, &meta(1))?;
+        put(transaction, NETWORKS, &edits)?;
+        put_meta(transaction, "state", &meta(1))?;
         Err(redb::Error::ValueTooLarge(1))
     });
     assert!(matches!(failed, Err(StoreError::Write { .. })));
@@ -181,9 +207,10 @@ fn a_newer_store_is_refused_and_left_alone() {
 fn a_foreign_or_damaged_file_is_refused_and_left_alone() {
     let directory = Directory::new();
     let file = directory.0.join(FILE);
-    let (store, _) = Store::open(&directory.0).unwrap();
-    let object = network(1);
-    store.save(&add(&object), &meta(1)).unwrap();
+    let (mut store, _) = Store::open(&directory.0).unwrap();
+    store
+        .save_change(&change(None, Some(&network(1)), 1))
+        .unwrap();
     drop(store);
     let whole = fs::read(&file).unwrap();
     let mut scribbled = whole.clone();

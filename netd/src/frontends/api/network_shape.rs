@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::timestamp::rfc3339;
-use crate::model::{Endpoint, Network, Sandbox, network::Subnet};
+use crate::{
+    model::network::Subnet,
+    state::view::{EndpointView, NetworkView},
+};
 
 /// A network in Docker's shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -106,14 +109,9 @@ pub struct ConnectedShape {
 }
 
 impl NetworkShape {
-    /// The network, with the endpoints that are joined to it.
-    pub fn new<'a>(
-        network: &Network,
-        connected: impl IntoIterator<Item = (&'a Sandbox, &'a Endpoint)>,
-    ) -> NetworkShape {
-        let connected = connected
-            .into_iter()
-            .map(|(sandbox, endpoint)| (sandbox.id.to_string(), connection(sandbox, endpoint)));
+    /// The network with what is connected to it.
+    pub fn new(view: &NetworkView) -> NetworkShape {
+        let network = &view.network;
         NetworkShape {
             name: network.name.to_string(),
             id: network.id.to_string(),
@@ -136,7 +134,7 @@ impl NetworkShape {
             ingress: false,
             config_from: ConfigFrom::default(),
             config_only: false,
-            containers: connected.collect(),
+            containers: view.endpoints.iter().filter_map(connection).collect(),
             options: network.options.clone(),
             labels: network.labels.clone(),
         }
@@ -155,16 +153,19 @@ fn subnet(subnet: &Subnet) -> SubnetShape {
     }
 }
 
-fn connection(sandbox: &Sandbox, endpoint: &Endpoint) -> ConnectedShape {
+fn connection(view: &EndpointView) -> Option<(String, ConnectedShape)> {
+    let (id, name) = view.sandbox.clone()?;
+    let endpoint = &view.endpoint;
     let first = |family: fn(&IpAddr) -> bool| {
         let net = endpoint.addresses.iter().find(|net| family(&net.addr()));
         net.map(ToString::to_string).unwrap_or_default()
     };
-    ConnectedShape {
-        name: sandbox.name.to_string(),
+    let shape = ConnectedShape {
+        name,
         endpoint_id: endpoint.id.to_string(),
         mac_address: endpoint.mac.to_string(),
         ipv4_address: first(IpAddr::is_ipv4),
         ipv6_address: first(IpAddr::is_ipv6),
-    }
+    };
+    Some((id.to_string(), shape))
 }

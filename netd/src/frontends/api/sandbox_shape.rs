@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::timestamp::rfc3339;
-use crate::model::{
-    Endpoint, Network, PublishedPort, Sandbox,
-    network::{Driver, Owner},
-    sandbox::{Mode, Namespace},
+use crate::{
+    model::{
+        Endpoint, Network, Sandbox,
+        sandbox::{Mode, Namespace},
+    },
+    state::view::{EndpointView, PortView, SandboxView},
 };
 
 /// A sandbox.
@@ -180,21 +182,15 @@ pub struct GivenShape {
 
 impl SandboxShape {
     /// The sandbox with its connections. `run_dir` is where its files are.
-    pub fn new<'a>(
-        sandbox: &Sandbox,
-        connections: impl IntoIterator<Item = (&'a Network, &'a Endpoint)>,
-        run_dir: &Path,
-    ) -> SandboxShape {
-        let connections: Vec<_> = connections.into_iter().collect();
-        let published = connections
+    pub fn new(view: &SandboxView, run_dir: &Path) -> SandboxShape {
+        let sandbox = &view.sandbox;
+        let networks: BTreeMap<String, EndpointShape> = view
+            .endpoints
             .iter()
-            .any(|(network, _)| carries_ports(network));
-        let networks: BTreeMap<String, EndpointShape> = connections
-            .iter()
-            .map(|(network, endpoint)| {
+            .map(|endpoint| {
                 (
-                    network.name.to_string(),
-                    connection(sandbox, network, endpoint),
+                    endpoint.network.name.to_string(),
+                    connection(sandbox, endpoint),
                 )
             })
             .chain(predefined_mode(sandbox))
@@ -202,14 +198,14 @@ impl SandboxShape {
         let key = sandbox_key(sandbox, run_dir);
         let files = run_dir.join("sandboxes").join(sandbox.id.to_string());
         let file = |name| files.join(name).display().to_string();
-        let ports = bindings(&sandbox.ports, published);
+        let ports = bindings(&view.ports);
         SandboxShape {
             id: sandbox.id.to_string(),
             name: sandbox.name.to_string(),
             hostname: sandbox.hostname.to_string(),
             created: rfc3339(sandbox.created),
             state: "running".to_owned(),
-            owner: owner(sandbox.owner).to_owned(),
+            owner: sandbox.owner.name().to_owned(),
             sandbox_key: key.clone(),
             hosts_path: file("hosts"),
             hostname_path: file("hostname"),
@@ -219,16 +215,6 @@ impl SandboxShape {
             networks: networks.clone(),
             network_settings: settings(sandbox, key, ports, networks),
         }
-    }
-}
-
-/// The name of an owner as JSON and tables have it.
-pub fn owner(owner: Owner) -> &'static str {
-    match owner {
-        Owner::Netd => "netd",
-        Owner::Docker => "docker",
-        Owner::Podman => "podman",
-        Owner::Cni => "cni",
     }
 }
 
@@ -243,10 +229,6 @@ fn sandbox_key(sandbox: &Sandbox, run_dir: &Path) -> String {
     .to_string()
 }
 
-fn carries_ports(network: &Network) -> bool {
-    matches!(network.driver, Driver::Bridge(_)) && !network.internal
-}
-
 /// Docker lists `host` and `none` among the networks.
 fn predefined_mode(sandbox: &Sandbox) -> Option<(String, EndpointShape)> {
     let name = match sandbox.mode {
@@ -257,13 +239,13 @@ fn predefined_mode(sandbox: &Sandbox) -> Option<(String, EndpointShape)> {
     Some((name.to_owned(), EndpointShape::default()))
 }
 
-fn bindings(ports: &[PublishedPort], published: bool) -> Bindings {
+fn bindings(ports: &[PortView]) -> Bindings {
     let mut bindings = Bindings::new();
-    for port in ports {
+    for PortView { port, target } in ports {
         for offset in 0..port.target.count() as u16 {
             let inside = format!("{}/{}", port.target.first + offset, port.protocol.name());
             let held = bindings.entry(inside).or_default();
-            if published {
+            if target.is_some() {
                 held.get_or_insert_default().push(Binding {
                     host_ip: port.host_address.to_string(),
                     host_port: (port.host.first + offset).to_string(),
@@ -299,28 +281,24 @@ fn settings(
     }
 }
 
-fn connection(sandbox: &Sandbox, network: &Network, endpoint: &Endpoint) -> EndpointShape {
+fn connection(sandbox: &Sandbox, view: &EndpointView) -> EndpointShape {
+    let EndpointView {
+        endpoint, network, ..
+    } = view;
     let v4 = first(endpoint, IpAddr::is_ipv4);
     let v6 = first(endpoint, IpAddr::is_ipv6);
     let text = |net: Option<IpNet>| net.map(|net| net.addr().to_string()).unwrap_or_default();
     let given = &endpoint.given;
-    let short = sandbox.id.short();
-    let aliases: Vec<String> = endpoint.aliases.iter().map(ToString::to_string).collect();
-    // Predefined networks have no names (Docker's rule).
-    let named = !network.predefined;
-    let mut dns_names = vec![sandbox.name.to_string()];
-    for name in aliases.iter().chain([&short]) {
-        if !dns_names.contains(name) {
-            dns_names.push(name.clone());
-        }
-    }
+    let aliases = endpoint.aliases.iter().map(ToString::to_string);
+    // The default network has no names (Docker's rule).
+    let named = !network.is_default();
     EndpointShape {
         ipam_config: (given.ip.is_some() || given.ip6.is_some()).then(|| GivenShape {
             ipv4_address: given.ip.map(|ip| ip.to_string()),
             ipv6_address: given.ip6.map(|ip| ip.to_string()),
         }),
         links: None,
-        aliases: named.then(|| aliases.into_iter().chain([short]).collect()),
+        aliases: named.then(|| aliases.chain([sandbox.id.short()]).collect()),
         mac_address: endpoint.mac.to_string(),
         gw_priority: endpoint.gateway_priority,
         driver_opts: None,
@@ -332,7 +310,7 @@ fn connection(sandbox: &Sandbox, network: &Network, endpoint: &Endpoint) -> Endp
         ipv6_gateway: gateway(network, v6),
         global_ipv6_address: text(v6),
         global_ipv6_prefix_len: v6.map_or(0, |net| net.prefix_len()),
-        dns_names: named.then_some(dns_names),
+        dns_names: named.then(|| view.dns_names.clone()),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::model::{
     network::{BridgeOptions, Driver, Ipam, Lifetime, Owner, Scope, Subnet},
     sandbox::{DnsSettings, Mode, Namespace},
 };
+use crate::state::view::{EndpointView, NetworkView, PortView, SandboxView};
 
 const USER: &str = include_str!("../../../tests/fixtures/docker-20.10/network-inspect-user.json");
 const OPTIONS: &str =
@@ -105,6 +106,16 @@ fn sandbox(id: &str, name: &str) -> Sandbox {
     }
 }
 
+fn view(network: &Network, sandbox: &Sandbox, endpoint: Endpoint) -> EndpointView {
+    EndpointView {
+        endpoint,
+        network: network.clone(),
+        sandbox: Some((sandbox.id, sandbox.name.to_string())),
+        is_gateway: [true, false],
+        dns_names: Vec::new(),
+    }
+}
+
 /// Fields of `new` that `old` lacks, by path; panics where a field of `old` is missing or differs.
 fn additions(old: &Value, new: &Value, path: &str, found: &mut Vec<String>) {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
@@ -130,19 +141,18 @@ fn check_network(fixture: &str) -> Vec<String> {
     let docker: Value = serde_json::from_str(fixture).unwrap();
     let docker = &docker[0];
     let network = network(docker);
-    let connected: Vec<(Sandbox, Endpoint)> = docker["Containers"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(id, container)| {
-            let sandbox = sandbox(id, text(container, "Name"));
-            let address = [text(container, "IPv4Address").to_owned()];
-            let (endpoint_id, mac) = (text(container, "EndpointID"), text(container, "MacAddress"));
-            let endpoint = endpoint(endpoint_id, network.id, sandbox.id, &address, mac);
-            (sandbox, endpoint)
-        })
-        .collect();
-    let shape = NetworkShape::new(&network, connected.iter().map(|(s, e)| (s, e)));
+    let containers = docker["Containers"].as_object().unwrap().iter();
+    let connected = containers.map(|(id, container)| {
+        let sandbox = sandbox(id, text(container, "Name"));
+        let address = [text(container, "IPv4Address").to_owned()];
+        let (endpoint_id, mac) = (text(container, "EndpointID"), text(container, "MacAddress"));
+        let endpoint = endpoint(endpoint_id, network.id, sandbox.id, &address, mac);
+        view(&network, &sandbox, endpoint)
+    });
+    let shape = NetworkShape::new(&NetworkView {
+        endpoints: connected.collect(),
+        network: network.clone(),
+    });
     let mut new = serde_json::to_value(shape).unwrap();
     new["Created"] = docker["Created"].clone();
     let mut found = Vec::new();
@@ -194,7 +204,16 @@ fn check_settings(fixture: &str, name: &str, sandbox_id: &str, aliases: &[&str])
     let id = text(connection, "EndpointID");
     let mut endpoint = endpoint(id, network.id, sandbox.id, &[address], mac);
     endpoint.aliases = aliases.iter().map(|alias| alias.parse().unwrap()).collect();
-    let shape = SandboxShape::new(&sandbox, [(&network, &endpoint)], Path::new("/run/netd"));
+    let ports = sandbox.ports.iter().map(|port| PortView {
+        port: port.clone(),
+        target: Some(endpoint.id),
+    });
+    let view = SandboxView {
+        ports: ports.collect(),
+        endpoints: vec![view(&network, &sandbox, endpoint)],
+        sandbox,
+    };
+    let shape = SandboxShape::new(&view, Path::new("/run/netd"));
     assert_eq!(shape.sandbox_key, format!("/run/netd/netns/{sandbox_id}"));
     let mut new = serde_json::to_value(shape.network_settings).unwrap();
     for own in ["SandboxID", "SandboxKey"] {
@@ -236,10 +255,18 @@ fn ports_that_no_network_carries_are_null() {
         },
         protocol: Protocol::Udp,
     }];
-    let shape = SandboxShape::new(&alone, [], Path::new("/run/netd"));
+    let mut view = SandboxView {
+        ports: vec![PortView {
+            port: alone.ports[0].clone(),
+            target: None,
+        }],
+        endpoints: Vec::new(),
+        sandbox: alone,
+    };
+    let shape = SandboxShape::new(&view, Path::new("/run/netd"));
     let json = serde_json::to_string(&shape.ports).unwrap();
     assert_eq!(json, r#"{"53/udp":null,"54/udp":null}"#);
-    alone.mode = Mode::None;
-    let shape = SandboxShape::new(&alone, [], Path::new("/run/netd"));
+    view.sandbox.mode = Mode::None;
+    let shape = SandboxShape::new(&view, Path::new("/run/netd"));
     assert_eq!(shape.networks.keys().collect::<Vec<_>>(), ["none"]);
 }
