@@ -1,6 +1,8 @@
 //! All syscalls: netlink, namespaces, sysctl, files, BPF. Carries out actions and reports what is;
 //! decides nothing. Two implementations of [`Kernel`]: the real one and the tests' fake.
 
+pub mod bpf;
+
 use std::{collections::BTreeSet, future::Future};
 
 use netd_common::abi::{

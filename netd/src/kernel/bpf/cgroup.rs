@@ -1,0 +1,72 @@
+//! Socket programs at the root of cgroup2. Several agents may be attached there at once, one per
+//! host namespace: links of cgroups stack, and the programs tell namespaces apart.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use aya::programs::{CgroupAttachMode, links::FdLink};
+use netd_common::abi::Program;
+
+use super::{
+    error::if_file_there,
+    mountinfo,
+    pin::{LinkState, Pin, inspect},
+    programs::Programs,
+};
+
+/// The root cgroup.
+pub(super) struct Cgroup {
+    path: PathBuf,
+    /// The kernel's id of it: the inode number of its directory.
+    id: u64,
+}
+
+impl Cgroup {
+    /// Where cgroup2 is mounted.
+    pub(super) fn find() -> anyhow::Result<Cgroup> {
+        let mounts = mountinfo::read().context("read /proc/thread-self/mountinfo")?;
+        let root = mountinfo::cgroup2_root(&mounts)
+            .context("the root of cgroup2 is not mounted (mount -t cgroup2 none DIRECTORY)")?;
+        let meta =
+            fs::metadata(&root.point).with_context(|| format!("read {}", root.point.display()))?;
+        Ok(Cgroup {
+            path: root.point.clone(),
+            id: meta.ino(),
+        })
+    }
+
+    /// Makes a link, then lets it take the place of the old one's pin: the old program goes when
+    /// the new one is there. For a moment both run, which is as good as one: what the first has
+    /// rewritten the second does not recognise. (aya 0.14 cannot update a link of this kind.)
+    pub(super) fn attach(
+        &self,
+        programs: &mut Programs,
+        program: Program,
+        pin: &Path,
+        new: &Path,
+    ) -> anyhow::Result<()> {
+        let wanted = programs.id(program)?;
+        let socket = programs.socket(program)?;
+        match inspect(pin)? {
+            Some(Pin::Link(state)) if state.program == wanted && self.is_at(&state) => {
+                return Ok(());
+            }
+            _ => {}
+        }
+        let root = File::open(&self.path)?;
+        let id = socket.attach(root, CgroupAttachMode::Single)?;
+        if_file_there(fs::remove_file(new))?;
+        FdLink::try_from(socket.take_link(id)?)?.pin(new)?;
+        fs::rename(new, pin)?;
+        Ok(())
+    }
+
+    /// Whether a link is at this cgroup.
+    pub(super) fn is_at(&self, state: &LinkState) -> bool {
+        state.kind == "cgroup" && state.cgroup == self.id
+    }
+}

@@ -1,0 +1,249 @@
+//! The maps that the agent writes, entry by entry: look-up, put, delete, walk. One match over
+//! [`EntryKey`] for each; a new map does not compile until it is in all of them.
+
+use std::{borrow::BorrowMut, collections::BTreeSet};
+
+use aya::{
+    Pod,
+    maps::{LpmTrie, MapData, MapError, PerCpuValues},
+    util::nr_cpus,
+};
+use netd_common::abi::{endpoint::EndpointStats, host::Config, maps};
+use zerocopy::FromZeros;
+
+use super::{
+    error::{During, errno, if_there},
+    maps::{Hash, Maps, lpm},
+    pod::Raw,
+};
+use crate::{
+    kernel::KernelError,
+    plan::{Entry, EntryKey},
+};
+
+/// Replace or create (BPF_ANY).
+const ANY: u64 = 0;
+/// Create only.
+const NOEXIST: u64 = 1;
+
+/// The agent's entries. Prefixes of the tries are remembered: a trie answers a look-up with the
+/// longest prefix that fits, which need not be the one that was asked for.
+pub(super) struct Entries {
+    prefixes: BTreeSet<EntryKey>,
+}
+
+impl Entries {
+    /// Reads which prefixes there are.
+    pub(super) fn open(maps: &Maps) -> Result<Entries, KernelError> {
+        let mut prefixes = BTreeSet::new();
+        for entry in subnets(maps).chain(ports(maps)) {
+            prefixes.insert(
+                entry
+                    .during(|| "read the prefixes of the maps".into())?
+                    .key(),
+            );
+        }
+        Ok(Entries { prefixes })
+    }
+
+    /// One look-up.
+    pub(super) fn get(&self, maps: &Maps, key: &EntryKey) -> Result<Option<Entry>, KernelError> {
+        if is_prefix(key) && !self.prefixes.contains(key) {
+            return Ok(None);
+        }
+        let found =
+            match *key {
+                EntryKey::Endpoint(key) => look_up(&maps.endpoints, Raw(key))
+                    .map(|value| Some(Entry::Endpoint(key, value?))),
+                EntryKey::Interface(ifindex) => look_up(&maps.interfaces, ifindex)
+                    .map(|value| Some(Entry::Interface(ifindex, value?))),
+                EntryKey::EndpointStats(index) => if_there(maps.endpoint_stats.get(&index, 0))
+                    .map(|value| value.map(|_| Entry::EndpointStats(index))),
+                EntryKey::Subnet(bits, address) => {
+                    if_there(maps.subnets.get(&lpm(bits, address), 0))
+                        .map(|value| Some(Entry::Subnet(bits, address, value?.0)))
+                }
+                EntryKey::HostAddress(address) => look_up(&maps.host_addresses, Raw(address))
+                    .map(|value| Some(Entry::HostAddress(address, value?))),
+                EntryKey::Uplink(ifindex) => look_up(&maps.uplinks, ifindex)
+                    .map(|value| Some(Entry::Uplink(ifindex, value?))),
+                EntryKey::Config => config(maps),
+                EntryKey::Port(bits, key) => if_there(maps.ports.get(&lpm(bits, key), 0))
+                    .map(|value| Some(Entry::Port(bits, key, value?.0))),
+                EntryKey::Name(key) => look_up(&maps.names, Raw(key))
+                    .map(|value| Some(Entry::Name(key, Box::new(value?)))),
+                EntryKey::Scopes(sandbox) => {
+                    look_up(&maps.scopes, sandbox).map(|value| Some(Entry::Scopes(sandbox, value?)))
+                }
+                EntryKey::Resolver(cookie) => look_up(&maps.resolvers, cookie)
+                    .map(|value| Some(Entry::Resolver(cookie, value?))),
+            };
+        found.during(|| format!("look up {key:?}"))
+    }
+
+    /// Puts one, over what is there. Counters that are there are kept.
+    pub(super) fn put(&mut self, maps: &mut Maps, entry: &Entry) -> Result<(), KernelError> {
+        let done = match entry {
+            Entry::Endpoint(key, value) => maps.endpoints.insert(Raw(*key), Raw(*value), ANY),
+            Entry::Interface(ifindex, value) => maps.interfaces.insert(ifindex, Raw(*value), ANY),
+            Entry::EndpointStats(index) => start_counters(maps, *index),
+            Entry::Subnet(bits, address, value) => {
+                maps.subnets.insert(&lpm(*bits, *address), Raw(*value), ANY)
+            }
+            Entry::HostAddress(address, value) => {
+                maps.host_addresses.insert(Raw(*address), Raw(*value), ANY)
+            }
+            Entry::Uplink(ifindex, value) => maps.uplinks.insert(ifindex, Raw(*value), ANY),
+            Entry::Config(value) => maps.config.set(0, Raw(*value), ANY),
+            Entry::Port(bits, key, value) => maps.ports.insert(&lpm(*bits, *key), Raw(*value), ANY),
+            Entry::Name(key, value) => maps.names.insert(Raw(*key), Raw(**value), ANY),
+            Entry::Scopes(sandbox, value) => maps.scopes.insert(sandbox, Raw(*value), ANY),
+            Entry::Resolver(cookie, value) => maps.resolvers.insert(cookie, Raw(*value), ANY),
+        };
+        let key = entry.key();
+        done.map_err(|error| explain(error, &key))
+            .during(|| format!("put {key:?}"))?;
+        if is_prefix(&key) {
+            self.prefixes.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Deletes one; absent is success.
+    pub(super) fn delete(&mut self, maps: &mut Maps, key: &EntryKey) -> Result<(), KernelError> {
+        let done = match *key {
+            EntryKey::Endpoint(key) => remove(&mut maps.endpoints, Raw(key)),
+            EntryKey::Interface(ifindex) => remove(&mut maps.interfaces, ifindex),
+            EntryKey::EndpointStats(index) => maps.endpoint_stats.remove(&index),
+            EntryKey::Subnet(bits, address) => remove_prefix(&mut maps.subnets, bits, address),
+            EntryKey::HostAddress(address) => remove(&mut maps.host_addresses, Raw(address)),
+            EntryKey::Uplink(ifindex) => remove(&mut maps.uplinks, ifindex),
+            EntryKey::Config => maps.config.set(0, Raw(Config::default()), ANY),
+            EntryKey::Port(bits, key) => remove_prefix(&mut maps.ports, bits, key),
+            EntryKey::Name(key) => remove(&mut maps.names, Raw(key)),
+            EntryKey::Scopes(sandbox) => remove(&mut maps.scopes, sandbox),
+            EntryKey::Resolver(cookie) => remove(&mut maps.resolvers, cookie),
+        };
+        if_there(done).during(|| format!("delete {key:?}"))?;
+        self.prefixes.remove(key);
+        Ok(())
+    }
+
+    /// All entries of all maps that the agent writes.
+    pub(super) fn walk(&mut self, maps: &Maps) -> Result<Vec<Entry>, KernelError> {
+        let entries: Vec<Entry> = walk(maps)
+            .collect::<Result<_, _>>()
+            .during(|| "read the maps".into())?;
+        self.prefixes = entries.iter().map(Entry::key).filter(is_prefix).collect();
+        Ok(entries)
+    }
+}
+
+fn is_prefix(key: &EntryKey) -> bool {
+    matches!(key, EntryKey::Subnet(..) | EntryKey::Port(..))
+}
+
+type Found = Result<Entry, MapError>;
+
+fn walk(maps: &Maps) -> impl Iterator<Item = Found> {
+    let endpoints = (maps.endpoints.iter()).map(|e| e.map(|(k, v)| Entry::Endpoint(k.0, v.0)));
+    let interfaces = (maps.interfaces.iter()).map(|e| e.map(|(k, v)| Entry::Interface(k, v.0)));
+    let stats = (maps.endpoint_stats.keys()).map(|key| key.map(Entry::EndpointStats));
+    let addresses =
+        (maps.host_addresses.iter()).map(|e| e.map(|(k, v)| Entry::HostAddress(k.0, v.0)));
+    let uplinks = (maps.uplinks.iter()).map(|e| e.map(|(k, v)| Entry::Uplink(k, v.0)));
+    let names = (maps.names.iter()).map(|e| e.map(|(k, v)| Entry::Name(k.0, Box::new(v.0))));
+    let scopes = (maps.scopes.iter()).map(|e| e.map(|(k, v)| Entry::Scopes(k, v.0)));
+    let resolvers = (maps.resolvers.iter()).map(|e| e.map(|(k, v)| Entry::Resolver(k, v.0)));
+    endpoints
+        .chain(interfaces)
+        .chain(stats)
+        .chain(subnets(maps))
+        .chain(addresses)
+        .chain(uplinks)
+        .chain(config(maps).transpose())
+        .chain(ports(maps))
+        .chain(names)
+        .chain(scopes)
+        .chain(resolvers)
+}
+
+fn subnets(maps: &Maps) -> impl Iterator<Item = Found> {
+    maps.subnets.iter().map(|entry| {
+        entry.map(|(key, value)| Entry::Subnet(key.prefix_len(), key.data().0, value.0))
+    })
+}
+
+fn ports(maps: &Maps) -> impl Iterator<Item = Found> {
+    maps.ports
+        .iter()
+        .map(|entry| entry.map(|(key, value)| Entry::Port(key.prefix_len(), key.data().0, value.0)))
+}
+
+/// An array's element is always there; zeroes are what it holds before the agent has written it.
+fn config(maps: &Maps) -> Result<Option<Entry>, MapError> {
+    let Raw(config) = maps.config.get(&0, 0)?;
+    Ok((config != Config::default()).then_some(Entry::Config(config)))
+}
+
+fn look_up<K: Pod, V>(map: &Hash<K, V>, key: K) -> Result<Option<V>, MapError>
+where
+    Raw<V>: Pod,
+{
+    if_there(map.get(&key, 0)).map(|value| value.map(|raw| raw.0))
+}
+
+fn remove<K: Pod, V>(map: &mut Hash<K, V>, key: K) -> Result<(), MapError>
+where
+    Raw<V>: Pod,
+{
+    map.remove(&key)
+}
+
+fn remove_prefix<T: BorrowMut<MapData>, K, V: Pod>(
+    map: &mut LpmTrie<T, Raw<K>, V>,
+    bits: u32,
+    data: K,
+) -> Result<(), MapError>
+where
+    Raw<K>: Pod,
+{
+    map.remove(&lpm(bits, data))
+}
+
+/// Zeroes on every CPU, unless they count already.
+fn start_counters(maps: &mut Maps, index: u32) -> Result<(), MapError> {
+    let cpus = nr_cpus().map_err(|(_, error)| MapError::IoError(error))?;
+    let zeroes = PerCpuValues::try_from(vec![Raw(EndpointStats::new_zeroed()); cpus])?;
+    match maps.endpoint_stats.insert(index, zeroes, NOEXIST) {
+        Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
+        done => done,
+    }
+}
+
+/// The map that holds a key.
+pub(super) fn map_of(key: &EntryKey) -> &'static str {
+    match key {
+        EntryKey::Endpoint(_) => maps::ENDPOINTS,
+        EntryKey::Interface(_) => maps::INTERFACES,
+        EntryKey::EndpointStats(_) => maps::ENDPOINT_STATS,
+        EntryKey::Subnet(..) => maps::SUBNETS,
+        EntryKey::HostAddress(_) => maps::HOST_ADDRESSES,
+        EntryKey::Uplink(_) => maps::UPLINKS,
+        EntryKey::Config => maps::CONFIG,
+        EntryKey::Port(..) => maps::PORTS,
+        EntryKey::Name(_) => maps::NAMES,
+        EntryKey::Scopes(_) => maps::SCOPES,
+        EntryKey::Resolver(_) => maps::RESOLVERS,
+    }
+}
+
+/// A full map says `E2BIG` (hash) or `ENOSPC` (trie), which says nothing to people.
+fn explain(error: MapError, key: &EntryKey) -> anyhow::Error {
+    let full = matches!(errno(&error), Some(libc::E2BIG | libc::ENOSPC));
+    let error = anyhow::Error::from(error);
+    match full {
+        true => error.context(format!("map {} is full", map_of(key))),
+        false => error,
+    }
+}

@@ -1,0 +1,186 @@
+//! The BPF layer as one object: every question and every change goes through [`Bpf`], and nothing
+//! here decides what the maps should hold or what should be attached.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use netd_common::abi::endpoint::EndpointStats;
+
+use super::{
+    attach::Hooks,
+    counters,
+    entries::Entries,
+    flows::{self, Collector},
+    layout::Layout,
+    log::LogReader,
+    maps::Maps,
+    open,
+    programs::Programs,
+    report::{AttachedProgram, LoadedProgram, OpenReport},
+};
+use crate::{
+    kernel::{DropRecord, FlowRecord, KernelError, MapFill},
+    plan::{Attachment, Entry, EntryKey},
+};
+
+/// What the BPF layer must be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BpfOptions {
+    /// netd's own directory in a BPF file system, as `/sys/fs/bpf/netd`. Where there is no BPF
+    /// file system, one is mounted: at `/sys/fs/bpf`, elsewhere at the directory itself.
+    pub bpffs: PathBuf,
+    /// Load the object with log calls and hand its log to `tracing`.
+    pub log: bool,
+}
+
+/// How tc programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// tcx where the kernel has it, else clsact.
+    Probed,
+    /// clsact, for tests of the fallback on newer kernels.
+    Clsact,
+}
+
+/// Maps, programs and links, open. Dropping it detaches and unpins nothing.
+pub struct Bpf {
+    layout: Layout,
+    maps: Maps,
+    entries: Entries,
+    programs: Programs,
+    hooks: Hooks,
+    collector: Option<Collector>,
+    _log: Option<LogReader>,
+}
+
+impl Bpf {
+    /// Loads everything or reopens what an earlier agent left, and says what it found.
+    pub fn open(options: &BpfOptions) -> Result<(Bpf, OpenReport), KernelError> {
+        open::open(options, Mechanism::Probed)
+    }
+
+    /// The same, with the mechanism chosen by the caller.
+    pub fn open_with(
+        options: &BpfOptions,
+        mechanism: Mechanism,
+    ) -> Result<(Bpf, OpenReport), KernelError> {
+        open::open(options, mechanism)
+    }
+
+    pub(super) fn new(
+        layout: Layout,
+        maps: Maps,
+        entries: Entries,
+        programs: Programs,
+        hooks: Hooks,
+        log: Option<LogReader>,
+    ) -> Bpf {
+        Bpf {
+            layout,
+            maps,
+            entries,
+            programs,
+            hooks,
+            collector: None,
+            _log: log,
+        }
+    }
+
+    /// One look-up.
+    pub fn entry(&mut self, key: &EntryKey) -> Result<Option<Entry>, KernelError> {
+        self.entries.get(&self.maps, key)
+    }
+
+    /// All entries of the maps that the agent writes. Walks them.
+    pub fn entries(&mut self) -> Result<Vec<Entry>, KernelError> {
+        self.entries.walk(&self.maps)
+    }
+
+    /// Puts an entry, over one with the same key. Counters that exist are kept.
+    pub fn put(&mut self, entry: &Entry) -> Result<(), KernelError> {
+        self.entries.put(&mut self.maps, entry)
+    }
+
+    /// Deletes an entry; absent is success. `Config` becomes zeroes.
+    pub fn delete(&mut self, key: &EntryKey) -> Result<(), KernelError> {
+        self.entries.delete(&mut self.maps, key)
+    }
+
+    /// Attaches a program, or replaces the one that is attached without a gap. Never stacks.
+    pub fn attach(&mut self, attachment: &Attachment) -> Result<(), KernelError> {
+        self.hooks.attach(&mut self.programs, attachment)
+    }
+
+    /// Detaches it; what is not attached is success. The kernel lets a tcx or cgroup link go after
+    /// an RCU grace period: a few packets may still pass through it.
+    pub fn detach(&mut self, attachment: &Attachment) -> Result<(), KernelError> {
+        self.hooks.detach(attachment)
+    }
+
+    /// Whether the link is there, on the right interface and hook, with the loaded program.
+    pub fn attached(&mut self, attachment: &Attachment) -> Result<bool, KernelError> {
+        self.hooks.attached(&self.programs, attachment)
+    }
+
+    /// All attachments that have a pin, in order or not.
+    pub fn attachments(&mut self) -> Result<BTreeSet<Attachment>, KernelError> {
+        self.hooks.pinned()
+    }
+
+    /// Attached programs with the kernel's ids.
+    pub fn attached_programs(&mut self) -> Result<Vec<AttachedProgram>, KernelError> {
+        self.hooks.list(&self.programs)
+    }
+
+    /// Loaded programs with the kernel's ids.
+    pub fn programs(&mut self) -> Result<Vec<LoadedProgram>, KernelError> {
+        self.programs.list()
+    }
+
+    /// Detaches and unpins what other ABI versions left. To be called when everything of this one
+    /// is attached; what was attached since has already lost its predecessor.
+    pub fn remove_older_versions(&mut self) -> Result<(), KernelError> {
+        self.hooks.remove_older_versions()
+    }
+
+    /// All flow halves. Walks both tables.
+    pub fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
+        flows::list(&self.maps)
+    }
+
+    /// Deletes all flows; how many halves there were.
+    pub fn flush_flows(&mut self) -> Result<u64, KernelError> {
+        flows::flush(&mut self.maps, |_| true)
+    }
+
+    /// Deletes the flows of an endpoint, by index; how many halves there were. Walks both tables.
+    pub fn flush_endpoint(&mut self, endpoint: u32) -> Result<u64, KernelError> {
+        flows::flush(&mut self.maps, |flow| flow.endpoint == endpoint)
+    }
+
+    /// Removes expired flows, looking at no more than `budget` halves, going on where the last
+    /// call stopped; how many were removed. Ends early at the end of the tables.
+    pub fn collect_flows(&mut self, budget: u32) -> Result<u64, KernelError> {
+        let collector = match self.collector.take() {
+            Some(collector) => collector,
+            None => Collector::start(&self.layout)?,
+        };
+        let removed = collector.collect(&mut self.maps, budget)?;
+        self.collector = Some(collector);
+        Ok(removed)
+    }
+
+    /// All drop counters.
+    pub fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
+        counters::drops(&self.maps)
+    }
+
+    /// Counters of an endpoint, summed over CPUs.
+    pub fn endpoint_stats(&mut self, endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
+        counters::endpoint_stats(&self.maps, endpoint)
+    }
+
+    /// Fill levels of the maps that can be full. Walks their keys.
+    pub fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
+        counters::fill(&self.maps)
+    }
+}

@@ -1,0 +1,30 @@
+//! BPF: programs, maps, pins. [`Bpf`] is the door; below it the objects carried in this binary
+//! (`object`), where pins are (`layout`, `bpffs`) and what they are (`pin`), start and end (`open`,
+//! `teardown`), contents (`maps`, `entries`, `flows`, `counters`), and hooks (`attach`, with `tcx`,
+//! `clsact`, `cgroup`). All calls are synchronous and made in the host's network namespace.
+
+mod attach;
+mod bpffs;
+mod cgroup;
+mod clsact;
+mod counters;
+mod entries;
+mod error;
+mod flows;
+mod layer;
+mod layout;
+mod log;
+mod maps;
+mod mountinfo;
+mod object;
+mod open;
+mod pin;
+pub mod pod;
+mod programs;
+mod report;
+mod tcx;
+mod teardown;
+
+pub use layer::{Bpf, BpfOptions, Mechanism};
+pub use report::{AttachedProgram, Found, LoadedProgram, OpenReport, ReplacedMap};
+pub use teardown::unpin_all;

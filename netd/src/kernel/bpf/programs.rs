@@ -1,0 +1,264 @@
+//! The loaded programs: loaded from the object and pinned, or found pinned by an agent that
+//! carried the same object. Attaches nothing.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::MapInfo,
+    programs::{CgroupSockAddr, CgroupSockAddrAttachType, ProgramFd, ProgramInfo, SchedClassifier},
+};
+use netd_common::abi::Program;
+
+use super::{
+    error::{During, failure, if_file_there},
+    layout::Layout,
+    log::LogReader,
+    object,
+    pin::{Pin, inspect},
+    report::LoadedProgram,
+};
+use crate::kernel::KernelError;
+
+/// A program by what it can be attached to.
+pub(super) enum Handle {
+    /// Of a tc hook, or tail-called from one.
+    Classifier(SchedClassifier),
+    /// Of a socket hook of cgroups.
+    Socket(CgroupSockAddr),
+}
+
+enum Kind {
+    Classifier,
+    Socket(CgroupSockAddrAttachType),
+}
+
+fn kind(program: Program) -> Kind {
+    match program {
+        Program::FromEndpoint
+        | Program::ToEndpoint
+        | Program::FromUplink
+        | Program::ToUplink
+        | Program::Dns => Kind::Classifier,
+        Program::SockConnect4 => Kind::Socket(CgroupSockAddrAttachType::Connect4),
+        Program::SockSendmsg4 => Kind::Socket(CgroupSockAddrAttachType::UDPSendMsg4),
+        Program::SockRecvmsg4 => Kind::Socket(CgroupSockAddrAttachType::UDPRecvMsg4),
+        Program::SockGetpeername4 => Kind::Socket(CgroupSockAddrAttachType::GetPeerName4),
+        Program::SockConnect6 => Kind::Socket(CgroupSockAddrAttachType::Connect6),
+        Program::SockRecvmsg6 => Kind::Socket(CgroupSockAddrAttachType::UDPRecvMsg6),
+        Program::SockGetpeername6 => Kind::Socket(CgroupSockAddrAttachType::GetPeerName6),
+    }
+}
+
+struct Loaded {
+    id: u32,
+    handle: Handle,
+}
+
+/// All programs of the object.
+pub(super) struct Programs {
+    loaded: BTreeMap<Program, Loaded>,
+}
+
+impl Programs {
+    /// The programs that an agent with the same object pinned, if all are there and use the maps
+    /// that are pinned now.
+    pub(super) fn reopen(
+        layout: &Layout,
+        fingerprint: &str,
+        maps: &BTreeMap<String, u32>,
+    ) -> Result<Option<Programs>, KernelError> {
+        let directory = layout.programs().join(fingerprint);
+        for program in Program::ALL {
+            let path = directory.join(program.name());
+            if !is_current(&path, program, maps)
+                .during(|| format!("check the pinned program {}", path.display()))?
+            {
+                return Ok(None);
+            }
+        }
+        Programs::from_pins(&directory).map(Some)
+    }
+
+    /// Loads the object, with maps that are pinned taken from there and others made and pinned;
+    /// pins the programs.
+    pub(super) fn load(
+        layout: &Layout,
+        log: bool,
+        maps: impl Iterator<Item = String>,
+    ) -> Result<(Programs, Option<LogReader>), KernelError> {
+        let bytes = object::bytes(log);
+        let names: Vec<String> = maps.collect();
+        let mut loader = EbpfLoader::new();
+        for name in &names {
+            loader.map_pin_path(name, layout.map(name));
+        }
+        let mut object = loader
+            .load(bytes)
+            .during(|| "create the BPF maps and prepare the programs".into())?;
+        let directory = layout.programs().join(object::fingerprint(bytes));
+        if_file_there(fs::remove_dir_all(&directory))
+            .and_then(|_| fs::create_dir(&directory))
+            .during(|| format!("make {}", directory.display()))?;
+        for program in Program::ALL {
+            load_one(&mut object, program, &directory.join(program.name()))?;
+        }
+        let reader = log.then(|| LogReader::start(&mut object)).transpose()?;
+        Ok((Programs::from_pins(&directory)?, reader))
+    }
+
+    /// Removes the pins of other objects' programs. What of them is attached stays attached.
+    pub(super) fn forget_others(layout: &Layout, log: bool) -> Result<(), KernelError> {
+        let current = object::fingerprint(object::bytes(log));
+        let doing = || format!("clean up {}", layout.programs().display());
+        for entry in fs::read_dir(layout.programs()).during(doing)? {
+            let entry = entry.during(doing)?;
+            if *entry.file_name() != *current {
+                fs::remove_dir_all(entry.path()).during(doing)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn from_pins(directory: &Path) -> Result<Programs, KernelError> {
+        let mut loaded = BTreeMap::new();
+        for program in Program::ALL {
+            let path = directory.join(program.name());
+            let one = from_pin(program, &path)
+                .during(|| format!("open the pinned program {}", path.display()))?;
+            loaded.insert(program, one);
+        }
+        Ok(Programs { loaded })
+    }
+
+    /// The kernel's id of a program.
+    pub(super) fn id(&self, program: Program) -> Result<u32, KernelError> {
+        self.one(program).map(|loaded| loaded.id)
+    }
+
+    /// For the array of tail calls.
+    pub(super) fn fd(&self, program: Program) -> Result<&ProgramFd, KernelError> {
+        let fd = match &self.one(program)?.handle {
+            Handle::Classifier(classifier) => classifier.fd(),
+            Handle::Socket(socket) => socket.fd(),
+        };
+        fd.during(|| format!("use program {}", program.name()))
+    }
+
+    /// A program that can be attached to a link.
+    pub(super) fn classifier(
+        &mut self,
+        program: Program,
+    ) -> Result<&mut SchedClassifier, KernelError> {
+        match self.loaded.get_mut(&program).map(|one| &mut one.handle) {
+            Some(Handle::Classifier(classifier)) => Ok(classifier),
+            _ => Err(wrong_hook(program, "a link")),
+        }
+    }
+
+    /// A program that can be attached to a cgroup.
+    pub(super) fn socket(&mut self, program: Program) -> Result<&mut CgroupSockAddr, KernelError> {
+        match self.loaded.get_mut(&program).map(|one| &mut one.handle) {
+            Some(Handle::Socket(socket)) => Ok(socket),
+            _ => Err(wrong_hook(program, "a cgroup")),
+        }
+    }
+
+    /// What the kernel says of each.
+    pub(super) fn list(&self) -> Result<Vec<LoadedProgram>, KernelError> {
+        self.loaded
+            .iter()
+            .map(|(program, loaded)| {
+                let info = match &loaded.handle {
+                    Handle::Classifier(classifier) => classifier.info(),
+                    Handle::Socket(socket) => socket.info(),
+                };
+                info.map(|info| describe(*program, &info))
+                    .during(|| format!("read program {}", program.name()))
+            })
+            .collect()
+    }
+
+    fn one(&self, program: Program) -> Result<&Loaded, KernelError> {
+        self.loaded
+            .get(&program)
+            .ok_or_else(|| wrong_hook(program, "anything"))
+    }
+}
+
+fn describe(program: Program, info: &ProgramInfo) -> LoadedProgram {
+    LoadedProgram {
+        program,
+        id: info.id(),
+        tag: format!("{:016x}", info.tag()),
+        verified_instructions: info.verified_instruction_count(),
+        jited_octets: info.size_jitted(),
+    }
+}
+
+fn wrong_hook(program: Program, what: &str) -> KernelError {
+    failure(
+        format!("attach program {}", program.name()),
+        format!("it cannot be attached to {what}"),
+    )
+}
+
+fn load_one(object: &mut Ebpf, program: Program, path: &Path) -> Result<(), KernelError> {
+    let name = program.name();
+    let doing = || format!("load program {name}");
+    let found = object
+        .program_mut(name)
+        .ok_or_else(|| failure(doing(), "the embedded object does not have it"))?;
+    match kind(program) {
+        Kind::Classifier => {
+            let classifier: &mut SchedClassifier = found.try_into().during(doing)?;
+            classifier.load().during(doing)?;
+            classifier.pin(path).during(doing)
+        }
+        Kind::Socket(_) => {
+            let socket: &mut CgroupSockAddr = found.try_into().during(doing)?;
+            socket.load().during(doing)?;
+            socket.pin(path).during(doing)
+        }
+    }
+}
+
+fn from_pin(program: Program, path: &Path) -> anyhow::Result<Loaded> {
+    let (info, handle) = match kind(program) {
+        Kind::Classifier => {
+            let classifier = SchedClassifier::from_pin(path)?;
+            (classifier.info()?, Handle::Classifier(classifier))
+        }
+        Kind::Socket(attach_type) => {
+            let socket = CgroupSockAddr::from_pin(path, attach_type)?;
+            (socket.info()?, Handle::Socket(socket))
+        }
+    };
+    Ok(Loaded {
+        id: info.id(),
+        handle,
+    })
+}
+
+/// Whether the pin is this program, and every map it uses that has the name of a pinned map is
+/// that map.
+fn is_current(path: &Path, program: Program, maps: &BTreeMap<String, u32>) -> anyhow::Result<bool> {
+    match inspect(path) {
+        Ok(Some(Pin::Program { .. })) => {}
+        Ok(_) => return Ok(false),
+        // Something that is no BPF object: loading anew clears the directory.
+        Err(_) => return Ok(false),
+    }
+    let info = ProgramInfo::from_pin(path)?;
+    if info.name_as_str() != Some(program.name()) {
+        return Ok(false);
+    }
+    for id in info.map_ids()?.unwrap_or_default() {
+        let used = MapInfo::from_id(id)?;
+        let pinned = used.name_as_str().and_then(|name| maps.get(name));
+        if pinned.is_some_and(|pinned| *pinned != id) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
