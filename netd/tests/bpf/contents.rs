@@ -1,0 +1,383 @@
+//! Maps: every kind of entry there and back, prefixes, counters, flows.
+
+use aya::maps::{HashMap, Map, MapData, PerCpuHashMap, PerCpuValues};
+use netd::{
+    kernel::bpf::pod::Raw,
+    plan::{Entry, EntryKey},
+};
+use netd_common::{
+    Addr, DropReason,
+    abi::{
+        Program,
+        drops::{DropCount, DropKey},
+        endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet},
+        flow::{Flow, FlowKey},
+        host::{Config, HostAddress, Uplink},
+        name::{Name, NameKey, Resolver, Scopes},
+        port::{PORT_PREFIX_BITS, Port, PortKey},
+    },
+    limits,
+};
+use zerocopy::FromZeros;
+
+use crate::host::Host;
+
+const ADDRESS: Addr = Addr::v4([172, 18, 0, 2]);
+const TCP: u8 = 6;
+
+/// One of each.
+fn entries() -> Vec<Entry> {
+    let endpoint = Endpoint {
+        ifindex: 5,
+        index: 3,
+        mac: [2, 0x42, 0, 0, 0, 9],
+        ..Endpoint::default()
+    };
+    let name = Name {
+        count_v4: 1,
+        ..Name::new_zeroed()
+    };
+    vec![
+        Entry::Endpoint(key_of(ADDRESS), endpoint),
+        Entry::Interface(5, endpoint),
+        Entry::EndpointStats(3),
+        Entry::Subnet(
+            96 + 16,
+            ADDRESS_16,
+            Subnet {
+                network: 1,
+                flags: 2,
+            },
+        ),
+        Entry::HostAddress(
+            ADDRESS,
+            HostAddress {
+                ifindex: 1,
+                network: 0,
+            },
+        ),
+        Entry::Uplink(
+            2,
+            Uplink {
+                mtu: 1500,
+                ..Uplink::default()
+            },
+        ),
+        Entry::Config(Config {
+            epoch: 4,
+            ..Config::default()
+        }),
+        Entry::Port(
+            PORT_PREFIX_BITS,
+            port_key(80),
+            Port {
+                endpoint: 3,
+                ..Port::default()
+            },
+        ),
+        Entry::Name(
+            NameKey {
+                scope: 2,
+                ..NameKey::new_zeroed()
+            },
+            Box::new(name),
+        ),
+        Entry::Scopes(
+            1,
+            Scopes {
+                count: 1,
+                ..Scopes::default()
+            },
+        ),
+        Entry::Resolver(
+            u64::MAX,
+            Resolver {
+                sandbox: 1,
+                ..Resolver::default()
+            },
+        ),
+    ]
+}
+
+const ADDRESS_16: Addr = Addr::v4([172, 18, 0, 0]);
+
+fn key_of(address: Addr) -> EndpointKey {
+    EndpointKey {
+        network: 1,
+        address,
+    }
+}
+
+fn port_key(port: u16) -> PortKey {
+    PortKey {
+        protocol: TCP,
+        reserved: 0,
+        address: Addr::ANY_V4,
+        port: port.to_be_bytes(),
+    }
+}
+
+#[test]
+fn every_kind_of_entry_comes_back_and_goes() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    assert_eq!(bpf.entries().expect("entries"), []);
+    for entry in entries() {
+        assert_eq!(bpf.entry(&entry.key()).expect("entry"), None, "{entry:?}");
+        bpf.put(&entry).expect("put");
+        assert_eq!(bpf.entry(&entry.key()).expect("entry"), Some(entry));
+    }
+    drop(bpf);
+    let (mut bpf, _) = host.open();
+    let mut found = bpf.entries().expect("entries");
+    found.sort();
+    let mut all = entries();
+    all.sort();
+    assert_eq!(found, all);
+    for entry in entries() {
+        bpf.delete(&entry.key()).expect("delete");
+        bpf.delete(&entry.key()).expect("delete what is gone");
+        assert_eq!(bpf.entry(&entry.key()).expect("entry"), None);
+    }
+    assert_eq!(bpf.entries().expect("entries"), []);
+}
+
+#[test]
+fn a_shorter_prefix_is_no_answer() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    bpf.put(&Entry::Subnet(
+        96 + 16,
+        ADDRESS_16,
+        Subnet {
+            network: 1,
+            flags: 0,
+        },
+    ))
+    .expect("put");
+    let longer = EntryKey::Subnet(96 + 24, ADDRESS_16);
+    assert_eq!(bpf.entry(&longer).expect("entry"), None);
+    drop(bpf);
+    let (mut bpf, _) = host.open();
+    assert_eq!(bpf.entry(&longer).expect("entry"), None);
+    assert!(
+        bpf.entry(&EntryKey::Subnet(96 + 16, ADDRESS_16))
+            .expect("entry")
+            .is_some()
+    );
+}
+
+#[test]
+fn a_full_map_says_so() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    for ifindex in 0..limits::MAX_UPLINKS {
+        bpf.put(&Entry::Uplink(ifindex, Uplink::default()))
+            .expect("put");
+    }
+    let error = bpf
+        .put(&Entry::Uplink(limits::MAX_UPLINKS, Uplink::default()))
+        .expect_err("one too many");
+    assert!(error.to_string().contains("map UPLINKS is full"), "{error}");
+    let fill = bpf.map_fill().expect("fill levels");
+    let uplinks = fill
+        .iter()
+        .find(|map| map.name == "UPLINKS")
+        .expect("UPLINKS");
+    assert_eq!((uplinks.used, uplinks.capacity), (1_024, 1_024));
+}
+
+#[test]
+fn counters_are_kept_and_summed() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    assert_eq!(bpf.endpoint_stats(3).expect("stats"), None);
+    bpf.put(&Entry::EndpointStats(3)).expect("put");
+    assert_eq!(
+        bpf.endpoint_stats(3).expect("stats"),
+        Some(EndpointStats::default())
+    );
+
+    let one = EndpointStats {
+        tx_packets: 1,
+        rx_bytes: 100,
+        ..EndpointStats::default()
+    };
+    let cpus = aya::util::nr_cpus().expect("CPUs");
+    let mut stats: PerCpuHashMap<_, u32, Raw<EndpointStats>> = per_cpu(&host, "ENDPOINT_STATS");
+    stats.insert(3, every_cpu(one), 0).expect("count");
+    bpf.put(&Entry::EndpointStats(3)).expect("put again");
+    let sum = bpf.endpoint_stats(3).expect("stats").expect("counters");
+    assert_eq!(
+        (sum.tx_packets, sum.rx_bytes),
+        (cpus as u64, 100 * cpus as u64)
+    );
+
+    let key = DropKey {
+        reason: DropReason::IccOff as u16,
+        program: Program::FromEndpoint as u16,
+        network: 1,
+    };
+    let mut drops: PerCpuHashMap<_, Raw<DropKey>, Raw<DropCount>> = per_cpu(&host, "DROPS");
+    drops
+        .insert(
+            Raw(key),
+            every_cpu(DropCount {
+                packets: 2,
+                bytes: 9,
+            }),
+            0,
+        )
+        .expect("count");
+    let drops = bpf.drops().expect("drops");
+    assert_eq!(drops.len(), 1);
+    assert_eq!(
+        (drops[0].key, drops[0].count.packets),
+        (key, 2 * cpus as u64)
+    );
+}
+
+#[test]
+fn flows_are_listed_and_flushed() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    let (mut flows, mut new_flows) = tables(&host);
+    for port in 0..10 {
+        flows
+            .insert(
+                Raw(flow_key(port)),
+                Raw(flow(u64::MAX, u32::from(port) % 2)),
+                0,
+            )
+            .expect("a flow");
+    }
+    new_flows
+        .insert(Raw(flow_key(99)), Raw(flow(u64::MAX, 1)), 0)
+        .expect("a flow");
+    let listed = bpf.flows().expect("flows");
+    assert_eq!(listed.len(), 11);
+    assert_eq!(
+        listed.iter().filter(|record| record.established).count(),
+        10
+    );
+    assert_eq!(bpf.flush_endpoint(1).expect("flush"), 6);
+    assert!(
+        bpf.flows()
+            .expect("flows")
+            .iter()
+            .all(|record| record.flow.endpoint == 0)
+    );
+    assert_eq!(bpf.flush_flows().expect("flush"), 5);
+    assert_eq!(bpf.flows().expect("flows"), []);
+}
+
+#[test]
+fn expired_flows_are_collected_in_slices() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    assert_eq!(bpf.collect_flows(100).expect("an empty pass"), 0);
+    let (mut flows, mut new_flows) = tables(&host);
+    for port in 0..500 {
+        let seen = if port % 2 == 0 { 0 } else { u64::MAX };
+        flows
+            .insert(Raw(flow_key(port)), Raw(flow(seen, 1)), 0)
+            .expect("a flow");
+        new_flows
+            .insert(Raw(flow_key(port + 1000)), Raw(flow(seen, 1)), 0)
+            .expect("a flow");
+    }
+    let first = bpf.collect_flows(100).expect("a slice");
+    assert!(first <= 100, "{first}");
+    let mut removed = first;
+    for _ in 0..30 {
+        removed += bpf.collect_flows(100).expect("a slice");
+    }
+    assert_eq!(removed, 500);
+    let left = bpf.flows().expect("flows");
+    assert_eq!(left.len(), 500);
+    assert!(left.iter().all(|record| record.flow.last_seen == u64::MAX));
+}
+
+#[test]
+fn a_half_lives_as_long_as_its_twin() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    let (mut flows, mut new_flows) = tables(&host);
+    let (key, half) = (flow_key(1), flow(0, 1));
+    let twin = FlowKey {
+        zone: half.twin_zone,
+        source: half.destination,
+        destination: half.source,
+        source_port: half.destination_port,
+        destination_port: half.source_port,
+        ..key
+    };
+    flows.insert(Raw(key), Raw(half), 0).expect("a flow");
+    new_flows
+        .insert(Raw(twin), Raw(flow(u64::MAX, 1)), 0)
+        .expect("its twin");
+    let mut pass = || {
+        (0..5)
+            .map(|_| bpf.collect_flows(100).expect("a slice"))
+            .sum::<u64>()
+    };
+    assert_eq!(pass(), 0);
+    new_flows
+        .insert(Raw(twin), Raw(flow(0, 1)), 0)
+        .expect("its twin");
+    assert_eq!(pass(), 2);
+}
+
+type FlowMap = HashMap<MapData, Raw<FlowKey>, Raw<Flow>>;
+
+fn tables(host: &Host) -> (FlowMap, FlowMap) {
+    let open = |name| {
+        Map::from_map_data(data(host, name))
+            .and_then(FlowMap::try_from)
+            .expect(name)
+    };
+    (open("FLOWS"), open("NEW_FLOWS"))
+}
+
+fn per_cpu<K: aya::Pod, V: aya::Pod>(host: &Host, name: &str) -> PerCpuHashMap<MapData, K, V> {
+    Map::from_map_data(data(host, name))
+        .and_then(TryFrom::try_from)
+        .expect(name)
+}
+
+fn data(host: &Host, name: &str) -> MapData {
+    MapData::from_pin(host.pin(&format!("maps/{name}"))).expect(name)
+}
+
+fn every_cpu<T>(value: T) -> PerCpuValues<Raw<T>>
+where
+    Raw<T>: aya::Pod,
+{
+    let cpus = aya::util::nr_cpus().expect("CPUs");
+    PerCpuValues::try_from(vec![Raw(value); cpus]).expect("values")
+}
+
+fn flow_key(port: u16) -> FlowKey {
+    FlowKey {
+        zone: 1,
+        source: ADDRESS,
+        destination: Addr::v4([192, 0, 2, 1]),
+        source_port: port.to_be_bytes(),
+        destination_port: 80_u16.to_be_bytes(),
+        protocol: TCP,
+        ..FlowKey::default()
+    }
+}
+
+/// A half whose last packet was seen at `seen`, of `endpoint`.
+fn flow(seen: u64, endpoint: u32) -> Flow {
+    Flow {
+        source: Addr::v4([198, 51, 100, 7]),
+        destination: Addr::v4([192, 0, 2, 1]),
+        source_port: [200, 0],
+        destination_port: 80_u16.to_be_bytes(),
+        endpoint,
+        last_seen: seen,
+        ..Flow::default()
+    }
+}

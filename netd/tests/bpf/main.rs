@@ -1,0 +1,8 @@
+//! The BPF layer against the kernel: pins, maps, links, traffic. Needs root; each test is its own
+//! host in a network and a mount namespace, which take everything with them when the test ends.
+
+mod contents;
+mod hooks;
+mod host;
+mod pins;
+mod replace;
