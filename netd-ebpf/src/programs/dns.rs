@@ -11,9 +11,9 @@ use netd_common::{
     packet::{
         Packet,
         dns::{
-            Datagram, Exchange,
+            Datagram,
             datagram::{turned_v4, turned_v6},
-            message::pad,
+            message::{clear_after, clear_last_word},
         },
     },
 };
@@ -38,7 +38,19 @@ pub fn dns(ctx: TcContext) -> i32 {
     let Some((ifindex, endpoint)) = exchange::asker(&ctx) else {
         return TC_ACT_SHOT;
     };
-    match answer(&ctx, &endpoint) {
+    let outcome = answer(&ctx, &endpoint);
+    #[cfg(feature = "log")]
+    aya_log_ebpf::trace!(
+        &ctx,
+        "dns: sandbox {} {}",
+        endpoint.sandbox,
+        match outcome {
+            Outcome::Answered => "answered",
+            Outcome::Agent => "asks the agent",
+            Outcome::Broken => "dropped",
+        }
+    );
+    match outcome {
         Outcome::Answered => exchange::to_peer(&ctx, ifindex),
         Outcome::Agent => to_resolver(&ctx, &endpoint),
         Outcome::Broken => TC_ACT_SHOT,
@@ -58,57 +70,48 @@ fn to_resolver(ctx: &TcContext, endpoint: &Endpoint) -> i32 {
 }
 
 fn answer(ctx: &TcContext, endpoint: &Endpoint) -> Outcome {
-    let Some(exchange) = exchange::scratch() else {
+    let Some((datagram, delta)) = compose(ctx, endpoint) else {
         return Outcome::Agent;
     };
-    let Some((datagram, answer_len, delta)) = compose(ctx, endpoint, exchange) else {
-        return Outcome::Agent;
-    };
-    match write(ctx, endpoint, &datagram, exchange, answer_len, delta) {
+    match write(ctx, endpoint, &datagram, delta) {
         Some(()) => Outcome::Answered,
         None => Outcome::Broken,
     }
 }
 
-/// Writes the answer into the scratch memory: where it goes, its length, and the difference
-/// between the messages. The packet is only read.
-fn compose(
-    ctx: &TcContext,
-    endpoint: &Endpoint,
-    exchange: &mut Exchange,
-) -> Option<(Datagram, usize, u32)> {
+/// Writes the answer into the scratch memory: where it goes, and the difference between the
+/// messages. The packet is only read. (The scratch memory is looked up for each step:
+/// see `Exchange`.)
+fn compose(ctx: &TcContext, endpoint: &Endpoint) -> Option<(Datagram, u32)> {
     let datagram = Datagram::parse(&Skb(ctx))?;
     let len = datagram.message_len;
+    let exchange = exchange::scratch()?;
+    clear_last_word(&mut exchange.message, len)?;
     exchange::load(ctx, datagram.message(), exchange, len)?;
-    pad(&mut exchange.message, len)?;
     let before = exchange::sum(exchange, len, false, 0)?;
-    if !exchange.read(len) {
-        return None;
-    }
+    exchange::scratch()?.read_name()?;
+    exchange::scratch()?.read_question(len)?;
     let scopes = exchange::scopes(endpoint.sandbox)?;
-    let answer_len = exchange.answer(scopes, &mut NameMap, exchange::random())?;
-    pad(&mut exchange.message, answer_len)?;
-    let delta = exchange::sum(exchange, answer_len, true, before)?;
-    Some((datagram, answer_len, delta))
+    exchange::scratch()?.answer(scopes, &mut NameMap, exchange::random())?;
+    let exchange = exchange::scratch()?;
+    let len = usize::from(exchange.answer_len);
+    clear_after(&mut exchange.message, len)?;
+    let delta = exchange::sum(exchange, len, true, before)?;
+    Some((datagram, delta))
 }
 
 /// Makes the packet the answer's.
-fn write(
-    ctx: &TcContext,
-    endpoint: &Endpoint,
-    datagram: &Datagram,
-    exchange: &Exchange,
-    answer_len: usize,
-    delta: u32,
-) -> Option<()> {
-    let turn = datagram.turn(&Skb(ctx), answer_len, delta)?;
+fn write(ctx: &TcContext, endpoint: &Endpoint, datagram: &Datagram, delta: u32) -> Option<()> {
+    let exchange = exchange::scratch()?;
+    let len = usize::from(exchange.answer_len);
+    let turn = datagram.turn(&Skb(ctx), len, delta)?;
     exchange::resize(ctx, turn.len)?;
     exchange::store_macs(ctx, &endpoint.mac, &endpoint.gateway_mac)?;
     if datagram.is_v4 {
-        let header = turned_v4(ctx.load(Datagram::IP).ok()?, answer_len);
+        let header = turned_v4(ctx.load(Datagram::IP).ok()?, len);
         ctx.store(Datagram::IP, &header, 0).ok()?;
     } else {
-        let header = turned_v6(ctx.load(Datagram::IP).ok()?, answer_len);
+        let header = turned_v6(ctx.load(Datagram::IP).ok()?, len);
         ctx.store(Datagram::IP, &header, 0).ok()?;
     }
     ctx.store(datagram.transport(), &turn.transport, 0).ok()?;
@@ -120,7 +123,7 @@ fn write(
     let pseudo = flags | u64::from(BPF_F_PSEUDO_HDR);
     ctx.l4_csum_replace(checksum, 0, turn.pseudo_delta.into(), pseudo)
         .ok()?;
-    exchange::store(ctx, datagram.message(), exchange, answer_len)
+    exchange::store(ctx, datagram.message(), exchange, len)
 }
 
 struct Skb<'a>(&'a TcContext);

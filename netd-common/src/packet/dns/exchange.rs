@@ -1,10 +1,14 @@
 //! One question and its answer, in the scratch memory of the program that carries them: read the
 //! question, try the sandbox's scopes in order, write the answer.
+//!
+//! The steps leave their results in the scratch memory, and the BPF program looks that up anew for
+//! each: then the verifier takes the lengths for unknown numbers once, instead of walking the rest
+//! of the program for each of 129 name lengths (measured: 123,000 instructions before, 29,000 now).
 
 use super::{
     answer::answer,
     message::Message,
-    question::{Question, question},
+    question::{self, Question, question},
 };
 use crate::{
     abi::name::{Name, NameKey, Scopes},
@@ -26,32 +30,30 @@ pub struct Exchange {
     pub key: NameKey,
     /// What is asked of it.
     pub question: Question,
+    /// Octets of the answer in `message`.
+    pub answer_len: u16,
 }
 
 impl Exchange {
-    /// Reads the question of `len` octets in `message`. `false`: it is the agent's.
-    pub fn read(&mut self, len: usize) -> bool {
-        match question(&self.message, len, &mut self.key.name) {
-            Some(read) => {
-                self.question = read;
-                true
-            }
-            None => false,
-        }
+    /// Step 1: reads the name in `message`. `None` here and below: the question is the agent's.
+    pub fn read_name(&mut self) -> Option<()> {
+        self.question.name_len = question::name(&self.message, &mut self.key.name)?;
+        Some(())
     }
 
-    /// Answers what [`Exchange::read`] has read, from the first of `scopes` that has the name; the
-    /// answer's length in `message`. `None`: the agent's.
+    /// Step 2: reads the question in `message`, which has `len` octets.
+    pub fn read_question(&mut self, len: usize) -> Option<()> {
+        self.question = question(&self.message, len, self.question.name_len)?;
+        Some(())
+    }
+
+    /// Step 3: answers in `message`, from the first of `scopes` that has the name. `random` chooses
+    /// which address comes first.
     ///
     /// The kernel gives the memory of a replaced entry to the next one at once, so an entry may
     /// change while it is read. Hence the second look-up: where the name is now elsewhere or gone,
     /// what was read is not to be trusted.
-    pub fn answer(
-        &mut self,
-        scopes: &Scopes,
-        names: &mut impl Names,
-        random: u32,
-    ) -> Option<usize> {
+    pub fn answer(&mut self, scopes: &Scopes, names: &mut impl Names, random: u32) -> Option<()> {
         self.key.reserved = [0; 3];
         let mut found = None;
         for (i, scope) in scopes.scopes.iter().enumerate().take(MAX_SCOPES) {
@@ -66,7 +68,7 @@ impl Exchange {
         }
         let found = found?;
         let place = core::ptr::from_ref(found);
-        let len = answer(&mut self.message, &self.question, found, random)?;
-        core::ptr::eq(place, names.name(&self.key)?).then_some(len)
+        self.answer_len = answer(&mut self.message, &self.question, found, random)? as u16;
+        core::ptr::eq(place, names.name(&self.key)?).then_some(())
     }
 }

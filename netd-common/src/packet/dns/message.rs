@@ -37,21 +37,22 @@ pub fn write<const N: usize>(message: &mut Message, at: usize, bytes: &[u8; N]) 
     Some(())
 }
 
-/// Zeroes what follows the first `len` octets up to the next multiple of four, so that checksums
-/// can be taken of whole words.
-pub fn pad(message: &mut Message, len: usize) -> Option<()> {
-    for end in len..len.saturating_add(3) {
-        if end & 3 == 0 {
-            break;
-        }
-        *message.get_mut(end)? = 0;
-    }
-    Some(())
+/// Zeroes the last word of a message of `len` octets, before it is copied in: checksums are taken
+/// of whole words, and the buffer still has octets of earlier messages.
+pub fn clear_last_word(message: &mut Message, len: usize) -> Option<()> {
+    let last = len.checked_sub(1)? & (MAX_DNS_MESSAGE - 4);
+    write(message, last, &[0; 4])
+}
+
+/// Zeroes the three octets after a message of `len` octets that was written in place: a whole
+/// word's worth at most. `None` where the buffer has not so many.
+pub fn clear_after(message: &mut Message, len: usize) -> Option<()> {
+    write(message, len, &[0; 3])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Message, pad, read, write};
+    use super::{Message, clear_after, clear_last_word, read, write};
 
     #[test]
     fn accesses_end_with_the_buffer() {
@@ -64,15 +65,25 @@ mod tests {
         assert_eq!(message[508..], [1, 2, 3, 4]);
     }
 
+    /// After either, the sum of whole words is that of the message.
     #[test]
-    fn padding_fills_the_last_word_only() {
-        for len in 0..=512 {
+    fn nothing_of_earlier_messages_is_in_the_last_word() {
+        for len in 1..=512_usize {
             let mut message: Message = [7; 512];
-            assert_eq!(pad(&mut message, len), Some(()));
-            for (i, octet) in message.iter().enumerate() {
-                let padding = i >= len && i < len.next_multiple_of(4);
-                assert_eq!(*octet, if padding { 0 } else { 7 }, "{len} {i}");
-            }
+            assert_eq!(clear_last_word(&mut message, len), Some(()));
+            message[..len].fill(9);
+            let words = len.next_multiple_of(4);
+            assert!(message[len..words].iter().all(|octet| *octet == 0), "{len}");
+            assert!(message[words..].iter().all(|octet| *octet == 7), "{len}");
         }
+        assert_eq!(clear_last_word(&mut [7; 512], 0), None);
+        for len in 0..=509_usize {
+            let mut message: Message = [7; 512];
+            assert_eq!(clear_after(&mut message, len), Some(()));
+            let words = len.next_multiple_of(4);
+            assert!(message[..len].iter().all(|octet| *octet == 7), "{len}");
+            assert!(message[len..words].iter().all(|octet| *octet == 0), "{len}");
+        }
+        assert_eq!(clear_after(&mut [7; 512], 510), None);
     }
 }

@@ -28,18 +28,17 @@ pub struct Question {
     pub dnssec_ok: u8,
 }
 
-/// Reads the question of the message of `len` octets, and its name in lower case into `name`
-/// (zero filled). `None`: not a plain question, ask the agent.
-pub fn question(message: &Message, len: usize, name: &mut [u8; MAX_NAME]) -> Option<Question> {
-    if len > MAX_DNS_MESSAGE {
+/// Reads what follows the name of `name_len` octets in a message of `len` octets, and the header.
+/// `None`: not a plain question, ask the agent.
+pub fn question(message: &Message, len: usize, name_len: u16) -> Option<Question> {
+    if len > MAX_DNS_MESSAGE || usize::from(name_len) > MAX_NAME {
         return None;
     }
     let [flags] = read(message, 2)?;
     if flags & NOT_A_QUERY != 0 || read(message, 4)? != COUNTS {
         return None;
     }
-    let name_len = lower_case_name(message, name)?;
-    let tail = HEADER + name_len;
+    let tail = HEADER + usize::from(name_len);
     let end = tail + QUESTION_TAIL;
     let [kind @ .., class_high, class_low] = read::<QUESTION_TAIL>(message, tail)?;
     if end > len || u16::from_be_bytes([class_high, class_low]) != CLASS_IN {
@@ -47,7 +46,7 @@ pub fn question(message: &Message, len: usize, name: &mut [u8; MAX_NAME]) -> Opt
     }
     let mut question = Question {
         kind: u16::from_be_bytes(kind),
-        name_len: name_len as u16,
+        name_len,
         edns: 0,
         dnssec_ok: 0,
     };
@@ -62,9 +61,9 @@ pub fn question(message: &Message, len: usize, name: &mut [u8; MAX_NAME]) -> Opt
     }
 }
 
-/// Copies the name after the header into `name`; its length. `None` where it is too long or not
-/// plain labels.
-fn lower_case_name(message: &Message, name: &mut [u8; MAX_NAME]) -> Option<usize> {
+/// Copies the name after the header into `name`, in lower case and zero filled; its length. `None`
+/// where it is longer than a map key or not plain labels.
+pub fn name(message: &Message, name: &mut [u8; MAX_NAME]) -> Option<u16> {
     *name = [0; MAX_NAME];
     let mut label = 0;
     for (i, octet) in name.iter_mut().enumerate() {
@@ -73,7 +72,7 @@ fn lower_case_name(message: &Message, name: &mut [u8; MAX_NAME]) -> Option<usize
             label -= 1;
             *octet = byte.to_ascii_lowercase();
         } else if byte == 0 {
-            return Some(i + 1);
+            return Some(i as u16 + 1);
         } else if byte <= MAX_LABEL {
             label = byte;
             *octet = byte;

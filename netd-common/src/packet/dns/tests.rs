@@ -123,6 +123,7 @@ fn exchange(message: &[u8]) -> Exchange {
             reserved: [0xee; 3],
         },
         question: Question::default(),
+        answer_len: 0xeeee,
     }
 }
 
@@ -135,14 +136,17 @@ fn scopes(list: &[u32]) -> Scopes {
     scopes
 }
 
+fn read(exchange: &mut Exchange, len: usize) -> Option<()> {
+    exchange.read_name()?;
+    exchange.read_question(len)
+}
+
 /// The answer's bytes; `None` is the agent's.
 fn ask_raw(message: &[u8], order: &[u32], random: u32) -> Option<Vec<u8>> {
     let mut exchange = exchange(message);
-    if !exchange.read(message.len()) {
-        return None;
-    }
-    let len = exchange.answer(&scopes(order), &mut names(), random)?;
-    Some(exchange.message[..len].to_vec())
+    read(&mut exchange, message.len())?;
+    exchange.answer(&scopes(order), &mut names(), random)?;
+    Some(exchange.message[..exchange.answer_len.into()].to_vec())
 }
 
 fn query(name: &str, kind: RecordType) -> Parsed {
@@ -337,7 +341,7 @@ impl Names for Replaced {
 fn an_entry_replaced_meanwhile_is_not_trusted() {
     let question = query("a1.", RecordType::A).to_vec().expect("encodes");
     let mut exchange = exchange(&question);
-    assert!(exchange.read(question.len()));
+    assert_eq!(read(&mut exchange, question.len()), Some(()));
     let mut names = Replaced {
         entries: [host(&[FIRST], &[]); 2],
         asked: 0,
@@ -397,7 +401,7 @@ fn entries_that_contradict_themselves_are_the_agents() {
     for (kind, name) in [(RecordType::A, four), (RecordType::PTR, far)] {
         let question = query("x.", kind).to_vec().expect("encodes");
         let mut exchange = exchange(&question);
-        assert!(exchange.read(question.len()));
+        assert_eq!(read(&mut exchange, question.len()), Some(()));
         let mut names = Fake(HashMap::from([(key(2, "x"), name)]));
         assert_eq!(exchange.answer(&scopes(&[2]), &mut names, 0), None);
     }
@@ -414,12 +418,13 @@ fn cut_off_or_longer_messages_are_the_agents() {
         for len in 0..whole.len() {
             assert_eq!(ask_raw(&whole[..len], &[2], 0), None, "{len}");
             // The rest is still in the buffer from an earlier message.
-            assert!(!exchange(&whole).read(len), "{len}");
+            assert_eq!(read(&mut exchange(&whole), len), None, "{len}");
         }
         let longer = [&whole[..], &[0]].concat();
         assert_eq!(ask_raw(&longer, &[2], 0), None);
     }
-    assert!(!exchange(&[0; MAX_DNS_MESSAGE]).read(MAX_DNS_MESSAGE + 1));
+    let mut zeros = exchange(&[0; MAX_DNS_MESSAGE]);
+    assert_eq!(read(&mut zeros, MAX_DNS_MESSAGE + 1), None);
 }
 
 #[test]
