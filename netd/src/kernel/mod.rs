@@ -2,6 +2,19 @@
 //! decides nothing. Two implementations of [`Kernel`]: the real one and the tests' fake.
 
 pub mod bpf;
+pub mod describe;
+pub mod down;
+pub mod events;
+mod execute;
+pub mod facts;
+pub mod files;
+pub mod netlink;
+pub mod netns;
+mod observe;
+pub mod places;
+pub mod resolv;
+pub mod stack;
+pub mod sysctl;
 
 use std::{collections::BTreeSet, future::Future};
 

@@ -23,6 +23,9 @@ pub struct HostFacts {
     pub local_ports: (u16, u16),
     /// The host's name servers, search domains and options, as /etc/resolv.conf has them.
     pub resolv_conf: ResolvConf,
+    /// Name servers that a container can reach: those of `resolv_conf` that are not on the host's
+    /// loopback; if all are, those that systemd-resolved asks. Empty: there are none.
+    pub external_servers: Vec<IpAddr>,
 }
 
 /// An uplink.

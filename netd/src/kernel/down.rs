@@ -1,0 +1,123 @@
+//! `netd down`: undoes everything that netd made on the host, found by marks and below the run
+//! directory, without its state. Goes on after an error and tells all of them.
+
+use std::path::Path;
+
+use super::{
+    KernelError, describe, files,
+    netlink::{Socket, link},
+    netns,
+    places::{self, Places},
+    sysctl,
+};
+use crate::plan::observed::LinkKind;
+
+/// What was undone, and what could not be.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// One line each, for people.
+    pub done: Vec<String>,
+    /// What is left, and why.
+    pub failed: Vec<KernelError>,
+}
+
+impl Undone {
+    /// Notes how one thing went.
+    pub fn note<E: Into<anyhow::Error>>(&mut self, doing: String, result: Result<(), E>) {
+        match result {
+            Ok(()) => self.done.push(doing),
+            Err(source) => self.failed.push(KernelError {
+                doing,
+                source: source.into(),
+            }),
+        }
+    }
+}
+
+/// Undoes links, namespaces, sysctls and files, in the calling thread's network namespace. Programs
+/// and maps are the BPF layer's.
+pub fn undo(run_dir: &Path) -> Undone {
+    let mut undone = Undone::default();
+    if let Err(source) = links(&mut undone) {
+        undone.failed.push(KernelError {
+            doing: "list netd's interfaces".to_owned(),
+            source,
+        });
+    }
+    if let Err(source) = namespaces(run_dir, &mut undone) {
+        undone.failed.push(KernelError {
+            doing: "list netd's namespaces".to_owned(),
+            source,
+        });
+    }
+    if let Err(source) = sysctls(run_dir, &mut undone) {
+        undone.failed.push(KernelError {
+            doing: "read netd's note of sysctls".to_owned(),
+            source,
+        });
+    }
+    sandbox_files(run_dir, &mut undone);
+    undone
+}
+
+fn links(undone: &mut Undone) -> Result<(), anyhow::Error> {
+    let mut socket = Socket::open()?;
+    let mut links = link::list(&mut socket)?;
+    links.retain(|link| link.ours);
+    // Ports before their bridge: it would only have to let go of each.
+    links.sort_by_key(|link| (link.kind == LinkKind::Bridge, link.ifindex));
+    for link in links {
+        let result = link::delete(&mut socket, link.ifindex);
+        undone.note(format!("delete interface {}", link.name), result);
+    }
+    Ok(())
+}
+
+fn namespaces(run_dir: &Path, undone: &mut Undone) -> Result<(), anyhow::Error> {
+    let directory = places::directory(run_dir);
+    if !directory.exists() {
+        return Ok(());
+    }
+    let mut places = Places::open(run_dir)?;
+    for place in places.list()? {
+        let result = places.remove(place);
+        undone.note(
+            format!("remove the namespace of {}", describe::place(place)),
+            result,
+        );
+    }
+    if undone.failed.is_empty()
+        && let Err(error) = netns::remove_directory(&directory)
+    {
+        let doing = format!("remove {}", directory.display());
+        undone.note(doing, Err::<(), _>(error));
+    }
+    Ok(())
+}
+
+fn sysctls(run_dir: &Path, undone: &mut Undone) -> Result<(), anyhow::Error> {
+    let mut kept = false;
+    for (key, change) in sysctl::changes(run_dir)? {
+        let doing = format!("set sysctl {key} back to {}", change.former);
+        match sysctl::restore(&key, &change) {
+            Ok(true) => undone.done.push(doing),
+            Ok(false) => {}
+            Err(source) => {
+                kept = true;
+                undone.failed.push(KernelError { doing, source });
+            }
+        }
+    }
+    if !kept {
+        sysctl::forget(run_dir)?;
+    }
+    Ok(())
+}
+
+fn sandbox_files(run_dir: &Path, undone: &mut Undone) {
+    let directory = files::directory(run_dir);
+    if directory.exists() {
+        let result = std::fs::remove_dir_all(&directory);
+        undone.note(format!("remove {}", directory.display()), result);
+    }
+}

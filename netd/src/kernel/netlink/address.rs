@@ -1,0 +1,138 @@
+//! Addresses of links.
+
+use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{
+        AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+        AddressScope,
+    },
+};
+use nix::errno::Errno;
+
+use super::{NetlinkError, Socket, error::Idempotent, link, route::family};
+use crate::model::IfName;
+
+/// An address as the kernel lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The link that has it.
+    pub ifindex: u32,
+    /// With its prefix length.
+    pub net: IpNet,
+    /// Usable outside this host and link.
+    pub global: bool,
+    /// Not (no longer, not yet) to be used as a source: deprecated, tentative, duplicate.
+    pub unfit: bool,
+    /// IPv4: not the first of its subnet; IPv6: temporary (RFC 8981).
+    pub secondary: bool,
+    /// IPv6 link-local, made by the kernel (IFA_PROTO says so from Linux 5.18 on).
+    pub kernel_link_local: bool,
+}
+
+/// Adds an address; one that is there is success.
+pub fn add(socket: &mut Socket, name: &IfName, net: IpNet) -> Result<(), NetlinkError> {
+    let ifindex = link::require(socket, name)?.ifindex;
+    let mut message = request(ifindex, net);
+    match net {
+        // As Docker and most tools have it; without it the kernel sets none.
+        IpNet::V4(v4) if v4.prefix_len() < 31 => {
+            message
+                .attributes
+                .push(AddressAttribute::Broadcast(v4.broadcast()));
+        }
+        IpNet::V4(_) => {}
+        // Addresses are netd's to give: duplicate detection would only delay their use.
+        IpNet::V6(_) => message
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Nodad)),
+    }
+    socket
+        .change(
+            RouteNetlinkMessage::NewAddress(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .or_fine(&[Errno::EEXIST])
+}
+
+/// Removes an address; one that is not there, or a link that is not, is success.
+pub fn remove(socket: &mut Socket, name: &IfName, net: IpNet) -> Result<(), NetlinkError> {
+    let Some(link) = link::find(socket, name)? else {
+        return Ok(());
+    };
+    socket
+        .change(
+            RouteNetlinkMessage::DelAddress(request(link.ifindex, net)),
+            0,
+        )
+        .or_fine(&[Errno::EADDRNOTAVAIL, Errno::ENODEV])
+}
+
+/// Addresses of one link (the kernel looks at no other), or of all.
+pub fn list(socket: &mut Socket, ifindex: Option<u32>) -> Result<Vec<Address>, NetlinkError> {
+    let mut found = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = AddressMessage::default();
+        message.header.family = family;
+        message.header.index = ifindex.unwrap_or(0);
+        let answer = match socket.dump(RouteNetlinkMessage::GetAddress(message)) {
+            // The link went away, or the kernel has no IPv6: no addresses.
+            Err(error) if matches!(error.errno(), Some(Errno::ENODEV | Errno::EOPNOTSUPP)) => {
+                Vec::new()
+            }
+            other => other?,
+        };
+        found.extend(answer.iter().filter_map(read));
+    }
+    Ok(found)
+}
+
+fn request(ifindex: u32, net: IpNet) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(net.addr());
+    message.header.prefix_len = net.prefix_len();
+    message.header.index = ifindex;
+    message.attributes = vec![
+        AddressAttribute::Local(net.addr()),
+        AddressAttribute::Address(net.addr()),
+    ];
+    message
+}
+
+fn read(message: &RouteNetlinkMessage) -> Option<Address> {
+    let RouteNetlinkMessage::NewAddress(message) = message else {
+        return None;
+    };
+    let (mut local, mut address, mut protocol, mut flags) = (None, None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(ip) => local = Some(*ip),
+            AddressAttribute::Address(ip) => address = Some(*ip),
+            AddressAttribute::Protocol(number) => protocol = Some(number),
+            AddressAttribute::Flags(bits) => flags = Some(*bits),
+            _ => {}
+        }
+    }
+    // On point-to-point links IFA_ADDRESS is the other side; IPv6 has it alone otherwise.
+    let ip = local.or(address)?;
+    let header = flags_of(message.header.flags);
+    let flags = flags.unwrap_or(header);
+    Some(Address {
+        ifindex: message.header.index,
+        net: IpNet::new(ip, message.header.prefix_len).ok()?,
+        global: matches!(
+            message.header.scope,
+            AddressScope::Universe | AddressScope::Site
+        ),
+        unfit: flags.intersects(
+            AddressFlags::Deprecated | AddressFlags::Tentative | AddressFlags::Dadfailed,
+        ),
+        secondary: flags.contains(AddressFlags::Secondary),
+        kernel_link_local: protocol == Some(&AddressProtocol::LinkLocal),
+    })
+}
+
+fn flags_of(header: AddressHeaderFlags) -> AddressFlags {
+    AddressFlags::from_bits_retain(u32::from(header.bits()))
+}

@@ -1,0 +1,76 @@
+//! Static forwarding entries of bridge ports (`bridge fdb add MAC dev PORT master static`).
+
+use std::collections::BTreeSet;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+};
+use nix::errno::Errno;
+
+use super::{NetlinkError, Socket, link};
+use crate::model::{IfName, Mac};
+
+/// Adds an entry, or moves it here from another port.
+pub fn add(socket: &mut Socket, port: &IfName, mac: Mac) -> Result<(), NetlinkError> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.header.ifindex = link::require(socket, port)?.ifindex;
+    message.header.flags = NeighbourFlags::Controller;
+    message.header.state = NeighbourState::Noarp;
+    message.attributes = vec![NeighbourAttribute::LinkLayerAddress(mac.0.to_vec())];
+    socket.change(
+        RouteNetlinkMessage::NewNeighbour(message),
+        NLM_F_CREATE | NLM_F_REPLACE,
+    )
+}
+
+/// Static entries of one port. The kernel walks its bridge's table but tells only these.
+pub fn list(socket: &mut Socket, port: u32) -> Result<BTreeSet<Mac>, NetlinkError> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.header.ifindex = port;
+    match socket.dump(RouteNetlinkMessage::GetNeighbour(message)) {
+        Ok(answer) => Ok(answer
+            .iter()
+            .filter_map(read)
+            .filter(|(ifindex, _)| *ifindex == port)
+            .map(|(_, mac)| mac)
+            .collect()),
+        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Static entries of all ports of a bridge, with the port's index.
+pub fn list_bridge(socket: &mut Socket, bridge: u32) -> Result<BTreeSet<(u32, Mac)>, NetlinkError> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.attributes = vec![NeighbourAttribute::Controller(bridge)];
+    match socket.dump(RouteNetlinkMessage::GetNeighbour(message)) {
+        Ok(answer) => Ok(answer.iter().filter_map(read).collect()),
+        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// `static` is NUD_NOARP; the ports' own addresses are NUD_PERMANENT and not netd's.
+fn read(message: &RouteNetlinkMessage) -> Option<(u32, Mac)> {
+    let RouteNetlinkMessage::NewNeighbour(message) = message else {
+        return None;
+    };
+    if message.header.state != NeighbourState::Noarp {
+        return None;
+    }
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            NeighbourAttribute::LinkLayerAddress(bytes) => {
+                let mac = bytes.as_slice().try_into().ok().map(Mac)?;
+                Some((message.header.ifindex, mac))
+            }
+            _ => None,
+        })
+}

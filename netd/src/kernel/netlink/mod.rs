@@ -1,0 +1,18 @@
+//! rtnetlink: one file per noun, over a socket of their own. Each function sends what it is told to
+//! and reads what it is asked for; which links are netd's is decided by [`mark`] alone.
+
+pub mod address;
+pub mod bridge;
+pub mod error;
+pub mod fdb;
+pub mod link;
+pub mod mark;
+pub mod neighbour;
+pub mod nsid;
+pub mod route;
+pub mod socket;
+pub mod veth;
+
+pub use error::NetlinkError;
+pub use link::Link;
+pub use socket::Socket;

@@ -1,0 +1,312 @@
+//! Reads what is there: by key (cost grows with the keys alone), or everything that is netd's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd,
+    path::Path,
+};
+
+use super::{
+    KernelError, describe, files,
+    netlink::{
+        Link, NetlinkError, Socket,
+        address::{self, Address},
+        fdb, link, neighbour, nsid,
+        route::{self, Listed},
+    },
+    netns,
+    stack::Stack,
+    sysctl,
+};
+use crate::{
+    model::{IfName, Mac},
+    plan::{
+        Key, Observed, Place,
+        action::Route,
+        observed::{LinkKind, LinkState},
+    },
+};
+
+/// Sides of veth pairs on the host that are netd's: their index, and that of the other side.
+pub type Pairs = BTreeMap<u32, u32>;
+
+impl Stack {
+    /// Reads what one key names into `found`; `false` if it is BPF's, which is not read here.
+    pub fn observe(&mut self, key: &Key, found: &mut Observed) -> Result<bool, KernelError> {
+        self.read(key, found).map_err(|source| KernelError {
+            doing: describe::key(key),
+            source,
+        })
+    }
+
+    fn read(&mut self, key: &Key, found: &mut Observed) -> Result<bool, anyhow::Error> {
+        match key {
+            Key::Namespace(place) => {
+                if let Some(cookie) = self.namespace_cookie(*place)? {
+                    found.namespaces.insert(*place, cookie);
+                }
+            }
+            Key::Link(place, name) => {
+                let host = *place == Place::Host;
+                let state = self
+                    .places
+                    .try_with(*place, |socket| link_state(socket, name, host))?
+                    .transpose()?
+                    .flatten();
+                if let Some(state) = state {
+                    found.links.insert((*place, name.clone()), state);
+                }
+            }
+            Key::Neighbour(place, name, address) => {
+                let mac = self
+                    .places
+                    .try_with(*place, |socket| match link::find(socket, name)? {
+                        Some(link) => neighbour::find(socket, link.ifindex, *address),
+                        None => Ok(None),
+                    })?
+                    .transpose()?
+                    .flatten();
+                if let Some(mac) = mac {
+                    let key = (*place, name.clone(), *address);
+                    found.neighbours.insert(key, mac);
+                }
+            }
+            Key::Sysctl(place, key) => {
+                if let Some(value) = sysctl::read(&self.places, *place, key)? {
+                    found.sysctls.insert((*place, key.clone()), value);
+                }
+            }
+            Key::Files(id) => {
+                if let Some(files) = files::read(&self.run_dir, *id)? {
+                    found.files.insert(*id, files);
+                }
+            }
+            Key::Attachment(_) | Key::Entry(_) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The cookie of a namespace, where there is one. Its number is noted for events.
+    fn namespace_cookie(&mut self, place: Place) -> Result<Option<u64>, anyhow::Error> {
+        let Some(file) = self.places.namespace(place)? else {
+            self.numbers.forget(place);
+            return Ok(None);
+        };
+        if place != Place::Host
+            && let Some(number) = nsid::find(self.places.host(), file.as_fd())?
+        {
+            self.numbers.set(number, place);
+        }
+        let cookie = self
+            .places
+            .try_with(place, |socket| netns::socket_cookie(socket))?;
+        Ok(cookie.transpose()?)
+    }
+
+    /// Reads everything of netd's in the host namespace, and the files. Also tells the veth pairs,
+    /// by which [`Stack::observe_inside`] knows what is netd's there.
+    pub fn observe_host(&mut self, found: &mut Observed) -> Result<Pairs, KernelError> {
+        self.read_host(found).map_err(|source| KernelError {
+            doing: "read netd's interfaces".to_owned(),
+            source,
+        })
+    }
+
+    fn read_host(&mut self, found: &mut Observed) -> Result<Pairs, anyhow::Error> {
+        let socket = self.places.host();
+        let mut links = link::list(socket)?;
+        let names: BTreeMap<u32, IfName> =
+            links.iter().map(|l| (l.ifindex, l.name.clone())).collect();
+        links.retain(|link| link.ours);
+        let mut entries = BTreeSet::new();
+        for bridge in links.iter().filter(|link| link.kind == LinkKind::Bridge) {
+            entries.extend(fdb::list_bridge(socket, bridge.ifindex)?);
+        }
+        let pairs = links
+            .iter()
+            .filter_map(|link| Some((link.ifindex, link.peer?)))
+            .collect();
+        let listed = Lists::read(socket)?;
+        listed.into_observed(Place::Host, links, &names, &entries, found);
+        let run_dir = self.run_dir.clone();
+        read_files(&run_dir, found)?;
+        Ok(pairs)
+    }
+
+    /// The places that have a namespace, or a note of one.
+    pub fn inside(&self) -> Result<Vec<Place>, KernelError> {
+        self.places.list().map_err(|source| KernelError {
+            doing: "list the namespaces".to_owned(),
+            source,
+        })
+    }
+
+    /// Reads a namespace other than the host's: itself, and the links in it that are netd's.
+    pub fn observe_inside(
+        &mut self,
+        place: Place,
+        pairs: &Pairs,
+        found: &mut Observed,
+    ) -> Result<(), KernelError> {
+        self.read_inside(place, pairs, found)
+            .map_err(|source| KernelError {
+                doing: format!("read the interfaces of {}", describe::place(place)),
+                source,
+            })
+    }
+
+    fn read_inside(
+        &mut self,
+        place: Place,
+        pairs: &Pairs,
+        found: &mut Observed,
+    ) -> Result<(), anyhow::Error> {
+        let Some(cookie) = self.namespace_cookie(place)? else {
+            return Ok(());
+        };
+        found.namespaces.insert(place, cookie);
+        let host = netns::open(Path::new("/proc/thread-self/ns/net"))?;
+        let read = self.places.try_with(place, |socket| {
+            let mut links = link::list(socket)?;
+            let host = nsid::find(socket, host.as_fd())?;
+            let netds = |link: &Link| {
+                link.kind == LinkKind::Veth
+                    && link.peer_namespace.is_some()
+                    && link.peer_namespace == host
+                    && link.peer.and_then(|peer| pairs.get(&peer)) == Some(&link.ifindex)
+            };
+            // The resolver's namespace is netd's altogether.
+            links.retain(|link| place == Place::Resolver || netds(link));
+            if links.is_empty() {
+                return Ok(None);
+            }
+            Ok::<_, NetlinkError>(Some((links, Lists::read(socket)?)))
+        })?;
+        if let Some((links, listed)) = read.transpose()?.flatten() {
+            listed.into_observed(place, links, &BTreeMap::new(), &BTreeSet::new(), found);
+        }
+        Ok(())
+    }
+}
+
+/// All addresses, netd's routes and permanent neighbours of a namespace, each read once.
+struct Lists {
+    addresses: Vec<Address>,
+    routes: Vec<Listed>,
+    neighbours: Vec<(u32, std::net::IpAddr, Mac)>,
+}
+
+impl Lists {
+    fn read(socket: &mut Socket) -> Result<Lists, NetlinkError> {
+        Ok(Lists {
+            addresses: address::list(socket, None)?,
+            routes: route::list(socket, false)?,
+            neighbours: neighbour::list(socket)?,
+        })
+    }
+
+    fn into_observed(
+        self,
+        place: Place,
+        links: Vec<Link>,
+        names: &BTreeMap<u32, IfName>,
+        entries: &BTreeSet<(u32, Mac)>,
+        found: &mut Observed,
+    ) {
+        let mut states = BTreeMap::new();
+        for link in links {
+            let master = link.master.and_then(|master| names.get(&master).cloned());
+            states.insert(link.ifindex, (link.name.clone(), state(link, master)));
+        }
+        for address in &self.addresses {
+            if let Some((_, state)) = states.get_mut(&address.ifindex) {
+                state.addresses.extend(own(address));
+            }
+        }
+        for listed in self.routes {
+            if let Some((name, state)) = states.get_mut(&listed.ifindex) {
+                state.routes.insert(to_route(listed, name));
+            }
+        }
+        for (ifindex, mac) in entries {
+            if let Some((_, state)) = states.get_mut(ifindex) {
+                state.fdb.insert(*mac);
+            }
+        }
+        for (ifindex, address, mac) in self.neighbours {
+            if let Some((name, _)) = states.get(&ifindex) {
+                let key = (place, name.clone(), address);
+                found.neighbours.insert(key, mac);
+            }
+        }
+        for (name, state) in states.into_values() {
+            found.links.insert((place, name), state);
+        }
+    }
+}
+
+fn link_state(
+    socket: &mut Socket,
+    name: &IfName,
+    host: bool,
+) -> Result<Option<LinkState>, NetlinkError> {
+    let Some(link) = link::find(socket, name)? else {
+        return Ok(None);
+    };
+    let ifindex = link.ifindex;
+    let master = match link.master {
+        Some(master) => link::name(socket, master)?,
+        None => None,
+    };
+    let port = host && master.is_some();
+    let mut state = state(link, master);
+    state.ours &= host;
+    let addresses = address::list(socket, Some(ifindex))?;
+    state.addresses = addresses.iter().filter_map(own).collect();
+    state.routes = route::list_ours(socket, ifindex)?
+        .into_iter()
+        .map(|listed| to_route(listed, name))
+        .collect();
+    if port {
+        state.fdb = fdb::list(socket, ifindex)?;
+    }
+    Ok(Some(state))
+}
+
+fn state(link: Link, master: Option<IfName>) -> LinkState {
+    LinkState {
+        ifindex: link.ifindex,
+        kind: link.kind,
+        ours: link.ours,
+        mac: link.mac,
+        mtu: link.mtu,
+        up: link.up,
+        master,
+        closed: link.closed,
+        addresses: BTreeSet::new(),
+        routes: BTreeSet::new(),
+        fdb: BTreeSet::new(),
+    }
+}
+
+fn own(address: &Address) -> Option<ipnet::IpNet> {
+    (!address.kernel_link_local).then_some(address.net)
+}
+
+fn to_route(listed: Listed, link: &IfName) -> Route {
+    Route {
+        destination: listed.destination,
+        via: listed.via,
+        link: link.clone(),
+        local: listed.local,
+    }
+}
+
+fn read_files(run_dir: &Path, found: &mut Observed) -> Result<(), anyhow::Error> {
+    for id in files::list(run_dir)? {
+        if let Some(files) = files::read(run_dir, id)? {
+            found.files.insert(id, files);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The host's network stack without BPF: links, namespaces, sysctls, files. What [`super::Kernel`]
+//! asks of it is in `execute` and `observe`; it never decides what should be.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{KernelError, events::Numbers, facts, places::Places};
+use crate::{model::IfName, plan::HostFacts};
+
+/// See the module.
+pub struct Stack {
+    pub(super) run_dir: PathBuf,
+    pub(super) uplinks: Vec<IfName>,
+    pub(super) places: Places,
+    pub(super) numbers: Numbers,
+}
+
+impl Stack {
+    /// The calling thread's network namespace is the host's: all use must be from threads in it.
+    pub fn open(run_dir: &Path, uplinks: Vec<IfName>) -> io::Result<Stack> {
+        Ok(Stack {
+            run_dir: run_dir.to_owned(),
+            uplinks,
+            places: Places::open(run_dir)?,
+            numbers: Numbers::default(),
+        })
+    }
+
+    /// What events are told apart by.
+    pub fn numbers(&self) -> Numbers {
+        self.numbers.clone()
+    }
+
+    /// Netlink messages received so far: what the work cost.
+    pub fn received(&self) -> u64 {
+        self.places.received()
+    }
+
+    /// The host's own links, addresses and routes.
+    pub fn facts(&mut self) -> Result<HostFacts, KernelError> {
+        facts::read(self.places.host(), &self.uplinks).map_err(|source| KernelError {
+            doing: "read the host's interfaces, addresses and routes".to_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! Sysctls below /proc/sys/net. What that directory shows depends on the network namespace of the
+//! task that looks, so a sandbox's are read and written by a thread inside it.
+//!
+//! Former values of the host's own sysctls (not those of a link that netd made, which go with it)
+//! are noted in RUN_DIR/sysctl.json, so that `netd down` can put them back.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{files, netns};
+use crate::plan::Place;
+
+use super::places::Places;
+
+/// What was there before netd changed it, and what netd made of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The host's value.
+    pub former: String,
+    /// netd's.
+    pub ours: String,
+}
+
+/// A key that cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid sysctl key {0:?}")]
+pub struct BadKey(String);
+
+/// Reads a sysctl; `None` where there is no such key or namespace.
+pub fn read(places: &Places, place: Place, key: &str) -> Result<Option<String>, anyhow::Error> {
+    let path = path(key)?;
+    let text = if place == Place::Host {
+        fs::read_to_string(path)
+    } else {
+        match places.namespace(place)? {
+            None => return Ok(None),
+            Some(file) => netns::in_namespace(&file, || fs::read_to_string(path))?,
+        }
+    };
+    match text {
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a sysctl. `remember` says where to note the former value, where it is the host's own.
+pub fn write(
+    places: &Places,
+    place: Place,
+    key: &str,
+    value: &str,
+    remember: Option<&Path>,
+) -> Result<(), anyhow::Error> {
+    let path = path(key)?;
+    if place != Place::Host {
+        let file = places.require(place)?;
+        netns::in_namespace(&file, || fs::write(path, value))??;
+        return Ok(());
+    }
+    let former = fs::read_to_string(&path)?.trim_end().to_owned();
+    if former == value {
+        return Ok(());
+    }
+    if let Some(run_dir) = remember {
+        let mut changes = changes(run_dir)?;
+        let ours = value.to_owned();
+        changes
+            .entry(key.to_owned())
+            .and_modify(|change| change.ours.clone_from(&ours))
+            .or_insert(Change { former, ours });
+        // Noted before it is changed: after a crash in between nothing is lost.
+        files::replace(&memory(run_dir), &serde_json::to_vec(&changes)?)?;
+    }
+    fs::write(path, value)?;
+    Ok(())
+}
+
+/// The host's sysctls that netd changed.
+pub fn changes(run_dir: &Path) -> Result<BTreeMap<String, Change>, anyhow::Error> {
+    match fs::read(memory(run_dir)) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts one of the host's sysctls back, unless somebody else has changed it since or its link is
+/// gone; says whether it did.
+pub fn restore(key: &str, change: &Change) -> Result<bool, anyhow::Error> {
+    let path = path(key)?;
+    match fs::read_to_string(&path) {
+        Ok(now) if now.trim_end() == change.ours => {
+            fs::write(path, &change.former)?;
+            Ok(true)
+        }
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Forgets what netd changed.
+pub fn forget(run_dir: &Path) -> io::Result<()> {
+    files::remove(&memory(run_dir))
+}
+
+/// The link whose own sysctl a key is (`net/ipv4/conf/LINK/forwarding`).
+pub fn link_of(key: &str) -> Option<&str> {
+    let mut parts = key.split('/');
+    let (net, family, table, link) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let named = net == "net"
+        && matches!(family, "ipv4" | "ipv6")
+        && matches!(table, "conf" | "neigh")
+        && !matches!(link, "all" | "default")
+        && parts.next().is_some();
+    named.then_some(link)
+}
+
+fn memory(run_dir: &Path) -> PathBuf {
+    run_dir.join("sysctl.json")
+}
+
+fn path(key: &str) -> Result<PathBuf, BadKey> {
+    let fine = key.starts_with("net/")
+        && key
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains('\0'));
+    if fine {
+        Ok(Path::new("/proc/sys").join(key))
+    } else {
+        Err(BadKey(key.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stay_below_net() {
+        assert!(path("net/ipv4/conf/eth0.1/forwarding").is_ok());
+        for bad in [
+            "",
+            "net",
+            "kernel/hostname",
+            "net/../kernel/x",
+            "/net/x",
+            "net//x",
+            "net/x/",
+        ] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_links_own_sysctls_are_told_apart() {
+        assert_eq!(link_of("net/ipv4/conf/br-1/forwarding"), Some("br-1"));
+        assert_eq!(link_of("net/ipv6/neigh/br-1/mcast_solicit"), Some("br-1"));
+        assert_eq!(link_of("net/ipv4/conf/all/forwarding"), None);
+        assert_eq!(link_of("net/ipv4/ip_local_reserved_ports"), None);
+    }
+}
