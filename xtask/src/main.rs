@@ -2,6 +2,7 @@
 //! object, since it is what makes that object, and so never depends on the `netd` crate.
 
 mod build_ebpf;
+mod demo;
 mod object_report;
 mod setup;
 mod shell;
@@ -25,6 +26,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Show netd's main job in a lab of network namespaces (as root).
+    Demo {
+        #[command(flatten)]
+        wish: demo::Wish,
+    },
     /// Install what building and testing need (Debian packages, bpf-linker).
     Setup,
     /// Build the BPF object (plain and with log calls) and print what is in it.
@@ -48,6 +54,7 @@ enum Task {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.task {
+        Task::Demo { wish } => demo::run(&wish),
         Task::Setup => setup::run(setup::Purpose::Test),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Tidy => tidy::run(),

@@ -8,6 +8,14 @@ pub fn root() -> PathBuf {
     xtask.parent().map(PathBuf::from).unwrap_or(xtask)
 }
 
+/// Where the host's crates are built: cargo's default, or what `CARGO_TARGET_DIR` says.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
 /// Where the finished BPF objects lie. Fixed, since netd's build script looks for them here.
 pub fn objects() -> PathBuf {
     root().join("target").join("bpf")

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use super::{Count, Outcome};
 use crate::{
-    shell, tidy,
+    demo, shell, tidy,
     toolchain::{TARGET, Toolchain},
     workspace,
 };
@@ -33,11 +33,13 @@ pub enum Tier {
     Netd,
     /// Verifier, vectors, labs with real clients.
     Labs,
+    /// The demo shows what it says.
+    Demo,
 }
 
 impl Tier {
     /// All, in order.
-    pub const ALL: [Tier; 7] = [
+    pub const ALL: [Tier; 8] = [
         Tier::Fmt,
         Tier::Clippy,
         Tier::ClippyEbpf,
@@ -45,6 +47,7 @@ impl Tier {
         Tier::Pure,
         Tier::Netd,
         Tier::Labs,
+        Tier::Demo,
     ];
 
     /// As in `--only`.
@@ -57,6 +60,7 @@ impl Tier {
             Tier::Pure => "pure",
             Tier::Netd => "netd",
             Tier::Labs => "labs",
+            Tier::Demo => "demo",
         }
     }
 
@@ -70,6 +74,7 @@ impl Tier {
             Tier::Pure => "packet logic and tooling",
             Tier::Netd => "model, state, plan, dns, frontends, kernel",
             Tier::Labs => "verifier, vectors, and namespaces with real clients",
+            Tier::Demo => "the demo shows what it says",
         }
     }
 
@@ -89,6 +94,9 @@ impl Tier {
             Tier::Pure => tests(&["netd-common", "xtask"], None),
             Tier::Netd => tests(&["netd"], None),
             Tier::ClippyEbpf | Tier::Labs => labs(),
+            Tier::Demo => build_netd()
+                .and_then(|()| demo::smoke())
+                .map(|()| Count::ONE),
         };
         match result {
             Ok(count) => Outcome::Passed(count),
@@ -139,11 +147,15 @@ fn clippy_ebpf() -> Outcome {
 /// that they starve each other's timeouts.
 fn labs() -> Result<Count> {
     const MOST: usize = 4;
-    shell::run(shell::cargo().args(["build", "--package", "netd"]))?;
+    build_netd()?;
     let threads = available_parallelism()
         .map_or(2, usize::from)
         .clamp(2, MOST);
     tests(&["netd-tests"], Some(threads))
+}
+
+fn build_netd() -> Result<()> {
+    shell::run(shell::cargo().args(["build", "--package", "netd"]))
 }
 
 /// `cargo test` of some packages, with its closing lines read while they pass by.
