@@ -107,6 +107,23 @@ fn a_link_that_was_forced_off_is_noticed() {
 }
 
 #[test]
+fn removed_pins_are_made_again() {
+    let host = Host::new();
+    run("ip", &["link", "add", "up0", "type", "veth"]);
+    let attachment = uplink("up0", TcHook::Ingress);
+    let (mut bpf, _) = host.open();
+    bpf.attach(&attachment).expect("attach");
+    fs::remove_dir_all(host.pin("")).expect("remove all pins");
+    assert_eq!(bpf.attachments().expect("attachments"), BTreeSet::new());
+    assert!(!bpf.attached(&attachment).expect("attached"));
+    bpf.attach(&attachment).expect("attach");
+    assert!(bpf.attached(&attachment).expect("attached"));
+    eventually("the old link is gone", || {
+        tcx_count("up0", TcHook::Ingress) == 1
+    });
+}
+
+#[test]
 fn detaching_is_complete_and_repeatable() {
     let host = Host::new();
     run("ip", &["link", "add", "up0", "type", "veth"]);

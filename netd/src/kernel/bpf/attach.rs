@@ -39,6 +39,8 @@ impl Hooks {
         attachment: &Attachment,
     ) -> Result<(), KernelError> {
         let doing = || format!("attach {}", pin_name(attachment));
+        // A directory that somebody removed took its links along; they can be made again.
+        self.layout.make_directories().during(doing)?;
         let done = match attachment {
             Attachment::Tc {
                 link,

@@ -8,11 +8,12 @@ use aya::{
     maps::{LpmTrie, MapData, MapError, PerCpuValues},
     util::nr_cpus,
 };
-use netd_common::abi::{endpoint::EndpointStats, host::Config, maps};
+use netd_common::abi::{endpoint::EndpointStats, host::Config};
 use zerocopy::FromZeros;
 
 use super::{
     error::{During, errno, if_there},
+    key_text::{KeyText, map_of},
     maps::{Hash, Maps, lpm},
     pod::Raw,
 };
@@ -78,7 +79,7 @@ impl Entries {
                 EntryKey::Resolver(cookie) => look_up(&maps.resolvers, cookie)
                     .map(|value| Some(Entry::Resolver(cookie, value?))),
             };
-        found.during(|| format!("look up {key:?}"))
+        found.during(|| format!("look up {}", KeyText(key)))
     }
 
     /// Puts one, over what is there. Counters that are there are kept.
@@ -102,7 +103,7 @@ impl Entries {
         };
         let key = entry.key();
         done.map_err(|error| explain(error, &key))
-            .during(|| format!("put {key:?}"))?;
+            .during(|| format!("put {}", KeyText(&key)))?;
         if is_prefix(&key) {
             self.prefixes.insert(key);
         }
@@ -124,7 +125,7 @@ impl Entries {
             EntryKey::Scopes(sandbox) => remove(&mut maps.scopes, sandbox),
             EntryKey::Resolver(cookie) => remove(&mut maps.resolvers, cookie),
         };
-        if_there(done).during(|| format!("delete {key:?}"))?;
+        if_there(done).during(|| format!("delete {}", KeyText(key)))?;
         self.prefixes.remove(key);
         Ok(())
     }
@@ -218,23 +219,6 @@ fn start_counters(maps: &mut Maps, index: u32) -> Result<(), MapError> {
     match maps.endpoint_stats.insert(index, zeroes, NOEXIST) {
         Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
         done => done,
-    }
-}
-
-/// The map that holds a key.
-pub(super) fn map_of(key: &EntryKey) -> &'static str {
-    match key {
-        EntryKey::Endpoint(_) => maps::ENDPOINTS,
-        EntryKey::Interface(_) => maps::INTERFACES,
-        EntryKey::EndpointStats(_) => maps::ENDPOINT_STATS,
-        EntryKey::Subnet(..) => maps::SUBNETS,
-        EntryKey::HostAddress(_) => maps::HOST_ADDRESSES,
-        EntryKey::Uplink(_) => maps::UPLINKS,
-        EntryKey::Config => maps::CONFIG,
-        EntryKey::Port(..) => maps::PORTS,
-        EntryKey::Name(_) => maps::NAMES,
-        EntryKey::Scopes(_) => maps::SCOPES,
-        EntryKey::Resolver(_) => maps::RESOLVERS,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where pins are, and what their names mean. Pure: touches no file.
+//! Where pins are, and what their names mean. Makes directories, touches no pin.
 //!
 //! ```text
 //! BPFFS/v1/maps/FLOWS                            one per map of the object
@@ -12,7 +12,10 @@
 //! bpffs reserves names with a dot (`bpf_lookup` in kernel/bpf/inode.c), interfaces have them
 //! (`eth0.100`): a dot is written `%2e`, a percent sign `%25`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use netd_common::abi::{ABI_VERSION, Program};
 
@@ -45,6 +48,14 @@ impl Layout {
         let digits = name.strip_prefix('v')?;
         let version = digits.parse().ok()?;
         (format!("{version}") == digits).then_some(version)
+    }
+
+    /// Makes those that are not there.
+    pub(super) fn make_directories(&self) -> io::Result<()> {
+        for directory in ["maps", "programs", "links", "qdiscs", "incoming"] {
+            fs::create_dir_all(self.root.join(directory))?;
+        }
+        Ok(())
     }
 
     /// All of this version.
@@ -82,12 +93,7 @@ impl Layout {
         self.root.join("incoming")
     }
 
-    /// Marks of clsact qdiscs that netd added.
-    pub(super) fn qdiscs(&self) -> PathBuf {
-        self.root.join("qdiscs")
-    }
-
-    /// The mark of one.
+    /// The mark of a clsact qdisc that netd added.
     pub(super) fn qdisc(&self, link: &IfName) -> PathBuf {
         self.root.join("qdiscs").join(escape(link.as_str()))
     }

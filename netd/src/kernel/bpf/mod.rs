@@ -11,6 +11,7 @@ mod counters;
 mod entries;
 mod error;
 mod flows;
+mod key_text;
 mod layer;
 mod layout;
 mod log;

@@ -104,16 +104,9 @@ fn make_directories(layout: &Layout) -> Result<(), KernelError> {
     // What was on its way when an agent died is of no use.
     if_file_there(fs::remove_dir_all(layout.incoming()))
         .during(|| format!("clean up {}", layout.incoming().display()))?;
-    for directory in [
-        layout.maps(),
-        layout.programs(),
-        layout.links(),
-        layout.qdiscs(),
-        layout.incoming(),
-    ] {
-        fs::create_dir_all(&directory).during(|| format!("make {}", directory.display()))?;
-    }
-    Ok(())
+    layout
+        .make_directories()
+        .during(|| format!("make the directories of {}", layout.root().display()))
 }
 
 /// Unpins what is not the map that the object defines, so that it is made anew.
