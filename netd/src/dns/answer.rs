@@ -19,7 +19,7 @@ pub enum Transport {
 
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision<'a> {
+pub enum Decision {
     /// This goes back.
     Answer {
         /// The whole message.
@@ -28,7 +28,7 @@ pub enum Decision<'a> {
         kind: Kind,
     },
     /// The client's upstreams are asked.
-    Forward(Question<'a>, Arc<Client>),
+    Forward(Question, Arc<Client>),
     /// Nothing goes back.
     Ignore,
 }
@@ -46,15 +46,15 @@ pub enum Kind {
     Malformed,
 }
 
-/// Decides about `message`, asked by `client` (`None`: its address is no endpoint's). `turn` is
-/// any number: the addresses of a name are rotated by it, so that clients spread over them.
-pub fn decide<'a>(
-    message: &'a [u8],
+/// Decides about `message`, asked by `client` (`None`: its address is no endpoint's). `random`
+/// chooses which address of a name comes first, so that clients spread over them.
+pub fn decide(
+    message: &[u8],
     client: Option<Arc<Client>>,
     table: &Table,
     transport: Transport,
-    turn: u32,
-) -> Decision<'a> {
+    random: u32,
+) -> Decision {
     let question = match Question::read(message) {
         Ok(question) => question,
         Err(NoQuestion::Ignore) => return Decision::Ignore,
@@ -78,15 +78,15 @@ pub fn decide<'a>(
     if question.edns.is_some_and(|edns| edns.version != 0) {
         return reply(Kind::Refused, Rcode::BadVers, &[]);
     }
-    if let record_type::AXFR | record_type::IXFR = question.record_type {
-        return reply(Kind::Refused, Rcode::Refused, &[]);
-    }
     if let Some(record) = table.name(&client.scopes, &question.name) {
         return reply(
             Kind::Local,
             Rcode::NoError,
-            &records(&record, &question, turn),
+            &records(&record, &question, random),
         );
+    }
+    if let record_type::AXFR | record_type::IXFR = question.record_type {
+        return reply(Kind::Refused, Rcode::Refused, &[]);
     }
     if is_own_reverse(&client, &question) {
         return reply(Kind::Local, Rcode::NxDomain, &[]);
@@ -102,7 +102,7 @@ pub fn decide<'a>(
 
 /// The records of the type asked for. Of other types a known name has none, and saying so here
 /// keeps it from leaking to the upstreams.
-fn records(record: &Record, question: &Question<'_>, turn: u32) -> Vec<Data> {
+fn records(record: &Record, question: &Question, random: u32) -> Vec<Data> {
     if question.class != CLASS_IN {
         return Vec::new();
     }
@@ -114,17 +114,16 @@ fn records(record: &Record, question: &Question<'_>, turn: u32) -> Vec<Data> {
         (Record::Pointer(target), record_type::PTR) => vec![Data::Ptr(target.clone())],
         _ => Vec::new(),
     };
-    if !records.is_empty() {
-        let by = turn as usize % records.len();
-        records.rotate_left(by);
-    }
+    // Multiply and shift, as the BPF program does: below the number of records.
+    let first = (u64::from(random) * records.len() as u64) >> 32;
+    records.rotate_left(first as usize);
     records
 }
 
 /// A reverse name of an address in one of the client's own networks, which no endpoint has now.
 /// Docker forwards it; here it is denied: netd gives out these addresses, so nobody else can know,
 /// and servers that look up their peers (the gateway's address, say) need not wait for an upstream.
-fn is_own_reverse(client: &Client, question: &Question<'_>) -> bool {
+fn is_own_reverse(client: &Client, question: &Question) -> bool {
     let address = question.name.reversed();
     address.is_some_and(|address| {
         client
@@ -134,7 +133,7 @@ fn is_own_reverse(client: &Client, question: &Question<'_>) -> bool {
     })
 }
 
-fn is_single_label_host(question: &Question<'_>) -> bool {
+fn is_single_label_host(question: &Question) -> bool {
     let is_host = matches!(question.record_type, record_type::A | record_type::AAAA);
     is_host && question.name.labels().count() == 1
 }

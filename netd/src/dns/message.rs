@@ -61,9 +61,9 @@ pub enum Rcode {
 
 /// A message that asks one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question<'a> {
+pub struct Question {
     /// All of it.
-    pub message: &'a [u8],
+    pub message: Vec<u8>,
     /// The name asked for, lower case.
     pub name: WireName,
     /// The record type asked for.
@@ -107,12 +107,12 @@ pub enum Data {
     Ptr(WireName),
 }
 
-impl<'a> Question<'a> {
+impl Question {
     /// Reads a message that should be one question of class IN or any other.
     ///
     /// # Errors
     /// [`NoQuestion`]: what to do with it instead.
-    pub fn read(message: &'a [u8]) -> Result<Question<'a>, NoQuestion> {
+    pub fn read(message: &[u8]) -> Result<Question, NoQuestion> {
         let header = message.first_chunk::<HEADER>().ok_or(NoQuestion::Ignore)?;
         let [_, _, flags, _, counts @ ..] = header;
         if flags & QR != 0 {
@@ -136,7 +136,7 @@ impl<'a> Question<'a> {
         let additional = u32::from(u16::from_be_bytes([ar0, ar1]));
         let edns = find_edns(message, end, before, additional).ok_or_else(malformed)?;
         Ok(Question {
-            message,
+            message: message.to_owned(),
             name,
             record_type: u16::from_be_bytes([t0, t1]),
             class: u16::from_be_bytes([c0, c1]),
@@ -216,9 +216,9 @@ impl<'a> Question<'a> {
     /// Puts the client's id and the question as it wrote it into an upstream's answer that
     /// [`Question::is_answered_by`] accepted.
     pub fn own(&self, answer: &mut [u8]) {
-        copy(answer, self.message, 0..2);
+        copy(answer, &self.message, 0..2);
         if answer.get(4..6) == Some(&[0, 1]) {
-            copy(answer, self.message, HEADER..self.end);
+            copy(answer, &self.message, HEADER..self.end);
         }
     }
 

@@ -2,9 +2,22 @@
 //! writes [`Table`]; everything else here only reads it. Caches nothing.
 
 pub mod answer;
-
+pub mod counters;
+mod exchange;
+pub mod forward;
+pub mod limits;
 pub mod message;
-
+pub mod server;
+mod slots;
 pub mod table;
+mod tcp;
+mod udp;
 
+pub use counters::Counts;
+pub use server::Server;
 pub use table::{Client, Record, Table, Upstreams};
+
+#[cfg(test)]
+mod agreement_tests;
+#[cfg(test)]
+mod lab_tests;

@@ -1,0 +1,42 @@
+//! Every bound of the DNS server: its unit, why that number, and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Questions that wait for an upstream at a time. One more: SERVFAIL at once, so that the client
+/// does not wait for what will not come.
+pub const MAX_FORWARDED: usize = 2_000;
+/// The same from one address, so that one sandbox cannot take the others' share.
+pub const MAX_FORWARDED_PER_CLIENT: usize = 500;
+/// TCP connections of clients. One more is closed.
+pub const MAX_CONNECTIONS: usize = 512;
+/// The same from one address.
+pub const MAX_CONNECTIONS_PER_CLIENT: usize = 64;
+/// Questions of one TCP connection that wait for an upstream. One more: nothing is read until one
+/// of them has its answer (RFC 7766 section 6.2.1.1 asks for pipelining, not for endless).
+pub const MAX_PIPELINED: usize = 32;
+
+/// Octets of a question: far more than any has. Longer: cut off (UDP), connection closed (TCP).
+pub const MAX_QUESTION: usize = 4_096;
+/// Octets of an answer: what TCP's length field can say.
+pub const MAX_ANSWER: usize = 65_535;
+
+/// How long a TCP connection may be idle, or stuck within a message.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(10);
+/// How long a client waits for an upstream. glibc and musl give up on a server after 5 s: the
+/// SERVFAIL should come before.
+pub const FORWARD_DEADLINE: Duration = Duration::from_millis(4_800);
+/// An upstream that has not answered for so long is not waited for alone.
+pub const FORWARD_HEDGE: Duration = Duration::from_secs(1);
+/// How long a TCP connection to an upstream may take to be made; then UDP is tried.
+pub const FORWARD_CONNECT: Duration = Duration::from_millis(1_500);
+/// An upstream that was silent or unreachable is asked after the others for so long.
+pub const UPSTREAM_PENALTY: Duration = Duration::from_secs(30);
+/// Upstreams that are asked, the first of the list. A resolv.conf has at most three.
+pub const MAX_UPSTREAMS: usize = 8;
+/// Times that upstreams are asked one question: one a second, plus one each.
+pub const MAX_ATTEMPTS: usize = MAX_UPSTREAMS + 5;
+/// A listening socket that failed (no memory, no descriptors) is tried again after so long.
+pub const SOCKET_PAUSE: Duration = Duration::from_millis(100);
+
+const _: () = assert!(MAX_FORWARDED_PER_CLIENT < MAX_FORWARDED);
+const _: () = assert!(MAX_CONNECTIONS_PER_CLIENT < MAX_CONNECTIONS);

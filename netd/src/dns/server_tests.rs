@@ -1,0 +1,211 @@
+//! The server on loopback, asked by plain sockets.
+
+use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
+
+use hickory_proto::op::{Message, ResponseCode};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+
+use super::*;
+use crate::dns::{
+    exchange::{read_message, write_message},
+    lab_tests::{Lab, answer_to, in_lab, question, upstream},
+    limits::CONNECTION_IDLE,
+    table::Record,
+};
+
+fn start(lab: &Lab, upstreams: &[SocketAddr]) -> Server {
+    let table = Table::new();
+    let addresses = (1..=100).map(|i| Ipv4Addr::new(172, 18, 1, i)).collect();
+    let v6 = Vec::new();
+    let record = Record::Host { v4: addresses, v6 };
+    table.replace_name(2, "many".parse().unwrap(), record);
+    for address in ["127.0.0.1", "::1"] {
+        let client = Client {
+            scopes: vec![2],
+            forward: true,
+            ..Client::default()
+        };
+        table.replace_client(address.parse().unwrap(), client);
+    }
+    table.replace_upstreams(upstreams.to_vec());
+    Server::start(&lab.path(), "lo", table).unwrap()
+}
+
+/// Asks over UDP; the answer must come from the address that was asked.
+async fn ask(from: &str, to: &str, message: &[u8]) -> Option<Message> {
+    let socket = UdpSocket::bind((from, 0)).await.unwrap();
+    let to: SocketAddr = (to.parse::<IpAddr>().unwrap(), RESOLVER_PORT).into();
+    socket.send_to(message, to).await.unwrap();
+    let mut buffer = [0; 4096];
+    let received = timeout(Duration::from_secs(1), socket.recv_from(&mut buffer)).await;
+    let (length, source) = received.ok()?.unwrap();
+    assert_eq!(source, to);
+    Some(Message::from_vec(&buffer[..length]).unwrap())
+}
+
+fn bytes(id: u16, name: &str) -> Vec<u8> {
+    question(id, name).to_vec().unwrap()
+}
+
+#[test]
+fn udp_answers_come_from_the_address_that_was_asked() {
+    in_lab(async |lab| {
+        let server = start(&lab, &[]);
+        for (from, to) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1", "127.9.8.7"),
+            ("::1", "::1"),
+        ] {
+            let answer = ask(from, to, &bytes(7, "many.")).await.unwrap();
+            assert_eq!((answer.metadata.id, answer.metadata.truncation), (7, true));
+        }
+        let stranger = ask("127.0.0.2", "127.0.0.1", &bytes(7, "many."))
+            .await
+            .unwrap();
+        assert_eq!(stranger.metadata.response_code, ResponseCode::Refused);
+        assert_eq!((server.counts().local, server.counts().refused), (3, 1));
+    });
+}
+
+#[test]
+fn hostile_datagrams_do_not_stop_it() {
+    in_lab(async |lab| {
+        let server = start(&lab, &[]);
+        for bad in [&b""[..], b"x", &[0xff; 600], &[0; 12], &[0; 5000]] {
+            ask("127.0.0.1", "127.0.0.1", bad).await;
+        }
+        assert!(
+            ask("127.0.0.1", "127.0.0.1", &bytes(7, "many."))
+                .await
+                .is_some()
+        );
+        assert_eq!(server.counts().malformed, 5);
+    });
+}
+
+#[test]
+fn forwarded_questions_are_answered_or_fail() {
+    fn good(question: &[u8]) -> Vec<Vec<u8>> {
+        vec![
+            answer_to(question, ResponseCode::NoError, 40)
+                .to_vec()
+                .unwrap(),
+        ]
+    }
+    in_lab(async |lab| {
+        let (address, asked) = upstream("127.0.0.1:0", good).await;
+        let server = start(&lab, &[address]);
+        let answer = ask("127.0.0.1", "127.0.0.1", &bytes(7, "example.com."))
+            .await
+            .unwrap();
+        assert!(
+            answer.metadata.truncation && answer.answers.is_empty(),
+            "652 octets do not fit"
+        );
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        server.stop().await;
+        let server = start(&lab, &[]);
+        let answer = ask("127.0.0.1", "127.0.0.1", &bytes(7, "example.com."))
+            .await
+            .unwrap();
+        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+        assert_eq!((server.counts().forwarded, server.counts().failed), (1, 1));
+    });
+}
+
+#[test]
+fn tcp_takes_many_questions_and_gives_whole_answers() {
+    in_lab(async |lab| {
+        let _server = start(&lab, &[]);
+        for to in ["127.9.8.7", "::1"] {
+            let mut stream = TcpStream::connect((to, RESOLVER_PORT)).await.unwrap();
+            // The last one in pieces, and then nothing more comes from this side.
+            for id in 1..=40 {
+                write_message(&mut stream, &bytes(id, "many."))
+                    .await
+                    .unwrap();
+            }
+            let last = bytes(41, "example.com.");
+            stream.write_u16(last.len() as u16).await.unwrap();
+            stream.write_all(&last[..5]).await.unwrap();
+            stream.flush().await.unwrap();
+            stream.write_all(&last[5..]).await.unwrap();
+            stream.shutdown().await.unwrap();
+            for id in 1..=41 {
+                let answer = read_message(&mut stream, 65_535).await.unwrap();
+                let answer = Message::from_vec(&answer).unwrap();
+                assert_eq!(answer.metadata.id, id);
+                assert!(!answer.metadata.truncation);
+                assert_eq!(answer.answers.len(), if id <= 40 { 100 } else { 0 });
+            }
+            assert!(read_message(&mut stream, 65_535).await.is_err(), "closed");
+        }
+    });
+}
+
+#[test]
+fn silent_long_and_surplus_connections_are_closed() {
+    in_lab(async |lab| {
+        let server = start(&lab, &[]);
+        let connect = async || {
+            TcpStream::connect(("127.0.0.1", RESOLVER_PORT))
+                .await
+                .unwrap()
+        };
+        let mut long = connect().await;
+        long.write_all(&[0xff; 100]).await.unwrap();
+        assert!(read_message(&mut long, 65_535).await.is_err());
+        let mut silent = Vec::new();
+        for _ in 0..MAX_CONNECTIONS_PER_CLIENT {
+            silent.push(connect().await);
+        }
+        let mut surplus = connect().await;
+        assert!(read_message(&mut surplus, 65_535).await.is_err());
+        assert_eq!(server.counts().overload, 1);
+        tokio::time::sleep(CONNECTION_IDLE + Duration::from_millis(500)).await;
+        assert!(read_message(&mut silent[0], 65_535).await.is_err());
+        let mut again = connect().await;
+        write_message(&mut again, &bytes(7, "many.")).await.unwrap();
+        assert!(read_message(&mut again, 65_535).await.is_ok());
+    });
+}
+
+#[test]
+fn one_client_cannot_have_all_slots() {
+    in_lab(async |lab| {
+        let (silent, _) = upstream("127.0.0.1:0", |_| Vec::new()).await;
+        let server = start(&lab, &[silent]);
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to: SocketAddr = ([127, 0, 0, 1], RESOLVER_PORT).into();
+        for id in 0..=MAX_FORWARDED_PER_CLIENT as u16 {
+            socket
+                .send_to(&bytes(id, "example.com."), to)
+                .await
+                .unwrap();
+            tokio::task::yield_now().await;
+        }
+        let answer = timeout(Duration::from_secs(1), socket.recv(&mut [0; 512])).await;
+        assert!(answer.is_ok(), "one more is refused at once");
+        assert_eq!(server.counts().overload, 1);
+        assert!(ask("::1", "::1", &bytes(7, "many.")).await.is_some());
+    });
+}
+
+#[test]
+fn a_place_that_is_not_there_is_an_error() {
+    in_lab(async |lab| {
+        let missing = Server::start(Path::new("/nonexistent"), "lo", Table::new());
+        assert!(matches!(missing, Err(StartError::Namespace(_))));
+        let no_device = Server::start(&lab.path(), "eth0", Table::new()).unwrap_err();
+        assert!(no_device.to_string().contains("eth0"), "{no_device}");
+        let _first = start(&lab, &[]);
+        assert!(
+            Server::start(&lab.path(), "lo", Table::new()).is_err(),
+            "the port is taken"
+        );
+    });
+}
