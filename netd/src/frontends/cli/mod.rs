@@ -2,6 +2,7 @@
 
 mod attachment;
 pub mod client;
+pub mod exec;
 mod failure;
 mod format;
 mod printed;
