@@ -2,11 +2,28 @@
 //! kernel layer is here: keys, observations, actions.
 
 pub mod action;
+mod bridge;
+pub mod desired;
+mod diff;
+mod endpoint;
 pub mod entry;
+mod files;
+mod host;
+mod names;
 pub mod observed;
+mod order;
+pub mod resolver;
+mod sandbox;
+pub mod scene;
+pub mod subjects;
+pub mod table;
 
 pub use action::{Action, Attachment, Place, SandboxFiles, TcHook};
+pub use desired::Desired;
+pub use diff::{Stage, diff};
 pub use entry::{Entry, EntryKey};
 pub use observed::{Key, Observed};
+pub use scene::{Identities, Scene, entries, links};
+pub use subjects::Subjects;
 
 pub use crate::model::facts::{self, HostFacts};

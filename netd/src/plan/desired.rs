@@ -1,0 +1,108 @@
+//! What should be on the host, in the shape of what is observed, so that the two can be compared.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+
+use super::{
+    Attachment, Entry, EntryKey, Key, Place, SandboxFiles,
+    action::Route,
+    table::{ClientRecord, NameRecord},
+};
+use crate::model::{Id, IfName, Mac, WireName, sandbox::Joined};
+
+/// Desired objects; what is missing here, and was asked for, should not be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// Namespaces; the joined ones with their identity, `None` for those that netd makes.
+    pub namespaces: BTreeMap<Place, Option<Joined>>,
+    /// Links.
+    pub links: BTreeMap<(Place, IfName), DesiredLink>,
+    /// Permanent neighbours.
+    pub neighbours: BTreeMap<(Place, IfName, IpAddr), Mac>,
+    /// Sysctls.
+    pub sysctls: BTreeMap<(Place, String), String>,
+    /// Programs at their hooks.
+    pub attachments: BTreeSet<Attachment>,
+    /// Map entries.
+    pub entries: BTreeMap<EntryKey, Entry>,
+    /// Sandboxes' files.
+    pub files: BTreeMap<Id, SandboxFiles>,
+    /// Names of the agent's DNS server, by scope: a superset of the names map.
+    pub names: BTreeMap<(u32, WireName), NameRecord>,
+    /// Clients of the agent's DNS server, by source address.
+    pub clients: BTreeMap<IpAddr, ClientRecord>,
+    /// Links whose number is not known: entries that need it are missing here.
+    pub unidentified: BTreeSet<(Place, IfName)>,
+}
+
+/// A link as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredLink {
+    /// How it is made.
+    pub kind: DesiredKind,
+    /// `None`: whatever the kernel gave it.
+    pub mac: Option<Mac>,
+    /// Octets; `None`: whatever it is.
+    pub mtu: Option<u32>,
+    /// The bridge it is a port of, closed.
+    pub master: Option<IfName>,
+    /// Its addresses.
+    pub addresses: BTreeSet<IpNet>,
+    /// Routes through it.
+    pub routes: BTreeSet<Route>,
+    /// MACs behind it.
+    pub fdb: BTreeSet<Mac>,
+}
+
+/// How a link is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DesiredKind {
+    /// A bridge of the host.
+    Bridge,
+    /// The host side of a veth pair; the other side, with its MAC, is the link named here.
+    Veth {
+        /// Where the other side is.
+        place: Place,
+        /// Its name there.
+        inside: IfName,
+        /// Its MAC.
+        mac: Mac,
+    },
+    /// The inner side of a veth pair: comes and goes with the host side.
+    Inside,
+    /// The loopback interface: always there.
+    Loopback,
+}
+
+impl Desired {
+    /// The keys under which all of this is observed.
+    pub fn keys(&self) -> BTreeSet<Key> {
+        self.link_keys()
+            .into_iter()
+            .chain(self.attachments.iter().cloned().map(Key::Attachment))
+            .chain(self.entries.keys().copied().map(Key::Entry))
+            .collect()
+    }
+
+    /// The keys of everything but attachments and entries.
+    pub fn link_keys(&self) -> BTreeSet<Key> {
+        let namespaces = self.namespaces.keys().copied().map(Key::Namespace);
+        let links = self.links.keys().cloned();
+        let neighbours = self.neighbours.keys().cloned();
+        let sysctls = self.sysctls.keys().cloned();
+        namespaces
+            .chain(links.map(|(place, name)| Key::Link(place, name)))
+            .chain(neighbours.map(|(place, link, address)| Key::Neighbour(place, link, address)))
+            .chain(sysctls.map(|(place, key)| Key::Sysctl(place, key)))
+            .chain(self.files.keys().copied().map(Key::Files))
+            .collect()
+    }
+
+    pub(super) fn put(&mut self, entry: Entry) {
+        self.entries.insert(entry.key(), entry);
+    }
+}

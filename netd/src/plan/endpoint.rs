@@ -1,0 +1,148 @@
+//! An endpoint on the host: its veth pair, the host's neighbour for it, its programs and entries.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use netd_common::{
+    Addr,
+    abi::{
+        Program,
+        endpoint::{Endpoint as Value, EndpointKey, flags},
+    },
+};
+
+use super::{
+    Attachment, Desired, Entry, Place, TcHook,
+    action::Route,
+    desired::{DesiredKind, DesiredLink},
+    scene::{JoinedEndpoint, Scene, network_flags},
+};
+
+pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desired) {
+    let JoinedEndpoint {
+        endpoint,
+        network,
+        sandbox,
+    } = joined;
+    let Some(bridge) = network.bridge() else {
+        return;
+    };
+    let place = Place::Sandbox(sandbox.id);
+    let outside = DesiredLink {
+        kind: DesiredKind::Veth {
+            place,
+            inside: endpoint.interface.clone(),
+            mac: endpoint.mac,
+        },
+        mac: None,
+        mtu: Some(bridge.mtu),
+        master: Some(bridge.name.clone()),
+        addresses: BTreeSet::new(),
+        routes: BTreeSet::new(),
+        fdb: [endpoint.mac].into(),
+    };
+    let inside = DesiredLink {
+        kind: DesiredKind::Inside,
+        mac: Some(endpoint.mac),
+        mtu: Some(bridge.mtu),
+        master: None,
+        addresses: endpoint.addresses.iter().copied().collect(),
+        routes: default_routes(scene, joined),
+        fdb: BTreeSet::new(),
+    };
+    let host_key = (Place::Host, endpoint.host_interface.clone());
+    desired.links.insert(host_key, outside);
+    let inner_key = (place, endpoint.interface.clone());
+    desired.links.insert(inner_key, inside);
+    // Nobody answers ARP or neighbour discovery on the bridge: the host is told.
+    for address in &endpoint.addresses {
+        let key = (Place::Host, bridge.name.clone(), address.addr());
+        desired.neighbours.insert(key, endpoint.mac);
+    }
+}
+
+/// The default route of each family whose gateway endpoint this is.
+fn default_routes(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>) -> BTreeSet<Route> {
+    let route = |ipv6: bool| {
+        let gateway = scene.state.gateway_endpoint(joined.sandbox.id, ipv6)?;
+        let net = joined
+            .network
+            .gateways()
+            .find(|net| net.addr().is_ipv6() == ipv6)?;
+        let any = IpNet::new(if ipv6 { Addr::NONE } else { Addr::ANY_V4 }.into(), 0).ok()?;
+        (gateway.id == joined.endpoint.id).then(|| Route {
+            destination: any,
+            via: Some(net.addr()),
+            link: joined.endpoint.interface.clone(),
+            local: false,
+        })
+    };
+    [route(false), route(true)].into_iter().flatten().collect()
+}
+
+pub(super) fn entries(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desired) {
+    let JoinedEndpoint {
+        endpoint, network, ..
+    } = joined;
+    let hooks = [
+        (TcHook::Ingress, Program::FromEndpoint),
+        (TcHook::Egress, Program::ToEndpoint),
+    ];
+    for (hook, program) in hooks {
+        desired.attachments.insert(Attachment::Tc {
+            link: endpoint.host_interface.clone(),
+            hook,
+            program,
+        });
+    }
+    desired.put(Entry::EndpointStats(endpoint.index));
+    super::names::reverse_entries(joined, desired);
+    let Some(value) = value(scene, joined, desired) else {
+        return;
+    };
+    desired.put(Entry::Interface(value.ifindex, value));
+    for address in &endpoint.addresses {
+        let key = EndpointKey {
+            network: network.index,
+            address: Addr::from(address.addr()),
+        };
+        desired.put(Entry::Endpoint(key, value));
+    }
+}
+
+fn value(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desired) -> Option<Value> {
+    let JoinedEndpoint {
+        endpoint,
+        network,
+        sandbox,
+    } = joined;
+    let bridge = network.bridge()?;
+    let mut bits = flags::UP | network_flags(network);
+    if scene.port_targets(sandbox).contains(&endpoint.id) {
+        bits |= flags::PUBLISHES;
+    }
+    if scene.uses_resolver(sandbox) {
+        bits |= flags::RESOLVER;
+    }
+    let families = [false, true];
+    Some(Value {
+        ifindex: scene.ifindex(&endpoint.host_interface, desired)?,
+        network: network.index,
+        index: endpoint.index,
+        generation: endpoint.generation,
+        sandbox: sandbox.index,
+        bridge: scene.ifindex(&bridge.name, desired)?,
+        flags: bits,
+        mtu: bridge.mtu,
+        mac: endpoint.mac.0,
+        gateway_mac: network.bridge_mac().0,
+        addresses: families.map(|ipv6| first(endpoint.addresses.iter().copied(), ipv6)),
+        gateways: families.map(|ipv6| first(network.gateways(), ipv6)),
+    })
+}
+
+/// The first address of a family.
+fn first(mut addresses: impl Iterator<Item = IpNet>, ipv6: bool) -> Addr {
+    let found = addresses.find(|net| net.addr().is_ipv6() == ipv6);
+    found.map_or(Addr::NONE, |net| Addr::from(net.addr()))
+}

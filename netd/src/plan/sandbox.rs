@@ -1,0 +1,144 @@
+//! A sandbox on the host: its namespace, its files, its scopes and resolver, its published ports,
+//! and the clients that it is to the agent's DNS server.
+
+use std::net::IpAddr;
+
+use netd_common::{
+    Addr,
+    abi::{
+        name::{Resolver, Scopes, scope_of_network},
+        port::{PORT_PREFIX_BITS, Port, PortKey},
+    },
+    limits::{MAX_SCOPES, RESOLVER_PORT},
+};
+
+use super::{Desired, Entry, Place, files, scene::Scene, table::ClientRecord};
+use crate::model::{Endpoint, Network, PublishedPort, Sandbox, sandbox::Namespace};
+
+pub(super) fn links(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
+    let place = Place::Sandbox(sandbox.id);
+    match &sandbox.namespace {
+        Namespace::Made => {
+            desired.namespaces.insert(place, None);
+        }
+        Namespace::Joined(joined) => {
+            desired.namespaces.insert(place, Some(joined.clone()));
+        }
+        Namespace::Host => {}
+    }
+    let files = files::files(scene, sandbox);
+    desired.files.insert(sandbox.id, files);
+}
+
+pub(super) fn entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
+    for port in &sandbox.ports {
+        let target = scene.state.port_target(sandbox.id, port);
+        let network = target.and_then(|endpoint| scene.state.network(endpoint.network));
+        if let (Some(endpoint), Some(network)) = (target, network) {
+            port_entries(port, endpoint, network, desired);
+        }
+    }
+    if scene.uses_resolver(sandbox) {
+        resolver_entries(scene, sandbox, desired);
+    }
+}
+
+/// A published port, or a range by prefixes of the port number.
+fn port_entries(
+    port: &PublishedPort,
+    endpoint: &Endpoint,
+    network: &Network,
+    desired: &mut Desired,
+) {
+    let address = match port.host_address {
+        IpAddr::V4(_) => endpoint.v4().map(IpAddr::from),
+        IpAddr::V6(_) => endpoint.v6().map(IpAddr::from),
+    };
+    let Some(address) = address else {
+        return;
+    };
+    let value = Port {
+        network: network.index,
+        endpoint: endpoint.index,
+        generation: endpoint.generation,
+        address: Addr::from(address),
+        first: port.host.first.to_be_bytes(),
+        target: port.target.first.to_be_bytes(),
+    };
+    for (first, bits) in port.host.prefixes() {
+        let key = PortKey {
+            protocol: port.protocol.number(),
+            reserved: 0,
+            address: Addr::from(port.host_address),
+            port: first.to_be_bytes(),
+        };
+        desired.put(Entry::Port(PORT_PREFIX_BITS - 16 + bits, key, value));
+    }
+}
+
+fn resolver_entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
+    let networks = scene.networks_of(sandbox.id);
+    let named = networks.iter().filter(|(network, _)| !network.is_default());
+    let scopes: Vec<u32> = named
+        .map(|(network, _)| scope_of_network(network.index))
+        .collect();
+    // With more networks than the map has room for, the agent's table answers for the rest.
+    let mut value = Scopes::default();
+    for (slot, scope) in value.scopes.iter_mut().zip(&scopes) {
+        *slot = *scope;
+    }
+    value.count = scopes.len().min(MAX_SCOPES) as u32;
+    desired.put(Entry::Scopes(sandbox.index, value));
+    resolver_address(scene, sandbox, &networks, desired);
+    let settings = &sandbox.dns;
+    let client = ClientRecord {
+        sandbox: sandbox.id,
+        scopes,
+        subnets: networks
+            .iter()
+            .flat_map(|(network, _)| network.subnets.iter().map(|subnet| subnet.pool))
+            .collect(),
+        forward: networks.iter().any(|(network, _)| !network.internal),
+        single_labels_stay: files::options(scene.facts, settings).iter().any(|option| {
+            let ndots = option.strip_prefix("ndots:");
+            ndots.is_some_and(|n| n.parse().is_ok_and(|n: u32| n >= 1))
+        }),
+        servers: settings.servers.clone(),
+    };
+    for (_, endpoint) in &networks {
+        for address in &endpoint.addresses {
+            desired.clients.insert(address.addr(), client.clone());
+        }
+    }
+}
+
+/// What 127.0.0.11 means in the sandbox: the IPv4 gateway of one of its networks, rather of one
+/// with names, rather of the oldest endpoint, so that it seldom changes.
+fn resolver_address(
+    scene: &Scene<'_>,
+    sandbox: &Sandbox,
+    networks: &[(&Network, &Endpoint)],
+    desired: &mut Desired,
+) {
+    let place = match sandbox.namespace {
+        Namespace::Made | Namespace::Joined(_) => Place::Sandbox(sandbox.id),
+        Namespace::Host => return,
+    };
+    let candidates = networks.iter().filter_map(|(network, endpoint)| {
+        let gateway = network.gateways().find_map(|net| match net.addr() {
+            IpAddr::V4(gateway) => Some(gateway),
+            IpAddr::V6(_) => None,
+        })?;
+        Some(((network.is_default(), endpoint.generation), gateway))
+    });
+    let cookie = scene.identities.cookies.get(&place).copied();
+    if let (Some((_, gateway)), Some(cookie)) = (candidates.min(), cookie) {
+        let value = Resolver {
+            sandbox: sandbox.index,
+            address: gateway.octets(),
+            port: RESOLVER_PORT.to_be_bytes(),
+            reserved: [0; 2],
+        };
+        desired.put(Entry::Resolver(cookie, value));
+    }
+}

@@ -1,0 +1,182 @@
+//! What a plan is computed from: the state, the host's facts, the settings, and the numbers that
+//! the kernel gave to links and namespaces.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use netd_common::abi::endpoint::flags;
+
+use super::{Desired, Observed, Place, Subjects};
+use crate::{
+    model::{Endpoint, HostFacts, Id, IfName, Network, Sandbox, sandbox::Mode},
+    state::{Settings, State},
+};
+
+/// Numbers that the kernel gave: known once something was made or seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identities {
+    /// ifindexes of links that netd made in the host namespace.
+    pub links: BTreeMap<IfName, u32>,
+    /// Cookies of namespaces.
+    pub cookies: BTreeMap<Place, u64>,
+}
+
+impl Identities {
+    /// Learns from an observation.
+    pub fn learn(&mut self, observed: &Observed) {
+        for ((place, name), link) in &observed.links {
+            if *place == Place::Host {
+                self.links.insert(name.clone(), link.ifindex);
+            }
+        }
+        let cookies = observed.namespaces.iter();
+        self.cookies
+            .extend(cookies.map(|(place, cookie)| (*place, *cookie)));
+    }
+}
+
+/// Everything a plan depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The state.
+    pub state: &'a State,
+    /// The host.
+    pub facts: &'a HostFacts,
+    /// The agent's settings.
+    pub settings: &'a Settings,
+    /// The kernel's numbers.
+    pub identities: &'a Identities,
+}
+
+/// Namespaces, links, neighbours, sysctls and files of the subjects: what needs no number of the
+/// kernel's.
+pub fn links(scene: &Scene<'_>, subjects: &Subjects) -> Desired {
+    let mut desired = Desired::default();
+    if subjects.resolver {
+        super::resolver::links(&mut desired);
+    }
+    for id in &subjects.networks {
+        if let Some(network) = scene.state.network(*id) {
+            super::bridge::links(network, &mut desired);
+        }
+    }
+    for id in &subjects.sandboxes {
+        if let Some(sandbox) = scene.state.sandbox(*id) {
+            super::sandbox::links(scene, sandbox, &mut desired);
+        }
+    }
+    for id in &subjects.endpoints {
+        if let Some(joined) = scene.joined(*id) {
+            super::endpoint::links(scene, &joined, &mut desired);
+        }
+    }
+    desired
+}
+
+/// Attachments and entries of the subjects, and what the agent's DNS server is told, added to
+/// their links.
+pub fn entries(scene: &Scene<'_>, subjects: &Subjects, desired: &mut Desired) {
+    if subjects.host {
+        super::host::entries(scene, desired);
+    }
+    if subjects.resolver {
+        super::resolver::entries(scene, desired);
+    }
+    for id in &subjects.networks {
+        if let Some(network) = scene.state.network(*id) {
+            super::bridge::entries(scene, network, desired);
+        }
+    }
+    for id in &subjects.sandboxes {
+        if let Some(sandbox) = scene.state.sandbox(*id) {
+            super::sandbox::entries(scene, sandbox, desired);
+        }
+    }
+    for id in &subjects.endpoints {
+        if let Some(joined) = scene.joined(*id) {
+            super::endpoint::entries(scene, &joined, desired);
+        }
+    }
+    for (network, name) in &subjects.names {
+        super::names::entries(scene, *network, name, desired);
+    }
+}
+
+/// An endpoint with its network and sandbox: only such ones are in the kernel.
+pub struct JoinedEndpoint<'a> {
+    /// The endpoint.
+    pub endpoint: &'a Endpoint,
+    /// Its network.
+    pub network: &'a Network,
+    /// Its sandbox.
+    pub sandbox: &'a Sandbox,
+}
+
+impl<'a> Scene<'a> {
+    /// An endpoint that is joined to a sandbox.
+    pub fn joined(&self, id: Id) -> Option<JoinedEndpoint<'a>> {
+        let endpoint = self.state.endpoint(id)?;
+        Some(JoinedEndpoint {
+            endpoint,
+            network: self.state.network(endpoint.network)?,
+            sandbox: self.state.sandbox(endpoint.sandbox?)?,
+        })
+    }
+
+    /// The number of a link of netd's in the host namespace; noted where it is not known.
+    pub(super) fn ifindex(&self, link: &IfName, desired: &mut Desired) -> Option<u32> {
+        let ifindex = self.identities.links.get(link).copied();
+        if ifindex.is_none() {
+            desired.unidentified.insert((Place::Host, link.clone()));
+        }
+        ifindex
+    }
+
+    /// The networks of a sandbox in the order its gateways are chosen, with its endpoints there.
+    pub(super) fn networks_of(&self, sandbox: Id) -> Vec<(&'a Network, &'a Endpoint)> {
+        let mut networks: Vec<(&Network, &Endpoint)> = self
+            .state
+            .endpoints_of_sandbox(sandbox)
+            .into_iter()
+            .filter_map(|endpoint| Some((self.state.network(endpoint.network)?, endpoint)))
+            .collect();
+        networks.sort_by_key(|(network, endpoint)| {
+            let priority = Reverse(endpoint.gateway_priority);
+            (priority, &network.name, network.id)
+        });
+        networks
+    }
+
+    /// Whether a sandbox asks netd's resolver: it is on a network with names.
+    pub(super) fn uses_resolver(&self, sandbox: &Sandbox) -> bool {
+        let networks = self.networks_of(sandbox.id);
+        sandbox.mode == Mode::Bridge && networks.iter().any(|(network, _)| !network.is_default())
+    }
+
+    /// The endpoints that published ports of a sandbox lead to.
+    pub(super) fn port_targets(&self, sandbox: &Sandbox) -> BTreeSet<Id> {
+        let targets = sandbox.ports.iter();
+        targets
+            .filter_map(|port| self.state.port_target(sandbox.id, port))
+            .map(|endpoint| endpoint.id)
+            .collect()
+    }
+}
+
+/// The bits of an endpoint or subnet that are its network's.
+pub(super) fn network_flags(network: &Network) -> u32 {
+    let Some(bridge) = network.bridge() else {
+        return 0;
+    };
+    [
+        (bridge.icc, flags::ICC),
+        (network.internal, flags::INTERNAL),
+        (bridge.masquerade, flags::MASQUERADE),
+    ]
+    .into_iter()
+    .filter(|(set, _)| *set)
+    .map(|(_, flag)| flag)
+    .sum()
+}

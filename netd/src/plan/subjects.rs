@@ -1,0 +1,103 @@
+//! Which objects a plan is about: those that a change touched and those whose entries follow from
+//! them, and no others.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    model::{Id, Network},
+    state::{Change, Edit, State},
+};
+
+/// Objects to plan for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subjects {
+    /// Uplinks, host addresses, host-wide programs and settings.
+    pub host: bool,
+    /// The resolver's namespace and veth.
+    pub resolver: bool,
+    /// Networks.
+    pub networks: BTreeSet<Id>,
+    /// Sandboxes.
+    pub sandboxes: BTreeSet<Id>,
+    /// Endpoints.
+    pub endpoints: BTreeSet<Id>,
+    /// Names, by network, in lower case.
+    pub names: BTreeSet<(Id, String)>,
+}
+
+impl Subjects {
+    /// Everything there is.
+    pub fn all(state: &State) -> Subjects {
+        let endpoints = state.endpoints();
+        let names = endpoints.flat_map(|endpoint| {
+            let names = state.names_of(endpoint);
+            names.into_iter().map(|name| (endpoint.network, name))
+        });
+        Subjects {
+            host: true,
+            resolver: true,
+            networks: state.networks().map(|network| network.id).collect(),
+            sandboxes: state.sandboxes().map(|sandbox| sandbox.id).collect(),
+            endpoints: state.endpoints().map(|endpoint| endpoint.id).collect(),
+            names: names.collect(),
+        }
+    }
+
+    /// The objects that a change touched, without what follows from them.
+    pub fn of(change: &Change) -> Subjects {
+        let networks = change.networks.iter();
+        Subjects {
+            networks: networks
+                .filter(|(_, edit)| shows(edit))
+                .map(|(id, _)| *id)
+                .collect(),
+            sandboxes: change.sandboxes.keys().copied().collect(),
+            endpoints: change.endpoints.keys().copied().collect(),
+            ..Subjects::default()
+        }
+    }
+
+    /// One network with everything on it.
+    pub fn network(state: &State, id: Id) -> Subjects {
+        Subjects {
+            networks: [id].into(),
+            endpoints: state.endpoints_of_network(id).map(|e| e.id).collect(),
+            ..Subjects::default()
+        }
+    }
+
+    /// Adds what follows in this state: an endpoint's names and sandbox; a sandbox's endpoints,
+    /// since routes, ports and flags move between them.
+    pub fn close(&mut self, state: &State) {
+        for id in &self.endpoints {
+            let Some(endpoint) = state.endpoint(*id) else {
+                continue;
+            };
+            self.sandboxes.extend(endpoint.sandbox);
+            let names = state.names_of(endpoint).into_iter();
+            self.names
+                .extend(names.map(|name| (endpoint.network, name)));
+        }
+        for id in &self.sandboxes {
+            let endpoints = state.endpoints_of_sandbox(*id);
+            self.endpoints
+                .extend(endpoints.iter().map(|endpoint| endpoint.id));
+        }
+    }
+
+    /// Nothing to plan.
+    pub fn is_empty(&self) -> bool {
+        *self == Subjects::default()
+    }
+}
+
+/// Whether an edit of a network shows outside of the state: the cursor of its addresses does not.
+fn shows(edit: &Edit<Network>) -> bool {
+    let without_cursor = |network: &Option<Network>| {
+        let mut network = network.clone();
+        let subnets = network.iter_mut().flat_map(|network| &mut network.subnets);
+        subnets.for_each(|subnet| subnet.last = None);
+        network
+    };
+    without_cursor(&edit.before) != without_cursor(&edit.after)
+}
