@@ -4,5 +4,6 @@
 mod contents;
 mod hooks;
 mod host;
+mod log;
 mod pins;
 mod replace;

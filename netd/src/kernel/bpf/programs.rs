@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use aya::{
     Ebpf, EbpfLoader,
     maps::MapInfo,
-    programs::{CgroupSockAddr, CgroupSockAddrAttachType, ProgramFd, ProgramInfo, SchedClassifier},
+    programs::{
+        CgroupSockAddr, CgroupSockAddrAttachType, ProgramError, ProgramFd, ProgramInfo,
+        SchedClassifier,
+    },
 };
 use netd_common::abi::Program;
 
@@ -19,6 +22,9 @@ use super::{
     report::LoadedProgram,
 };
 use crate::kernel::KernelError;
+
+/// How much of the verifier's log an error carries.
+const VERIFIER_LINES: usize = 40;
 
 /// A program by what it can be attached to.
 pub(super) enum Handle {
@@ -212,15 +218,31 @@ fn load_one(object: &mut Ebpf, program: Program, path: &Path) -> Result<(), Kern
     match kind(program) {
         Kind::Classifier => {
             let classifier: &mut SchedClassifier = found.try_into().during(doing)?;
-            classifier.load().during(doing)?;
+            classifier.load().map_err(shortened).during(doing)?;
             classifier.pin(path).during(doing)
         }
         Kind::Socket(_) => {
             let socket: &mut CgroupSockAddr = found.try_into().during(doing)?;
-            socket.load().during(doing)?;
+            socket.load().map_err(shortened).during(doing)?;
             socket.pin(path).during(doing)
         }
     }
+}
+
+/// The verifier may say megabytes; its last lines say what was wrong.
+fn shortened(error: ProgramError) -> anyhow::Error {
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    else {
+        return error.into();
+    };
+    let log = verifier_log.to_string();
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines.len().saturating_sub(VERIFIER_LINES);
+    let end = lines.get(last..).unwrap_or_default().join("\n");
+    anyhow::anyhow!("the kernel refused it: {io_error}; the verifier's last lines:\n{end}")
 }
 
 fn from_pin(program: Program, path: &Path) -> anyhow::Result<Loaded> {

@@ -1,0 +1,95 @@
+//! The programs' log, with the object that has log calls alone.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use netd::{
+    kernel::bpf::{Bpf, BpfOptions},
+    plan::Entry,
+};
+use netd_common::abi::endpoint::Endpoint;
+
+use crate::host::{Host, eventually};
+
+/// What `tracing` printed in this process.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Printed {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().expect("no writer panicked");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl io::Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut all = self.0.lock().expect("no writer panicked");
+        all.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn programs_log_to_tracing_when_they_are_asked_to() {
+    let printed = Printed::default();
+    let writer = printed.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let host = Host::new();
+    let (mut quiet, _) = host.open();
+    question(&host, &mut quiet);
+    let ids = quiet.programs().expect("programs");
+    drop(quiet);
+    assert!(!printed.text().contains("dns: sandbox"));
+
+    let options = BpfOptions {
+        log: true,
+        ..host.options()
+    };
+    let (mut logging, report) = Bpf::open(&options).expect("open");
+    assert!(report.loaded);
+    assert_ne!(logging.programs().expect("programs"), ids);
+    question(&host, &mut logging);
+    eventually("a line of the dns program", || {
+        printed
+            .text()
+            .lines()
+            .any(|line| line.contains("TRACE") && line.contains("dns: sandbox 77"))
+    });
+    drop(logging);
+    let (_, report) = host.open();
+    assert!(report.loaded, "back to the object without log calls");
+}
+
+/// Hands the dns program a packet that is no question, from a sandbox numbered 77.
+fn question(host: &Host, bpf: &mut Bpf) {
+    // The kernel's test packets come from lo.
+    let asker = Endpoint {
+        ifindex: 1,
+        sandbox: 77,
+        ..Endpoint::default()
+    };
+    bpf.put(&Entry::Interface(1, asker)).expect("put");
+    let directory = std::fs::read_dir(host.pin("programs"))
+        .expect("programs")
+        .next();
+    let path = directory.expect("an object").expect("entry").path();
+    let dns = SchedClassifier::from_pin(path.join("dns")).expect("the dns program");
+    let packet = [0_u8; 64];
+    let run = TestRunOptions {
+        data_in: Some(&packet),
+        ..TestRunOptions::default()
+    };
+    dns.test_run(run).expect("a test run");
+}
