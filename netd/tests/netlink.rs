@@ -16,5 +16,7 @@ mod down;
 mod events;
 #[path = "netlink/facts.rs"]
 mod facts;
+#[path = "netlink/kernel.rs"]
+mod kernel;
 #[path = "netlink/namespaces.rs"]
 mod namespaces;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{
-    KernelError, describe, files,
+    KernelError, bpf, describe, files,
     netlink::{Socket, link},
     netns,
     places::{self, Places},
@@ -34,9 +34,20 @@ impl Undone {
     }
 }
 
-/// Undoes links, namespaces, sysctls and files, in the calling thread's network namespace. Programs
-/// and maps are the BPF layer's.
-pub fn undo(run_dir: &Path) -> Undone {
+/// Undoes everything, in the calling thread's network namespace: links, namespaces, programs and
+/// maps, sysctls, sandboxes' files.
+pub fn down(run_dir: &Path, bpffs: &Path) -> Undone {
+    let mut undone = undo_stack(run_dir);
+    if bpffs.exists() {
+        let result = bpf::unpin_all(bpffs);
+        let doing = format!("detach programs and remove pins below {}", bpffs.display());
+        undone.note(doing, result);
+    }
+    undone
+}
+
+/// Undoes what is not BPF's.
+pub fn undo_stack(run_dir: &Path) -> Undone {
     let mut undone = Undone::default();
     if let Err(source) = links(&mut undone) {
         undone.failed.push(KernelError {

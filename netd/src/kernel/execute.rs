@@ -19,18 +19,49 @@ use crate::{
     plan::{Action, Place},
 };
 
+/// An action came to where it is not carried out: a mistake in netd.
+#[derive(Debug, thiserror::Error)]
+#[error("not done here")]
+struct NotHere;
+
 impl Stack {
-    /// Carries out one action; `false` if it is BPF's, which is not done here.
-    pub fn execute(&mut self, action: &Action) -> Result<bool, KernelError> {
-        self.links_and_namespaces(action)
-            .and_then(|done| Ok(done || self.contents(action)?))
-            .map_err(|source| KernelError {
-                doing: describe::action(action),
-                source,
-            })
+    /// Carries out one action that is not BPF's.
+    pub fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
+        let result = match action {
+            Action::MakeNamespace(_)
+            | Action::JoinNamespace { .. }
+            | Action::RemoveNamespace(_)
+            | Action::SetSysctl { .. }
+            | Action::WriteFiles(_)
+            | Action::RemoveFiles(_) => self.without_netlink(action),
+            Action::CreateBridge { .. }
+            | Action::CreateVeth { .. }
+            | Action::DeleteLink(_)
+            | Action::SetMaster { .. }
+            | Action::ClosePort(_)
+            | Action::AddFdb { .. } => self.host_links(action),
+            Action::SetUp { .. }
+            | Action::SetMtu { .. }
+            | Action::SetMac { .. }
+            | Action::AddAddress { .. }
+            | Action::RemoveAddress { .. }
+            | Action::AddRoute { .. }
+            | Action::RemoveRoute { .. }
+            | Action::AddNeighbour { .. }
+            | Action::RemoveNeighbour { .. } => self.contents(action),
+            Action::Attach(_)
+            | Action::Detach(_)
+            | Action::Put(_)
+            | Action::Delete(_)
+            | Action::FlushFlows { .. } => Err(NotHere.into()),
+        };
+        result.map_err(|source| KernelError {
+            doing: describe::action(action),
+            source,
+        })
     }
 
-    fn links_and_namespaces(&mut self, action: &Action) -> Result<bool, anyhow::Error> {
+    fn without_netlink(&mut self, action: &Action) -> Result<(), anyhow::Error> {
         match action {
             Action::MakeNamespace(place) => self.places.make(*place)?,
             Action::JoinNamespace { place, joined } => self.places.join(*place, joined)?,
@@ -38,9 +69,18 @@ impl Stack {
                 self.numbers.forget(*place);
                 self.places.remove(*place)?;
             }
-            Action::CreateBridge { name, mac, mtu } => {
-                bridge::create(self.places.host(), name, *mac, *mtu)?;
-            }
+            Action::SetSysctl { place, key, value } => self.set_sysctl(*place, key, value)?,
+            Action::WriteFiles(files) => files::write(&self.run_dir, files)?,
+            Action::RemoveFiles(id) => files::remove_sandbox(&self.run_dir, *id)?,
+            _ => return Err(NotHere.into()),
+        }
+        Ok(())
+    }
+
+    fn host_links(&mut self, action: &Action) -> Result<(), anyhow::Error> {
+        let host = self.places.host();
+        match action {
+            Action::CreateBridge { name, mac, mtu } => bridge::create(host, name, *mac, *mtu)?,
             Action::CreateVeth {
                 host,
                 place,
@@ -48,30 +88,30 @@ impl Stack {
                 mac,
                 mtu,
             } => self.create_veth(host, *place, inside, *mac, *mtu)?,
-            Action::DeleteLink(name) => link::delete_ours(self.places.host(), name)?,
-            Action::SetMaster { link, bridge } => {
-                bridge::set_master(self.places.host(), link, bridge)?;
-            }
-            Action::ClosePort(name) => bridge::close_port(self.places.host(), name)?,
+            Action::DeleteLink(name) => link::delete_ours(host, name)?,
+            Action::SetMaster { link, bridge } => bridge::set_master(host, link, bridge)?,
+            Action::ClosePort(name) => bridge::close_port(host, name)?,
+            Action::AddFdb { link, mac } => fdb::add(host, link, *mac)?,
+            _ => return Err(NotHere.into()),
+        }
+        Ok(())
+    }
+
+    /// What is added needs its namespace; what is removed went with it.
+    fn contents(&mut self, action: &Action) -> Result<(), anyhow::Error> {
+        let places = &mut self.places;
+        match action {
             Action::SetUp { place, link, up } => {
-                self.places.with(*place, |s| link::set_up(s, link, *up))??;
+                places.with(*place, |s| link::set_up(s, link, *up))??;
             }
             Action::SetMtu { place, link, mtu } => {
                 let mtu = LinkAttribute::Mtu(*mtu);
-                self.places.with(*place, |s| link::set(s, link, mtu))??;
+                places.with(*place, |s| link::set(s, link, mtu))??;
             }
             Action::SetMac { place, link, mac } => {
                 let mac = LinkAttribute::Address(mac.0.to_vec());
-                self.places.with(*place, |s| link::set(s, link, mac))??;
+                places.with(*place, |s| link::set(s, link, mac))??;
             }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    fn contents(&mut self, action: &Action) -> Result<bool, anyhow::Error> {
-        let places = &mut self.places;
-        match action {
             Action::AddAddress {
                 place,
                 link,
@@ -103,13 +143,9 @@ impl Stack {
             } => places
                 .try_with(*place, |s| neighbour::remove(s, link, *address))?
                 .unwrap_or(Ok(()))?,
-            Action::AddFdb { link, mac } => fdb::add(places.host(), link, *mac)?,
-            Action::SetSysctl { place, key, value } => self.set_sysctl(*place, key, value)?,
-            Action::WriteFiles(files) => files::write(&self.run_dir, files)?,
-            Action::RemoveFiles(id) => files::remove_sandbox(&self.run_dir, *id)?,
-            _ => return Ok(false),
+            _ => return Err(NotHere.into()),
         }
-        Ok(true)
+        Ok(())
     }
 
     fn create_veth(

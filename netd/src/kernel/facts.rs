@@ -228,7 +228,7 @@ mod tests {
             global: true,
             unfit: false,
             secondary: false,
-            kernel_link_local: false,
+            by_kernel: false,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod events;
 mod execute;
 pub mod facts;
 pub mod files;
+pub mod host;
 pub mod netlink;
 pub mod netns;
 mod observe;
@@ -15,6 +16,8 @@ pub mod places;
 pub mod resolv;
 pub mod stack;
 pub mod sysctl;
+
+pub use host::{HostKernel, HostOptions};
 
 use std::{collections::BTreeSet, future::Future};
 

@@ -31,15 +31,15 @@ use crate::{
 pub type Pairs = BTreeMap<u32, u32>;
 
 impl Stack {
-    /// Reads what one key names into `found`; `false` if it is BPF's, which is not read here.
-    pub fn observe(&mut self, key: &Key, found: &mut Observed) -> Result<bool, KernelError> {
+    /// Reads what one key names into `found`. There is nothing to read of BPF's keys here.
+    pub fn observe(&mut self, key: &Key, found: &mut Observed) -> Result<(), KernelError> {
         self.read(key, found).map_err(|source| KernelError {
             doing: describe::key(key),
             source,
         })
     }
 
-    fn read(&mut self, key: &Key, found: &mut Observed) -> Result<bool, anyhow::Error> {
+    fn read(&mut self, key: &Key, found: &mut Observed) -> Result<(), anyhow::Error> {
         match key {
             Key::Namespace(place) => {
                 if let Some(cookie) = self.namespace_cookie(*place)? {
@@ -81,9 +81,9 @@ impl Stack {
                     found.files.insert(*id, files);
                 }
             }
-            Key::Attachment(_) | Key::Entry(_) => return Ok(false),
+            Key::Attachment(_) | Key::Entry(_) => {}
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The cookie of a namespace, where there is one. Its number is noted for events.
@@ -127,10 +127,30 @@ impl Stack {
             .filter_map(|link| Some((link.ifindex, link.peer?)))
             .collect();
         let listed = Lists::read(socket)?;
+        let noted = sysctl::changes(&self.run_dir)?.into_keys();
+        let bridges = links.iter().filter(|link| link.kind == LinkKind::Bridge);
+        let keys: Vec<String> = bridges
+            .flat_map(|bridge| sysctl::of_bridge(&bridge.name))
+            .chain(noted)
+            .collect();
         listed.into_observed(Place::Host, links, &names, &entries, found);
-        let run_dir = self.run_dir.clone();
-        read_files(&run_dir, found)?;
+        self.read_sysctls(Place::Host, keys, found)?;
+        read_files(&self.run_dir, found)?;
         Ok(pairs)
+    }
+
+    fn read_sysctls(
+        &self,
+        place: Place,
+        keys: impl IntoIterator<Item = String>,
+        found: &mut Observed,
+    ) -> Result<(), anyhow::Error> {
+        for key in keys {
+            if let Some(value) = sysctl::read(&self.places, place, &key)? {
+                found.sysctls.insert((place, key), value);
+            }
+        }
+        Ok(())
     }
 
     /// The places that have a namespace, or a note of one.
@@ -184,6 +204,10 @@ impl Stack {
         })?;
         if let Some((links, listed)) = read.transpose()?.flatten() {
             listed.into_observed(place, links, &BTreeMap::new(), &BTreeSet::new(), found);
+        }
+        if place == Place::Resolver {
+            let keys = sysctl::OF_RESOLVER.map(str::to_owned);
+            self.read_sysctls(place, keys, found)?;
         }
         Ok(())
     }
@@ -290,7 +314,7 @@ fn state(link: Link, master: Option<IfName>) -> LinkState {
 }
 
 fn own(address: &Address) -> Option<ipnet::IpNet> {
-    (!address.kernel_link_local).then_some(address.net)
+    (!address.by_kernel).then_some(address.net)
 }
 
 fn to_route(listed: Listed, link: &IfName) -> Route {

@@ -12,10 +12,24 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{files, netns};
-use crate::plan::Place;
+use super::{files, netns, places::Places};
+use crate::{model::IfName, plan::Place};
 
-use super::places::Places;
+/// What netd sets in the resolver's namespace.
+pub const OF_RESOLVER: [&str; 3] = [
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/eth0/rp_filter",
+    "net/ipv4/conf/eth0/accept_local",
+];
+
+/// What netd sets of a bridge.
+pub fn of_bridge(bridge: &IfName) -> [String; 3] {
+    [
+        format!("net/ipv4/conf/{bridge}/forwarding"),
+        format!("net/ipv6/conf/{bridge}/forwarding"),
+        format!("net/ipv6/conf/{bridge}/accept_ra"),
+    ]
+}
 
 /// What was there before netd changed it, and what netd made of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,7 +43,7 @@ fn nothing_of_netds_is_left() {
             hostname: String::new(),
         }));
 
-        let undone = down::undo(&host.run_dir);
+        let undone = down::undo_stack(&host.run_dir);
         assert!(undone.failed.is_empty(), "{:?}", undone.failed);
         for wanted in [
             "delete interface nd1",
@@ -67,7 +67,7 @@ fn nothing_of_netds_is_left() {
                 .success()
         );
 
-        let again = down::undo(&host.run_dir);
+        let again = down::undo_stack(&host.run_dir);
         assert!(
             again.done.is_empty() && again.failed.is_empty(),
             "{again:?}"

@@ -74,6 +74,13 @@ fn the_resolvers_namespace() {
             .map(|(_, name)| name.as_str())
             .collect();
         assert_eq!(inside, ["eth0", "lo"]);
+        // The kernel's own addresses of lo are not netd's to keep or remove.
+        assert!(host.link(Place::Resolver, "lo").addresses.is_empty());
+        let sysctls = found
+            .sysctls
+            .keys()
+            .filter(|(place, _)| *place == Place::Resolver);
+        assert_eq!(sysctls.count(), 3);
     });
 }
 
@@ -164,6 +171,12 @@ fn everything_is_found_again() {
             .links
             .keys()
             .map(|(place, name)| Key::Link(*place, name.clone()))
+            .chain(
+                found
+                    .sysctls
+                    .keys()
+                    .map(|(place, key)| Key::Sysctl(*place, key.clone())),
+            )
             .chain(found.namespaces.keys().map(|place| Key::Namespace(*place)))
             .chain(
                 found
@@ -174,6 +187,7 @@ fn everything_is_found_again() {
             .collect();
         assert_eq!(found.links.len(), 1 + 3 + 3);
         assert_eq!((found.namespaces.len(), found.neighbours.len()), (3, 3));
+        assert_eq!(found.sysctls.len(), 3);
         assert_eq!(host.observe(keys), found);
         // And by an agent that starts anew.
         host.stack = netd::kernel::stack::Stack::open(&host.run_dir, Vec::new()).unwrap();

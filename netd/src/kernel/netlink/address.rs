@@ -27,8 +27,9 @@ pub struct Address {
     pub unfit: bool,
     /// IPv4: not the first of its subnet; IPv6: temporary (RFC 8981).
     pub secondary: bool,
-    /// IPv6 link-local, made by the kernel (IFA_PROTO says so from Linux 5.18 on).
-    pub kernel_link_local: bool,
+    /// Given by the kernel itself (IFA_PROTO, Linux 5.18): loopback, IPv6 link-local, and what
+    /// routers announced.
+    pub by_kernel: bool,
 }
 
 /// Adds an address; one that is there is success.
@@ -129,7 +130,16 @@ fn read(message: &RouteNetlinkMessage) -> Option<Address> {
             AddressFlags::Deprecated | AddressFlags::Tentative | AddressFlags::Dadfailed,
         ),
         secondary: flags.contains(AddressFlags::Secondary),
-        kernel_link_local: protocol == Some(&AddressProtocol::LinkLocal),
+        // 127.0.0.1 comes without IFA_PROTO (seen on 6.18).
+        by_kernel: ip.is_loopback()
+            || matches!(
+                protocol,
+                Some(
+                    AddressProtocol::LinkLocal
+                        | AddressProtocol::Loopback
+                        | AddressProtocol::RouterAnnouncement
+                )
+            ),
     })
 }
 

@@ -1,0 +1,194 @@
+//! The real [`Kernel`]: the network stack ([`Stack`]) and BPF ([`Bpf`]) of one host. Calls block for
+//! as long as the kernel takes, which is never for something to happen; between the objects of a long list
+//! other tasks get their turn.
+
+use std::{collections::BTreeSet, io, path::PathBuf};
+
+use netd_common::abi::endpoint::EndpointStats;
+use tokio::{sync::mpsc, task::yield_now};
+
+use super::{
+    DropRecord, FlowRecord, Kernel, KernelError, MapFill,
+    bpf::{Bpf, BpfOptions, OpenReport},
+    events::{self, Event},
+    stack::Stack,
+};
+use crate::{
+    model::IfName,
+    plan::{Action, HostFacts, Key, Observed},
+};
+
+/// Keys that are read before other tasks get their turn.
+const TURN: usize = 64;
+
+/// Where netd is on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostOptions {
+    /// Namespaces, sandboxes' files, notes: `/run/netd`.
+    pub run_dir: PathBuf,
+    /// Pins: `/sys/fs/bpf/netd`.
+    pub bpffs: PathBuf,
+    /// Uplinks, where not every interface is to be one.
+    pub uplinks: Vec<IfName>,
+    /// Load the programs that log.
+    pub log: bool,
+}
+
+/// See the module.
+pub struct HostKernel {
+    stack: Stack,
+    bpf: Bpf,
+}
+
+impl HostKernel {
+    /// Opens everything, in the calling thread's network namespace, which is the host's: all use
+    /// must be from threads in it. Attaches and changes nothing.
+    pub fn open(options: &HostOptions) -> Result<(HostKernel, OpenReport), KernelError> {
+        let failed = |doing: &str, error: io::Error| KernelError {
+            doing: format!("{doing} {}", options.run_dir.display()),
+            source: error.into(),
+        };
+        std::fs::create_dir_all(&options.run_dir).map_err(|e| failed("make", e))?;
+        let stack = Stack::open(&options.run_dir, options.uplinks.clone())
+            .map_err(|e| failed("open netlink for", e))?;
+        let (bpf, report) = Bpf::open(&BpfOptions {
+            bpffs: options.bpffs.clone(),
+            log: options.log,
+        })?;
+        Ok((HostKernel { stack, bpf }, report))
+    }
+
+    /// Begins to tell what changes, on the host and in the sandboxes that are known by then or made
+    /// later.
+    pub fn events(&self) -> io::Result<mpsc::Receiver<Event>> {
+        events::subscribe(self.stack.numbers())
+    }
+
+    /// BPF, for what is only told: loaded and attached programs.
+    pub fn bpf(&mut self) -> &mut Bpf {
+        &mut self.bpf
+    }
+
+    /// The network stack, for what is only told: changed sysctls.
+    pub fn stack(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    fn observe_one(&mut self, key: &Key, found: &mut Observed) -> Result<(), KernelError> {
+        match key {
+            Key::Namespace(_)
+            | Key::Link(..)
+            | Key::Neighbour(..)
+            | Key::Sysctl(..)
+            | Key::Files(_) => self.stack.observe(key, found)?,
+            Key::Attachment(attachment) => {
+                if self.bpf.attached(attachment)? {
+                    found.attachments.insert(attachment.clone());
+                }
+            }
+            Key::Entry(key) => {
+                found
+                    .entries
+                    .extend(self.bpf.entry(key)?.map(|entry| (*key, entry)));
+            }
+        }
+        Ok(())
+    }
+
+    fn execute_one(&mut self, action: &Action) -> Result<(), KernelError> {
+        match action {
+            Action::MakeNamespace(_)
+            | Action::JoinNamespace { .. }
+            | Action::RemoveNamespace(_)
+            | Action::CreateBridge { .. }
+            | Action::CreateVeth { .. }
+            | Action::DeleteLink(_)
+            | Action::SetMaster { .. }
+            | Action::SetUp { .. }
+            | Action::SetMtu { .. }
+            | Action::SetMac { .. }
+            | Action::ClosePort(_)
+            | Action::AddAddress { .. }
+            | Action::RemoveAddress { .. }
+            | Action::AddRoute { .. }
+            | Action::RemoveRoute { .. }
+            | Action::AddNeighbour { .. }
+            | Action::RemoveNeighbour { .. }
+            | Action::AddFdb { .. }
+            | Action::SetSysctl { .. }
+            | Action::WriteFiles(_)
+            | Action::RemoveFiles(_) => self.stack.execute(action),
+            Action::Attach(attachment) => self.bpf.attach(attachment),
+            Action::Detach(attachment) => self.bpf.detach(attachment),
+            Action::Put(entry) => self.bpf.put(entry),
+            Action::Delete(key) => self.bpf.delete(key),
+            Action::FlushFlows { endpoint } => self.bpf.flush_endpoint(*endpoint).map(drop),
+        }
+    }
+}
+
+impl Kernel for HostKernel {
+    async fn observe(&mut self, keys: &BTreeSet<Key>) -> Result<Observed, KernelError> {
+        let mut found = Observed::default();
+        for (number, key) in keys.iter().enumerate() {
+            if number % TURN == TURN - 1 {
+                yield_now().await;
+            }
+            self.observe_one(key, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    async fn observe_all(&mut self) -> Result<Observed, KernelError> {
+        let mut found = Observed::default();
+        let pairs = self.stack.observe_host(&mut found)?;
+        for place in self.stack.inside()? {
+            yield_now().await;
+            self.stack.observe_inside(place, &pairs, &mut found)?;
+        }
+        yield_now().await;
+        for attachment in self.bpf.attachments()? {
+            if self.bpf.attached(&attachment)? {
+                found.attachments.insert(attachment);
+            }
+        }
+        yield_now().await;
+        let entries = self.bpf.entries()?;
+        found
+            .entries
+            .extend(entries.into_iter().map(|entry| (entry.key(), entry)));
+        Ok(found)
+    }
+
+    async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
+        self.execute_one(action)
+    }
+
+    async fn facts(&mut self) -> Result<HostFacts, KernelError> {
+        self.stack.facts()
+    }
+
+    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
+        self.bpf.flows()
+    }
+
+    fn flush_flows(&mut self) -> Result<u64, KernelError> {
+        self.bpf.flush_flows()
+    }
+
+    fn collect_flows(&mut self, budget: u32) -> Result<u64, KernelError> {
+        self.bpf.collect_flows(budget)
+    }
+
+    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
+        self.bpf.drops()
+    }
+
+    fn endpoint_stats(&mut self, endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
+        self.bpf.endpoint_stats(endpoint)
+    }
+
+    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
+        self.bpf.map_fill()
+    }
+}
