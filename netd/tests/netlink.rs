@@ -8,6 +8,8 @@ mod scratch;
 
 #[path = "netlink/actions.rs"]
 mod actions;
+#[path = "netlink/addresses.rs"]
+mod addresses;
 #[path = "netlink/cost.rs"]
 mod cost;
 #[path = "netlink/down.rs"]

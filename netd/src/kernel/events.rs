@@ -115,8 +115,17 @@ const QUEUE: usize = 1024;
 /// Begins to listen, in the calling thread's namespace and those in `numbers`, on a thread of its
 /// own, which ends when the receiver is dropped.
 pub fn subscribe(numbers: Numbers) -> io::Result<mpsc::Receiver<Event>> {
-    let socket = open()?;
-    let (sender, receiver) = mpsc::channel(QUEUE);
+    subscribe_within(numbers, BUFFER, QUEUE)
+}
+
+/// The same, with another size of the kernel's buffer (octets) and the queue (events).
+pub fn subscribe_within(
+    numbers: Numbers,
+    buffer: usize,
+    queue: usize,
+) -> io::Result<mpsc::Receiver<Event>> {
+    let socket = open(buffer)?;
+    let (sender, receiver) = mpsc::channel(queue);
     thread::Builder::new()
         .name("events".to_owned())
         .spawn(move || {
@@ -127,13 +136,13 @@ pub fn subscribe(numbers: Numbers) -> io::Result<mpsc::Receiver<Event>> {
     Ok(receiver)
 }
 
-fn open() -> io::Result<netlink_sys::Socket> {
+fn open(buffer: usize) -> io::Result<netlink_sys::Socket> {
     let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(PATIENCE))?;
     // Beyond net.core.rmem_max with CAP_NET_ADMIN, up to it without.
-    if setsockopt(&socket, RcvBufForce, &BUFFER).is_err() {
-        setsockopt(&socket, RcvBuf, &BUFFER)?;
+    if setsockopt(&socket, RcvBufForce, &buffer).is_err() {
+        setsockopt(&socket, RcvBuf, &buffer)?;
     }
     socket.set_listen_all_namespaces(true)?;
     for group in GROUPS {

@@ -5,7 +5,10 @@
 use std::{
     fs::File,
     io,
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     thread,
 };
@@ -16,14 +19,14 @@ use nix::{
     sched::{CloneFlags, setns, unshare},
     sys::{
         socket::{AddressFamily, SockFlag, SockType, getsockopt, socket, sockopt::GetStruct},
-        statfs::fstatfs,
+        statfs::{FsType, fstatfs},
     },
 };
 
 use crate::model::sandbox::Joined;
 
-/// `f_type` of a namespace file (include/uapi/linux/magic.h).
-const NSFS_MAGIC: i64 = 0x6e73_6673;
+/// `f_type` of a namespace file (NSFS_MAGIC, include/uapi/linux/magic.h).
+const NSFS: FsType = FsType(0x6e73_6673);
 
 /// `SO_NETNS_COOKIE`: the cookie of the socket's network namespace.
 #[derive(Clone, Copy)]
@@ -147,10 +150,16 @@ pub fn remove(path: &Path) -> Result<(), NamespaceError> {
     absent(std::fs::remove_file(path)).map_err(call("remove the namespace's file"))
 }
 
-/// Opens a namespace's file. Whether it is a *network* namespace shows when it is entered.
+/// Opens a namespace's file. Whether it is a *network* namespace shows when it is entered. The path
+/// may be a user's: nothing but a namespace is really opened, a FIFO would wait for its writer and
+/// a device might do something.
 pub fn open(path: &Path) -> Result<File, NamespaceError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let found = match File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open(path)
+    {
+        Ok(found) => found,
         Err(error)
             if matches!(
                 error.kind(),
@@ -159,14 +168,13 @@ pub fn open(path: &Path) -> Result<File, NamespaceError> {
         {
             return Err(NamespaceError::Missing(path.to_owned()));
         }
-        Err(error) => return Err(call("open the namespace's file")(error)),
+        Err(error) => return Err(call("find the namespace's file")(error)),
     };
-    let kind = fstatfs(&file).map_err(call("fstatfs"))?.filesystem_type();
-    if i64::from(kind.0) == NSFS_MAGIC {
-        Ok(file)
-    } else {
-        Err(NamespaceError::Other(path.to_owned()))
+    if fstatfs(&found).map_err(call("fstatfs"))?.filesystem_type() != NSFS {
+        return Err(NamespaceError::Other(path.to_owned()));
     }
+    let again = format!("/proc/thread-self/fd/{}", found.as_raw_fd());
+    File::open(again).map_err(call("open the namespace's file"))
 }
 
 /// Device and inode of an open namespace file.

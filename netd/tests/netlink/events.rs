@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use netd::{
-    kernel::events::{Event, subscribe},
+    kernel::events::{Event, subscribe, subscribe_within},
     model::Id,
     plan::{Action, Place},
 };
@@ -131,5 +131,29 @@ fn namespaces_of_others_are_not_told() {
         while let Ok(event) = events.try_recv() {
             assert!(!matches!(event, Event::Address { .. }), "{event:?}");
         }
+    });
+}
+
+#[test]
+fn lost_messages_are_told() {
+    scratch(|host| {
+        // Nobody takes from a queue of one, and the kernel's buffer has its smallest size.
+        let mut events = subscribe_within(host.stack.numbers(), 1, 1).unwrap();
+        host.network(1);
+        for number in 0..40 {
+            run(&format!("ip link add name p{number} type bridge"));
+        }
+        wait(&mut events, &Event::Lost);
+        // And it goes on.
+        run("ip link del p1");
+        let (place, name) = (Place::Host, ifname("p1"));
+        wait(
+            &mut events,
+            &Event::Link {
+                place,
+                name,
+                deleted: true,
+            },
+        );
     });
 }

@@ -147,6 +147,9 @@ fn only_network_namespaces_of_others_are_joined() {
             text("/proc/self/ns/uts"),
             "/proc/self/ns/uts is not a network namespace"
         );
+        let fifo = host.run_dir.join("fifo");
+        run(&format!("mkfifo {}", fifo.display()));
+        assert!(text(fifo.to_str().unwrap()).ends_with("is not a network namespace"));
         let own = "/proc/thread-self/ns/net";
         assert_eq!(
             text(own),

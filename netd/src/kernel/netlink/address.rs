@@ -49,12 +49,21 @@ pub fn add(socket: &mut Socket, name: &IfName, net: IpNet) -> Result<(), Netlink
             .attributes
             .push(AddressAttribute::Flags(AddressFlags::Nodad)),
     }
-    socket
-        .change(
-            RouteNetlinkMessage::NewAddress(message),
-            NLM_F_CREATE | NLM_F_EXCL,
-        )
-        .or_fine(&[Errno::EEXIST])
+    let added = socket.change(
+        RouteNetlinkMessage::NewAddress(message),
+        NLM_F_CREATE | NLM_F_EXCL,
+    );
+    match added {
+        // IPv6 also says so of the same address with another prefix length.
+        Err(error) if error.errno() == Some(Errno::EEXIST) => {
+            let there = list(socket, Some(ifindex))?;
+            match there.iter().any(|address| address.net == net) {
+                true => Ok(()),
+                false => Err(error),
+            }
+        }
+        other => other,
+    }
 }
 
 /// Removes an address; one that is not there, or a link that is not, is success.

@@ -37,7 +37,6 @@ pub fn create(socket: &mut Socket, name: &IfName, mac: Mac, mtu: u32) -> Result<
     message.attributes = vec![
         LinkAttribute::IfName(name.as_str().to_owned()),
         LinkAttribute::Address(mac.0.to_vec()),
-        LinkAttribute::Mtu(mtu),
         LinkAttribute::Group(mark::HALF_MADE),
         LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Bridge),
@@ -57,6 +56,9 @@ pub fn create(socket: &mut Socket, name: &IfName, mac: Mac, mtu: u32) -> Result<
         .or_fine(&[Errno::EEXIST])?;
     match link::find(socket, name)? {
         Some(found) if found.ours && found.kind == LinkKind::Bridge => {
+            // Not given with the creation: only an MTU that was set later is kept by the bridge
+            // when its ports come and go (BROPT_MTU_SET_BY_USER).
+            link::set_at(socket, found.ifindex, vec![LinkAttribute::Mtu(mtu)])?;
             let alias = mark::alias(Purpose::Bridge, name.as_str());
             link::set_mark(socket, found.ifindex, alias)
         }

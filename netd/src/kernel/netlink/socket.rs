@@ -36,6 +36,8 @@ pub struct Socket {
     socket: netlink_sys::Socket,
     sequence: u32,
     received: u64,
+    /// Where answers are read into, kept for the next.
+    buffer: Vec<u8>,
 }
 
 impl AsFd for Socket {
@@ -59,6 +61,7 @@ impl Socket {
             socket,
             sequence: 0,
             received: 0,
+            buffer: Vec::with_capacity(READ),
         })
     }
 
@@ -133,8 +136,8 @@ impl Socket {
     ) -> Result<(), NetlinkError> {
         let mut interrupted = false;
         loop {
-            let bytes = self.read()?;
-            let mut rest = bytes.as_slice();
+            self.read()?;
+            let mut rest = self.buffer.as_slice();
             while !rest.is_empty() {
                 let (one, after) = split(rest)?;
                 rest = after;
@@ -157,13 +160,13 @@ impl Socket {
         }
     }
 
-    fn read(&mut self) -> Result<Vec<u8>, NetlinkError> {
-        let mut bytes = Vec::with_capacity(READ);
-        let length = self.socket.recv(&mut bytes, libc::MSG_TRUNC)?;
-        if length > bytes.len() || length == 0 {
+    fn read(&mut self) -> Result<(), NetlinkError> {
+        self.buffer.clear();
+        let length = self.socket.recv(&mut self.buffer, libc::MSG_TRUNC)?;
+        if length > self.buffer.len() || length == 0 {
             return Err(NetlinkError::Answer(format!("{length} octets at once")));
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 
