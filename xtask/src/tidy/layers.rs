@@ -23,7 +23,6 @@ const IMPURE: &[&str] = &[
     "aya_log",
     "nix",
     "libc",
-    "rtnetlink",
     "netlink_packet_route",
     "netlink_packet_core",
     "netlink_sys",
@@ -90,7 +89,7 @@ const LAYERS: [Layer; 11] = [
         crate_modules: &["kernel", "daemon", "dns", "plan"],
         // `netd exec` enters a sandbox.
         except: &["kernel::netns"],
-        foreign: &["aya", "rtnetlink", "redb"],
+        foreign: &["aya", "netlink_sys", "redb"],
         why: "frontends see model and state's vocabulary",
     },
     Layer {
@@ -98,14 +97,14 @@ const LAYERS: [Layer; 11] = [
         crate_modules: &["state", "kernel", "daemon", "frontends"],
         // A socket stays in the namespace that it was made in.
         except: &["kernel::netns"],
-        foreign: &["aya", "rtnetlink", "redb", "axum", "clap"],
+        foreign: &["aya", "netlink_sys", "redb", "axum", "clap"],
         why: "dns answers from the table that it is given",
     },
     Layer {
         files: "netd/src/telemetry/",
         crate_modules: &["state", "plan", "kernel", "frontends"],
         except: &[],
-        foreign: &["aya", "rtnetlink", "redb"],
+        foreign: &["aya", "netlink_sys", "redb"],
         why: "telemetry prints what it is given",
     },
     Layer {
