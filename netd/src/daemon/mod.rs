@@ -1,6 +1,5 @@
 //! The loop: apply, save, plan, execute. Sees everything, decides nothing.
 
-pub mod config;
 pub mod failure;
 pub mod store;
 

@@ -1,11 +1,17 @@
 //! The socket API `/v1`: HTTP/1.1 and JSON over a Unix socket. What comes in is checked here, once.
 
+pub mod door;
 pub mod driver_options;
 pub mod error;
+pub mod input;
 pub mod network_request;
 pub mod network_shape;
+pub mod openapi;
+pub mod reports;
+pub mod routes;
 pub mod sandbox_request;
 pub mod sandbox_shape;
+pub mod server;
 pub mod timestamp;
 
 pub use error::{ApiError, Code};

@@ -32,6 +32,11 @@ pub struct Client {
 }
 
 impl Connection {
+    /// A socket that was not named by a flag.
+    pub fn at(socket: PathBuf) -> Connection {
+        Connection { socket }
+    }
+
     /// Gets ready to ask; the agent is met at the first call.
     pub fn client(&self) -> Result<Client, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -126,7 +131,11 @@ impl Client {
         let socket = self.socket.display();
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                Failure::refused(format!("no agent at {socket}")).hint("netd run")
+                let failure = Failure::refused(format!("no agent at {socket}"));
+                Failure {
+                    no_agent: true,
+                    ..failure.hint("netd run")
+                }
             }
             io::ErrorKind::PermissionDenied => {
                 Failure::refused(format!("permission denied at {socket}"))

@@ -13,6 +13,8 @@ pub struct Failure {
     pub exit: u8,
     /// The API's code, where the agent refused.
     pub code: Option<Code>,
+    /// Nobody listens at the socket.
+    pub no_agent: bool,
 }
 
 impl Failure {
@@ -23,6 +25,7 @@ impl Failure {
             hint: None,
             exit: 1,
             code: None,
+            no_agent: false,
         }
     }
 
@@ -58,6 +61,7 @@ impl From<ApiError> for Failure {
             hint: error.hint,
             exit: 1,
             code: Some(error.code),
+            no_agent: false,
         }
     }
 }

@@ -70,6 +70,11 @@ impl ListFormat {
 }
 
 impl InspectFormat {
+    /// Whether one was asked for.
+    pub fn given(&self) -> bool {
+        self.format.is_some()
+    }
+
     /// Prints objects: a JSON array, or one line each by the template.
     pub fn print(&self, objects: &[Value], verb: &str) -> Result<Printed, Failure> {
         let mut printed = Printed::default();

@@ -2,13 +2,24 @@
 
 mod attachment;
 pub mod client;
+mod config;
+pub mod down;
+mod drops;
 pub mod exec;
 mod failure;
+mod flow;
 mod format;
+mod labels;
+mod network;
+mod port;
 mod printed;
 mod publish;
+mod sandbox;
+mod status;
 mod subnets;
+mod verbs;
 
 pub use client::{Client, Connection};
 pub use failure::Failure;
 pub use printed::Printed;
+pub use verbs::{Cli, Parsed, RunArgs, Verb, parse};

@@ -10,8 +10,11 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::values::{AddressPool, BridgeAddress, LogFormat, LogLevel, Upstream};
-use crate::model::IfName;
+use super::values::{AddressPool, BridgeAddress, Upstream};
+use crate::{
+    model::IfName,
+    telemetry::{LogFormat, LogLevel},
+};
 
 /// Where the configuration is unless `--config` says otherwise; it may be missing there.
 pub const DEFAULT_FILE: &str = "/etc/netd/netd.toml";

@@ -4,4 +4,4 @@ mod settings;
 mod values;
 
 pub use settings::{BadConfig, Config, DEFAULT_FILE, Settings};
-pub use values::{AddressPool, BadValue, BridgeAddress, LogFormat, LogLevel, Upstream};
+pub use values::{AddressPool, BadValue, BridgeAddress, Upstream};

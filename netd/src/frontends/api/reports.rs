@@ -1,0 +1,242 @@
+//! Answers of the API besides Docker's shapes: replies to changes, lists with their revision, and
+//! what the datapath counts.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{network_shape::NetworkShape, sandbox_shape::SandboxShape};
+
+/// An object was made, or was made before by the same id and body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Created {
+    /// 64 digits.
+    pub id: String,
+    /// For the user.
+    pub warnings: Vec<String>,
+}
+
+/// The change is saved, in the kernel, and its names resolve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Done {}
+
+/// What `prune` removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pruned {
+    /// Names.
+    pub networks: Vec<String>,
+}
+
+/// Networks, without what is connected to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NetworkList {
+    /// Of the state that is shown.
+    pub revision: u64,
+    /// By name.
+    pub networks: Vec<NetworkShape>,
+}
+
+/// Sandboxes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SandboxList {
+    /// Of the state that is shown.
+    pub revision: u64,
+    /// By name.
+    pub sandboxes: Vec<SandboxShape>,
+}
+
+/// Published ports of a sandbox, a range as one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PortList {
+    /// Of the state that is shown.
+    pub revision: u64,
+    /// In the order they were published.
+    pub ports: Vec<PublishedPortReport>,
+}
+
+/// A published port or range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PublishedPortReport {
+    /// `0.0.0.0` or `::` for all.
+    pub host_address: String,
+    /// First and last host port.
+    pub host: (u16, u16),
+    /// First and last port inside.
+    pub target: (u16, u16),
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// False while no network can carry it.
+    pub published: bool,
+}
+
+/// The flow table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FlowList {
+    /// Conversations, oldest first.
+    pub flows: Vec<FlowReport>,
+}
+
+/// A conversation: both halves of its entry in the flow tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FlowReport {
+    /// The sandbox's name; empty if it is gone.
+    pub sandbox: String,
+    /// The network's name; empty if it is gone.
+    pub network: String,
+    /// `tcp`, `udp`, `icmp`, `icmpv6`.
+    pub protocol: String,
+    /// Who began it, as its packets arrive at netd.
+    pub source: String,
+    /// Whom it dialled.
+    pub destination: String,
+    /// The source as the far side sees it.
+    pub translated_source: String,
+    /// The destination as it is reached.
+    pub translated_destination: String,
+    /// `masquerade`, `published` or `none`.
+    pub nat: String,
+    /// `new`, `established`, `closing` or `closed`.
+    pub state: String,
+    /// Seconds since the first packet.
+    pub age: u64,
+    /// Seconds since the last packet.
+    pub idle: u64,
+    /// Both directions.
+    pub packets: u64,
+    /// Octets from the IP header on, both directions.
+    pub bytes: u64,
+}
+
+/// How many flows were removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Flushed {
+    /// Halves: two per conversation.
+    pub halves: u64,
+}
+
+/// Drop counters since the maps were made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DropList {
+    /// By packets, most first.
+    pub drops: Vec<DropReport>,
+}
+
+/// A drop counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DropReport {
+    /// Its name.
+    pub reason: String,
+    /// One sentence about the reason.
+    pub explanation: String,
+    /// The program that dropped.
+    pub program: String,
+    /// The network's name; empty where none is known.
+    pub network: String,
+    /// Packets.
+    pub packets: u64,
+    /// Octets from the IP header on.
+    pub bytes: u64,
+}
+
+/// What is asked and answered here, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VersionReport {
+    /// The agent's.
+    pub version: String,
+    /// Oldest version of the API that is served.
+    pub api_min: u32,
+    /// Newest version of the API that is served.
+    pub api_max: u32,
+    /// Of the maps.
+    pub abi: u32,
+    /// The running kernel's release.
+    pub kernel: String,
+}
+
+/// How the agent and its datapath are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatusReport {
+    /// Agent, API, kernel.
+    pub version: VersionReport,
+    /// The agent's process.
+    pub pid: u32,
+    /// Seconds since it is ready.
+    pub uptime: u64,
+    /// Of the state.
+    pub revision: u64,
+    /// `tcx` or `clsact`.
+    pub hook: String,
+    /// Directories.
+    pub run_dir: String,
+    /// Directories.
+    pub state_dir: String,
+    /// Directories.
+    pub bpffs: String,
+    /// Interfaces that lead outside.
+    pub uplinks: Vec<String>,
+    /// How many there are.
+    pub networks: u64,
+    /// How many there are.
+    pub sandboxes: u64,
+    /// How many there are.
+    pub endpoints: u64,
+    /// Programs at their hooks.
+    pub programs: Vec<ProgramReport>,
+    /// How full the maps are.
+    pub maps: Vec<MapReport>,
+    /// What netd changed on the host and `netd down` undoes.
+    pub sysctls: Vec<SysctlReport>,
+}
+
+/// A program at its hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProgramReport {
+    /// Its name.
+    pub program: String,
+    /// An interface or `cgroup2`.
+    pub target: String,
+    /// `ingress`, `egress` or the cgroup hook.
+    pub hook: String,
+    /// The bpf link's id; none with clsact.
+    pub link: Option<u32>,
+}
+
+/// How full a map is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MapReport {
+    /// Its name.
+    pub name: String,
+    /// Entries in it.
+    pub used: u64,
+    /// Entries it can hold.
+    pub capacity: u64,
+}
+
+/// A sysctl of the host that netd set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SysctlReport {
+    /// With slashes, below /proc/sys.
+    pub key: String,
+    /// As netd set it.
+    pub value: String,
+    /// Before; none where the key came with an interface of netd.
+    pub former: Option<String>,
+}
+
+/// Asks the agent to undo everything and to end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DownRequest {
+    /// Also with sandboxes.
+    pub force: bool,
+    /// The state too.
+    pub purge: bool,
+}
+
+/// What was undone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DownReport {
+    /// One line each.
+    pub undone: Vec<String>,
+    /// What could not be undone, and why.
+    pub failed: Vec<String>,
+}

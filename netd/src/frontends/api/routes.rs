@@ -1,0 +1,299 @@
+//! The paths of `/v1` and what each asks the agent's task. No path does more than translate.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+
+use super::{
+    ApiError, Code,
+    door::{Call, Door, Wish},
+    input::{Body, Force, Parameters},
+    network_request::{ConnectRequest, DisconnectRequest, NetworkCreate},
+    network_shape::NetworkShape,
+    reports::{
+        Created, Done, DownReport, DownRequest, DropList, FlowList, Flushed, NetworkList, PortList,
+        Pruned, PublishedPortReport, SandboxList, StatusReport, VersionReport,
+    },
+    sandbox_request::SandboxCreate,
+    sandbox_shape::SandboxShape,
+};
+use crate::state::{Reply, Request, view::NetworkView};
+
+type Answered<T> = Result<Json<T>, ApiError>;
+
+/// All paths.
+pub fn router(door: Door) -> Router {
+    let v1 = Router::new()
+        .route("/version", get(version))
+        .route("/status", get(status))
+        .route("/networks", get(networks).post(create_network))
+        .route("/networks/prune", post(prune_networks))
+        .route("/networks/{name}", get(network).delete(remove_network))
+        .route("/networks/{name}/connect", post(connect))
+        .route("/networks/{name}/disconnect", post(disconnect))
+        .route("/sandboxes", get(sandboxes).post(create_sandbox))
+        .route("/sandboxes/{name}", get(sandbox).delete(remove_sandbox))
+        .route("/sandboxes/{name}/ports", get(ports))
+        .route("/flows", get(flows).delete(flush_flows))
+        .route("/drops", get(drops))
+        .route("/down", post(down));
+    Router::new()
+        .nest("/v1", v1)
+        .fallback(async || ApiError::new(Code::NoSuchPath, "no such path").hint("docs/api.md"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(Code::BadMethod, "this path does not take this method")
+        })
+        .with_state(door)
+}
+
+/// Which versions are served
+#[utoipa::path(get, path = "/v1/version", tag = "agent",
+    responses((status = 200, body = VersionReport)))]
+pub async fn version(State(door): State<Door>) -> Json<VersionReport> {
+    Json(door.version)
+}
+
+/// How agent and datapath are
+#[utoipa::path(get, path = "/v1/status", tag = "agent",
+    responses((status = 200, body = StatusReport), (status = "default", body = ApiError)))]
+pub async fn status(State(door): State<Door>) -> Answered<StatusReport> {
+    door.ask(Call::Status).await.map(Json)
+}
+
+/// All networks, without what is connected to them
+#[utoipa::path(get, path = "/v1/networks", tag = "networks",
+    responses((status = 200, body = NetworkList), (status = "default", body = ApiError)))]
+pub async fn networks(State(door): State<Door>) -> Answered<NetworkList> {
+    let listed = door.ask(Call::Networks).await?;
+    let bare = |network| NetworkView {
+        network,
+        endpoints: Vec::new(),
+    };
+    let views = listed.objects.into_iter().map(|view| bare(view.network));
+    Ok(Json(NetworkList {
+        revision: listed.revision,
+        networks: views.map(|view| NetworkShape::new(&view)).collect(),
+    }))
+}
+
+/// Makes a network
+#[utoipa::path(post, path = "/v1/networks", tag = "networks", request_body = NetworkCreate,
+    responses((status = 201, body = Created), (status = "default", body = ApiError)))]
+pub async fn create_network(
+    State(door): State<Door>,
+    Body(body): Body<NetworkCreate>,
+) -> Result<(StatusCode, Json<Created>), ApiError> {
+    let text = canonical(&body)?;
+    let spec = body.check()?;
+    let given = spec.id.map(|id| (id, text));
+    let request = Request::NetworkCreate(spec);
+    created(
+        &door,
+        Wish {
+            given,
+            ..Wish::new(request)
+        },
+    )
+    .await
+}
+
+/// A network with what is connected to it
+#[utoipa::path(get, path = "/v1/networks/{name}", tag = "networks",
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = NetworkShape), (status = "default", body = ApiError)))]
+pub async fn network(State(door): State<Door>, Path(name): Path<String>) -> Answered<NetworkShape> {
+    let view = door.ask(|answer| Call::Network(name, answer)).await?;
+    Ok(Json(NetworkShape::new(&view)))
+}
+
+/// Removes a network that nothing is connected to
+#[utoipa::path(delete, path = "/v1/networks/{name}", tag = "networks",
+    params(("name" = String, Path, description = "Name, id or id prefix"),
+           ("force" = Option<bool>, Query, description = "No error where there is none")),
+    responses((status = 200, body = Done), (status = "default", body = ApiError)))]
+pub async fn remove_network(
+    State(door): State<Door>,
+    Path(network): Path<String>,
+    Parameters(Force { force }): Parameters<Force>,
+) -> Answered<Done> {
+    done(&door, Request::NetworkRemove { network, force }).await
+}
+
+/// Removes all networks that nothing is connected to
+#[utoipa::path(post, path = "/v1/networks/prune", tag = "networks",
+    responses((status = 200, body = Pruned), (status = "default", body = ApiError)))]
+pub async fn prune_networks(State(door): State<Door>, _: Body<Done>) -> Answered<Pruned> {
+    let networks = match door.change(Wish::new(Request::NetworkPrune)).await? {
+        Reply::Pruned(names) => names.iter().map(ToString::to_string).collect(),
+        Reply::Created { .. } | Reply::Done => Vec::new(),
+    };
+    Ok(Json(Pruned { networks }))
+}
+
+/// Connects a sandbox
+#[utoipa::path(post, path = "/v1/networks/{name}/connect", tag = "networks", request_body = ConnectRequest,
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = Done), (status = "default", body = ApiError)))]
+pub async fn connect(
+    State(door): State<Door>,
+    Path(network): Path<String>,
+    Body(ConnectRequest { sandbox, endpoint }): Body<ConnectRequest>,
+) -> Answered<Done> {
+    let endpoint = endpoint.check()?;
+    done(
+        &door,
+        Request::Connect {
+            network,
+            sandbox,
+            endpoint,
+        },
+    )
+    .await
+}
+
+/// Disconnects a sandbox
+#[utoipa::path(post, path = "/v1/networks/{name}/disconnect", tag = "networks", request_body = DisconnectRequest,
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = Done), (status = "default", body = ApiError)))]
+pub async fn disconnect(
+    State(door): State<Door>,
+    Path(network): Path<String>,
+    Body(DisconnectRequest { sandbox, force }): Body<DisconnectRequest>,
+) -> Answered<Done> {
+    done(
+        &door,
+        Request::Disconnect {
+            network,
+            sandbox,
+            force,
+        },
+    )
+    .await
+}
+
+/// All sandboxes
+#[utoipa::path(get, path = "/v1/sandboxes", tag = "sandboxes",
+    responses((status = 200, body = SandboxList), (status = "default", body = ApiError)))]
+pub async fn sandboxes(State(door): State<Door>) -> Answered<SandboxList> {
+    let listed = door.ask(Call::Sandboxes).await?;
+    let shape = |view| SandboxShape::new(view, &door.run_dir);
+    Ok(Json(SandboxList {
+        revision: listed.revision,
+        sandboxes: listed.objects.iter().map(shape).collect(),
+    }))
+}
+
+/// Makes a sandbox
+#[utoipa::path(post, path = "/v1/sandboxes", tag = "sandboxes", request_body = SandboxCreate,
+    responses((status = 201, body = Created), (status = "default", body = ApiError)))]
+pub async fn create_sandbox(
+    State(door): State<Door>,
+    Body(body): Body<SandboxCreate>,
+) -> Result<(StatusCode, Json<Created>), ApiError> {
+    let text = canonical(&body)?;
+    let (spec, namespace) = body.check()?;
+    let wish = Wish {
+        given: spec.id.map(|id| (id, text)),
+        namespace,
+        request: Request::SandboxCreate(Box::new(spec)),
+    };
+    created(&door, wish).await
+}
+
+/// A sandbox
+#[utoipa::path(get, path = "/v1/sandboxes/{name}", tag = "sandboxes",
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = SandboxShape), (status = "default", body = ApiError)))]
+pub async fn sandbox(State(door): State<Door>, Path(name): Path<String>) -> Answered<SandboxShape> {
+    let (_, view) = door.ask(|answer| Call::Sandbox(name, answer)).await?;
+    Ok(Json(SandboxShape::new(&view, &door.run_dir)))
+}
+
+/// Removes a sandbox
+#[utoipa::path(delete, path = "/v1/sandboxes/{name}", tag = "sandboxes",
+    params(("name" = String, Path, description = "Name, id or id prefix"),
+           ("force" = Option<bool>, Query, description = "No error where there is none")),
+    responses((status = 200, body = Done), (status = "default", body = ApiError)))]
+pub async fn remove_sandbox(
+    State(door): State<Door>,
+    Path(sandbox): Path<String>,
+    Parameters(Force { force }): Parameters<Force>,
+) -> Answered<Done> {
+    done(&door, Request::SandboxRemove { sandbox, force }).await
+}
+
+/// Published ports of a sandbox, a range as one entry
+#[utoipa::path(get, path = "/v1/sandboxes/{name}/ports", tag = "sandboxes",
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = PortList), (status = "default", body = ApiError)))]
+pub async fn ports(State(door): State<Door>, Path(name): Path<String>) -> Answered<PortList> {
+    let (revision, view) = door.ask(|answer| Call::Sandbox(name, answer)).await?;
+    let report = |view: &crate::state::view::PortView| PublishedPortReport {
+        host_address: view.port.host_address.to_string(),
+        host: (view.port.host.first, view.port.host.last),
+        target: (view.port.target.first, view.port.target.last),
+        protocol: view.port.protocol.name().to_owned(),
+        published: view.target.is_some(),
+    };
+    let ports = view.ports.iter().map(report).collect();
+    Ok(Json(PortList { revision, ports }))
+}
+
+/// The flow table
+#[utoipa::path(get, path = "/v1/flows", tag = "datapath",
+    responses((status = 200, body = FlowList), (status = "default", body = ApiError)))]
+pub async fn flows(State(door): State<Door>) -> Answered<FlowList> {
+    door.ask(Call::Flows).await.map(Json)
+}
+
+/// Empties the flow table
+#[utoipa::path(delete, path = "/v1/flows", tag = "datapath",
+    responses((status = 200, body = Flushed), (status = "default", body = ApiError)))]
+pub async fn flush_flows(State(door): State<Door>) -> Answered<Flushed> {
+    door.ask(Call::FlushFlows).await.map(Json)
+}
+
+/// Drop counters
+#[utoipa::path(get, path = "/v1/drops", tag = "datapath",
+    responses((status = 200, body = DropList), (status = "default", body = ApiError)))]
+pub async fn drops(State(door): State<Door>) -> Answered<DropList> {
+    door.ask(Call::Drops).await.map(Json)
+}
+
+/// Undoes everything that netd made on the host; the agent ends
+#[utoipa::path(post, path = "/v1/down", tag = "agent", request_body = DownRequest,
+    responses((status = 200, body = DownReport), (status = "default", body = ApiError)))]
+pub async fn down(
+    State(door): State<Door>,
+    Body(request): Body<DownRequest>,
+) -> Answered<DownReport> {
+    door.ask(|answer| Call::Down(request, answer))
+        .await
+        .map(Json)
+}
+
+/// A body as it is compared with a later one of the same id: defaults filled in, keys in order.
+fn canonical<T: serde::Serialize>(body: &T) -> Result<String, ApiError> {
+    serde_json::to_string(body).map_err(|error| ApiError::bad(error.to_string()))
+}
+
+async fn created(door: &Door, wish: Wish) -> Result<(StatusCode, Json<Created>), ApiError> {
+    match door.change(wish).await? {
+        Reply::Created { id, warnings } => {
+            let id = id.to_string();
+            Ok((StatusCode::CREATED, Json(Created { id, warnings })))
+        }
+        Reply::Done | Reply::Pruned(_) => Err(ApiError::new(
+            Code::HostFailure,
+            "the agent made an object without an id",
+        )),
+    }
+}
+
+async fn done(door: &Door, request: Request) -> Answered<Done> {
+    door.change(Wish::new(request)).await?;
+    Ok(Json(Done {}))
+}

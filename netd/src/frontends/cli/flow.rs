@@ -1,0 +1,167 @@
+//! `netd flow …`: the flow table.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Connection, Failure, Printed, format::ListFormat};
+use crate::frontends::api::reports::{FlowList, FlowReport, Flushed};
+
+/// `netd flow`.
+#[derive(Debug, Subcommand)]
+pub enum FlowVerb {
+    /// List conversations with their translation, state, age and counters
+    #[command(
+        visible_alias = "list",
+        after_help = "Example:\n  netd flow ls --sandbox web"
+    )]
+    Ls(LsArgs),
+    /// Forget all conversations; their next packets are decided anew
+    #[command(after_help = "Example:\n  netd flow flush")]
+    Flush(FlushArgs),
+}
+
+/// `netd flow ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Only those of this sandbox (name)
+    #[arg(long)]
+    sandbox: Option<String>,
+    #[command(flatten)]
+    format: ListFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd flow flush`.
+#[derive(Debug, Args)]
+pub struct FlushArgs {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Carries out the verb.
+pub fn run(verb: FlowVerb) -> Result<Printed, Failure> {
+    match verb {
+        FlowVerb::Ls(args) => ls(&args),
+        FlowVerb::Flush(args) => {
+            let flushed: Flushed = args.connection.client()?.delete("/flows")?;
+            Ok(Printed::text(format!(
+                "{} flow halves removed\n",
+                flushed.halves
+            )))
+        }
+    }
+}
+
+fn ls(args: &LsArgs) -> Result<Printed, Failure> {
+    let list: FlowList = args.connection.client()?.get("/flows")?;
+    let wanted = |flow: &&FlowReport| {
+        let sandbox = args.sandbox.as_ref();
+        sandbox.is_none_or(|sandbox| *sandbox == flow.sandbox)
+    };
+    let rows: Vec<Value> = list.flows.iter().filter(wanted).map(row).collect();
+    args.format.print(&COLUMNS, &rows, "netd flow ls")
+}
+
+const COLUMNS: [(&str, &str); 10] = [
+    ("SOURCE", "Source"),
+    ("DESTINATION", "Destination"),
+    ("PROTO", "Protocol"),
+    ("SANDBOX", "Sandbox"),
+    ("NAT", "NAT"),
+    ("TRANSLATED", "Translated"),
+    ("STATE", "State"),
+    ("AGE", "Age"),
+    ("PACKETS", "Packets"),
+    ("BYTES", "Bytes"),
+];
+
+fn row(flow: &FlowReport) -> Value {
+    // The side that the translation changed.
+    let translated = match (
+        flow.translated_source != flow.source,
+        flow.translated_destination != flow.destination,
+    ) {
+        (true, false) => format!("from {}", flow.translated_source),
+        (false, true) => format!("to {}", flow.translated_destination),
+        (true, true) => format!(
+            "from {} to {}",
+            flow.translated_source, flow.translated_destination
+        ),
+        (false, false) => String::new(),
+    };
+    json!({
+        "Source": flow.source,
+        "Destination": flow.destination,
+        "Protocol": flow.protocol,
+        "Sandbox": flow.sandbox,
+        "Network": flow.network,
+        "NAT": flow.nat,
+        "Translated": translated,
+        "TranslatedSource": flow.translated_source,
+        "TranslatedDestination": flow.translated_destination,
+        "State": flow.state,
+        "Age": age(flow.age),
+        "AgeSeconds": flow.age,
+        "IdleSeconds": flow.idle,
+        "Packets": flow.packets,
+        "Bytes": flow.bytes,
+    })
+}
+
+/// `45s`, `12m`, `3h`, `9d`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7_199 => format!("{}m", seconds / 60),
+        7_200..=172_799 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::{COLUMNS, FlowReport, ListFormat, age, row};
+
+    #[test]
+    fn flows_are_a_table() {
+        let flow = FlowReport {
+            sandbox: "web".to_owned(),
+            network: "app".to_owned(),
+            protocol: "tcp".to_owned(),
+            source: "172.18.0.2:40000".to_owned(),
+            destination: "203.0.113.9:443".to_owned(),
+            translated_source: "192.0.2.7:40000".to_owned(),
+            translated_destination: "203.0.113.9:443".to_owned(),
+            nat: "masquerade".to_owned(),
+            state: "established".to_owned(),
+            age: 125,
+            idle: 3,
+            packets: 12,
+            bytes: 3456,
+        };
+        let published = FlowReport {
+            source: "[2001:db8::9]:5000".to_owned(),
+            destination: "[2001:db8::1]:8080".to_owned(),
+            translated_source: "[2001:db8::9]:5000".to_owned(),
+            translated_destination: "[fd00:1::2]:80".to_owned(),
+            nat: "published".to_owned(),
+            ..flow.clone()
+        };
+        let rows = [row(&flow), row(&published)];
+        let printed = ListFormat::default().print(&COLUMNS, &rows, "netd flow ls");
+        expect![[r#"
+            SOURCE               DESTINATION          PROTO   SANDBOX   NAT          TRANSLATED             STATE         AGE   PACKETS   BYTES
+            172.18.0.2:40000     203.0.113.9:443      tcp     web       masquerade   from 192.0.2.7:40000   established   2m    12        3456
+            [2001:db8::9]:5000   [2001:db8::1]:8080   tcp     web       published    to [fd00:1::2]:80      established   2m    12        3456
+        "#]].assert_eq(&printed.unwrap().out);
+    }
+
+    #[test]
+    fn ages_are_short() {
+        let shown = [0, 119, 120, 7199, 7200, 172_800].map(age);
+        assert_eq!(shown, ["0s", "119s", "2m", "119m", "2h", "2d"]);
+    }
+}

@@ -1,0 +1,349 @@
+//! `netd network …`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    Client, Connection, Failure, Printed,
+    client::segment,
+    format::{InspectFormat, ListFormat},
+    labels::{self, Filter},
+    subnets::{self, Typed},
+    verbs,
+};
+use crate::frontends::api::{
+    Code,
+    network_request::{ConnectRequest, DisconnectRequest, EndpointRequest, NetworkCreate},
+    network_shape::NetworkShape,
+    reports::{Created, Done, NetworkList, Pruned},
+};
+
+/// `netd network`.
+#[derive(Debug, Subcommand)]
+pub enum NetworkVerb {
+    /// Create a network; prints its id
+    #[command(
+        after_help = "Example:\n  netd network create --subnet 10.9.0.0/24 -o com.docker.network.driver.mtu=1400 app"
+    )]
+    Create(CreateArgs),
+    /// List networks
+    #[command(
+        visible_alias = "list",
+        after_help = "Example:\n  netd network ls --filter driver=bridge -q"
+    )]
+    Ls(LsArgs),
+    /// Show networks with what is connected to them, as JSON
+    #[command(after_help = "Example:\n  netd network inspect -f '{{json .Containers}}' app")]
+    Inspect(InspectArgs),
+    /// Remove networks
+    #[command(
+        visible_alias = "remove",
+        after_help = "Example:\n  netd network rm app"
+    )]
+    Rm(RmArgs),
+    /// Remove all networks that nothing is connected to
+    #[command(after_help = "Example:\n  netd network prune -f")]
+    Prune(PruneArgs),
+    /// Connect sandboxes to a network
+    #[command(after_help = "Example:\n  netd network connect --ip 10.9.0.9 --alias db app web")]
+    Connect(ConnectArgs),
+    /// Disconnect sandboxes from a network
+    #[command(after_help = "Example:\n  netd network disconnect app web")]
+    Disconnect(DisconnectArgs),
+}
+
+/// `netd network create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Driver
+    #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
+    driver: String,
+    /// Subnet; without one the next free default pool is taken
+    #[arg(long, value_name = "CIDR")]
+    subnet: Vec<String>,
+    /// Gateway of a subnet; without it the subnet's first address
+    #[arg(long, value_name = "IP")]
+    gateway: Vec<String>,
+    /// Part of a subnet that automatic addresses come from
+    #[arg(long, value_name = "CIDR")]
+    ip_range: Vec<String>,
+    /// Address that is never given out
+    #[arg(long, value_name = "NAME=IP")]
+    aux_address: Vec<String>,
+    /// Nothing goes out, nothing comes in from outside
+    #[arg(long)]
+    internal: bool,
+    /// Sandboxes get IPv6 addresses
+    #[arg(long)]
+    ipv6: bool,
+    /// Shown by inspect
+    #[arg(long)]
+    attachable: bool,
+    /// Label
+    #[arg(long, value_name = "K[=V]")]
+    label: Vec<String>,
+    /// Driver option
+    #[arg(short, long, value_name = "K=V")]
+    opt: Vec<String>,
+    /// Take the subnet although the host has a route into it
+    #[arg(long)]
+    force: bool,
+    /// The network's name
+    name: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd network ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Only those with driver=, name= (a part of it), label=K[=V] or id= (its beginning)
+    #[arg(long, value_name = "K=V")]
+    filter: Vec<String>,
+    /// Print whole ids
+    #[arg(long)]
+    no_trunc: bool,
+    #[command(flatten)]
+    format: ListFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd network inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Names, ids or id prefixes
+    #[arg(required = true, value_name = "NETWORK")]
+    networks: Vec<String>,
+    #[command(flatten)]
+    format: InspectFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd network rm`.
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Say nothing of networks that do not exist
+    #[arg(short, long)]
+    force: bool,
+    /// Names, ids or id prefixes
+    #[arg(required = true, value_name = "NETWORK")]
+    networks: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd network prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd network connect`.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// IPv4 address
+    #[arg(long, value_name = "IP")]
+    ip: Option<String>,
+    /// IPv6 address
+    #[arg(long, value_name = "IP")]
+    ip6: Option<String>,
+    /// MAC address of the interface inside
+    #[arg(long, value_name = "MAC")]
+    mac_address: Option<String>,
+    /// The highest of a sandbox's connections has the default gateway
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    gw_priority: i32,
+    /// Name in this network besides the sandbox's own
+    #[arg(long, value_name = "NAME")]
+    alias: Vec<String>,
+    /// The network
+    network: String,
+    /// The sandboxes
+    #[arg(required = true, value_name = "SANDBOX")]
+    sandboxes: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd network disconnect`.
+#[derive(Debug, Args)]
+pub struct DisconnectArgs {
+    /// Say nothing of sandboxes that do not exist or are not connected
+    #[arg(short, long)]
+    force: bool,
+    /// The network
+    network: String,
+    /// The sandboxes
+    #[arg(required = true, value_name = "SANDBOX")]
+    sandboxes: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Carries out the verb.
+pub fn run(verb: NetworkVerb) -> Result<Printed, Failure> {
+    match verb {
+        NetworkVerb::Create(args) => create(args),
+        NetworkVerb::Ls(args) => ls(&args),
+        NetworkVerb::Inspect(args) => inspect(&args),
+        NetworkVerb::Rm(args) => rm(&args),
+        NetworkVerb::Prune(args) => prune(&args),
+        NetworkVerb::Connect(args) => connect(args),
+        NetworkVerb::Disconnect(args) => disconnect(args),
+    }
+}
+
+fn create(args: CreateArgs) -> Result<Printed, Failure> {
+    let body = NetworkCreate {
+        id: None,
+        name: args.name,
+        driver: Some(args.driver),
+        subnets: subnets::match_up(&Typed {
+            subnets: &args.subnet,
+            gateways: &args.gateway,
+            ranges: &args.ip_range,
+            aux: &args.aux_address,
+        })?,
+        ipv6: args.ipv6,
+        internal: args.internal,
+        attachable: args.attachable,
+        labels: labels::pairs(&args.label),
+        options: labels::pairs(&args.opt),
+        force: args.force,
+    };
+    let created: Created = args.connection.client()?.post("/networks", &body)?;
+    Ok(verbs::created(&created))
+}
+
+fn ls(args: &LsArgs) -> Result<Printed, Failure> {
+    let keys = ["driver", "name", "label", "id"];
+    let filters = labels::filters(&args.filter, &keys)?;
+    let list: NetworkList = args.connection.client()?.get("/networks")?;
+    let shown = list
+        .networks
+        .iter()
+        .filter(|network| matches(network, &filters));
+    let rows: Vec<Value> = shown.map(|network| row(network, args.no_trunc)).collect();
+    let columns = [
+        ("NETWORK ID", "ID"),
+        ("NAME", "Name"),
+        ("DRIVER", "Driver"),
+        ("SCOPE", "Scope"),
+    ];
+    args.format.print(&columns, &rows, "netd network ls")
+}
+
+/// Filters of one key are alternatives, different keys must all match (Docker's rule).
+fn matches(network: &NetworkShape, filters: &[Filter]) -> bool {
+    labels::all(filters, |Filter { key, value }| match key.as_str() {
+        "driver" => network.driver == *value,
+        "name" => network.name.contains(value.as_str()),
+        "id" => network.id.starts_with(value.as_str()),
+        _ => labels::matches(&network.labels, value),
+    })
+}
+
+fn row(network: &NetworkShape, no_trunc: bool) -> Value {
+    json!({
+        "CreatedAt": network.created,
+        "Driver": network.driver,
+        "ID": verbs::shown_id(&network.id, no_trunc),
+        "IPv4": network.enable_ipv4.to_string(),
+        "IPv6": network.enable_ipv6.to_string(),
+        "Internal": network.internal.to_string(),
+        "Labels": labels::text(&network.labels),
+        "Name": network.name,
+        "Scope": network.scope,
+    })
+}
+
+fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {
+    let client = args.connection.client()?;
+    verbs::inspect(
+        &args.networks,
+        &args.format,
+        "netd network inspect",
+        |name| client.get::<Value>(&format!("/networks/{}", segment(name))),
+    )
+}
+
+fn rm(args: &RmArgs) -> Result<Printed, Failure> {
+    let client = args.connection.client()?;
+    let mut printed = Printed::default();
+    for network in &args.networks {
+        let removed: Result<Done, Failure> =
+            client.delete(&format!("/networks/{}", segment(network)));
+        match removed {
+            Ok(_) => printed.line(network),
+            Err(failure) if args.force && failure.code == Some(Code::NoSuchNetwork) => {}
+            Err(failure) => printed.failure(&failure),
+        }
+    }
+    Ok(printed)
+}
+
+fn prune(args: &PruneArgs) -> Result<Printed, Failure> {
+    let question = "WARNING! This will remove all networks not used by at least one sandbox.";
+    if !args.force && !verbs::confirmed(question)? {
+        return Ok(Printed::default());
+    }
+    let pruned: Pruned = args
+        .connection
+        .client()?
+        .post("/networks/prune", &Done {})?;
+    let mut printed = Printed::default();
+    if !pruned.networks.is_empty() {
+        printed.line("Deleted Networks:");
+        pruned.networks.iter().for_each(|name| printed.line(name));
+    }
+    Ok(printed)
+}
+
+fn connect(args: ConnectArgs) -> Result<Printed, Failure> {
+    let endpoint = EndpointRequest {
+        ip: args.ip,
+        ip6: args.ip6,
+        mac_address: args.mac_address,
+        aliases: args.alias,
+        gw_priority: args.gw_priority,
+    };
+    let path = format!("/networks/{}/connect", segment(&args.network));
+    each(&args.connection, args.sandboxes, |client, sandbox| {
+        let endpoint = endpoint.clone();
+        client.post(&path, &ConnectRequest { sandbox, endpoint })
+    })
+}
+
+fn disconnect(args: DisconnectArgs) -> Result<Printed, Failure> {
+    let path = format!("/networks/{}/disconnect", segment(&args.network));
+    let force = args.force;
+    each(&args.connection, args.sandboxes, |client, sandbox| {
+        client.post(&path, &DisconnectRequest { sandbox, force })
+    })
+}
+
+fn each(
+    connection: &Connection,
+    sandboxes: Vec<String>,
+    run: impl Fn(&Client, String) -> Result<Done, Failure>,
+) -> Result<Printed, Failure> {
+    let client = connection.client()?;
+    let mut printed = Printed::default();
+    for sandbox in sandboxes {
+        if let Err(failure) = run(&client, sandbox) {
+            printed.failure(&failure);
+        }
+    }
+    Ok(printed)
+}

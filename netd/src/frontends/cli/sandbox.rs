@@ -1,0 +1,343 @@
+//! `netd sandbox …`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    Connection, Failure, Printed, attachment,
+    client::segment,
+    format::{InspectFormat, ListFormat},
+    publish, verbs,
+};
+use crate::frontends::api::{
+    Code,
+    reports::{Created, Done, SandboxList},
+    sandbox_request::{Attachment, DnsRequest, ExtraHost, SandboxCreate},
+    sandbox_shape::{Bindings, SandboxShape},
+};
+
+/// `netd sandbox`.
+#[derive(Debug, Subcommand)]
+pub enum SandboxVerb {
+    /// Create a sandbox; prints its id
+    #[command(after_help = "Example:\n  netd sandbox create --name web --network app -p 8080:80")]
+    Create(Box<CreateArgs>),
+    /// List sandboxes
+    #[command(
+        visible_alias = "list",
+        after_help = "Example:\n  netd sandbox ls --no-trunc"
+    )]
+    Ls(LsArgs),
+    /// Show sandboxes as JSON
+    #[command(after_help = "Example:\n  netd sandbox inspect -f '{{.SandboxKey}}' web")]
+    Inspect(InspectArgs),
+    /// Remove sandboxes
+    #[command(
+        visible_alias = "remove",
+        after_help = "Example:\n  netd sandbox rm web"
+    )]
+    Rm(RmArgs),
+}
+
+/// `netd sandbox create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Name; without it the 12-digit id
+    #[arg(long)]
+    name: Option<String>,
+    /// Id of 64 hexadecimal digits; the same id and flags again change nothing
+    #[arg(long)]
+    id: Option<String>,
+    /// Host name; without it the 12-digit id
+    #[arg(long)]
+    hostname: Option<String>,
+    /// Network namespace to join; without it netd makes one
+    #[arg(long, value_name = "PATH", conflicts_with = "pid")]
+    netns: Option<String>,
+    /// Process whose network namespace to join
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Network: NAME, host, none, or name=NAME,alias=A,ip=IP,ip6=IP,mac-address=MAC,gw-priority=N
+    #[arg(long, value_name = "NETWORK")]
+    network: Vec<String>,
+    /// Name in the first network besides the sandbox's own
+    #[arg(long, value_name = "NAME")]
+    network_alias: Vec<String>,
+    /// IPv4 address in the first network
+    #[arg(long, value_name = "IP")]
+    ip: Option<String>,
+    /// IPv6 address in the first network
+    #[arg(long, value_name = "IP")]
+    ip6: Option<String>,
+    /// MAC address of the interface in the first network
+    #[arg(long, value_name = "MAC")]
+    mac_address: Option<String>,
+    /// Publish ports: [[IP]:][PORT[-PORT]]:PORT[-PORT][/tcp|udp] or PORT[/PROTO]
+    #[arg(short, long, value_name = "SPEC")]
+    publish: Vec<String>,
+    /// Name server
+    #[arg(long, value_name = "IP")]
+    dns: Vec<String>,
+    /// Search domain
+    #[arg(long, value_name = "DOMAIN")]
+    dns_search: Vec<String>,
+    /// Resolver option
+    #[arg(long, value_name = "OPTION")]
+    dns_option: Vec<String>,
+    /// Line of /etc/hosts
+    #[arg(long, value_name = "NAME:IP|host-gateway")]
+    add_host: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd sandbox ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Print whole ids
+    #[arg(long)]
+    no_trunc: bool,
+    #[command(flatten)]
+    format: ListFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd sandbox inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Names, ids or id prefixes
+    #[arg(required = true, value_name = "SANDBOX")]
+    sandboxes: Vec<String>,
+    #[command(flatten)]
+    format: InspectFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `netd sandbox rm`.
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Say nothing of sandboxes that do not exist
+    #[arg(short, long)]
+    force: bool,
+    /// Names, ids or id prefixes
+    #[arg(required = true, value_name = "SANDBOX")]
+    sandboxes: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Carries out the verb.
+pub fn run(verb: SandboxVerb) -> Result<Printed, Failure> {
+    match verb {
+        SandboxVerb::Create(args) => create(*args),
+        SandboxVerb::Ls(args) => ls(&args),
+        SandboxVerb::Inspect(args) => inspect(&args),
+        SandboxVerb::Rm(args) => rm(&args),
+    }
+}
+
+fn create(args: CreateArgs) -> Result<Printed, Failure> {
+    let connection = args.connection.clone();
+    let (body, warning) = body(args)?;
+    let created: Created = connection.client()?.post("/sandboxes", &body)?;
+    let mut printed = verbs::created(&created);
+    if let Some(warning) = warning {
+        printed.warning(warning);
+    }
+    Ok(printed)
+}
+
+/// What is sent, and Docker's warning where something of it is not.
+fn body(args: CreateArgs) -> Result<(SandboxCreate, Option<&'static str>), Failure> {
+    let mut networks = args.network.iter().map(|text| attachment::parse(text));
+    let mut networks: Vec<Attachment> = networks.by_ref().collect::<Result<_, _>>()?;
+    let single = !args.network_alias.is_empty()
+        || args.ip.is_some()
+        || args.ip6.is_some()
+        || args.mac_address.is_some();
+    if single {
+        if networks.is_empty() {
+            networks.push(Attachment {
+                network: "bridge".to_owned(),
+                ..Attachment::default()
+            });
+        }
+        let endpoint = &mut networks[0].endpoint;
+        endpoint.aliases.extend(args.network_alias);
+        endpoint.ip = args.ip.or(endpoint.ip.take());
+        endpoint.ip6 = args.ip6.or(endpoint.ip6.take());
+        endpoint.mac_address = args.mac_address.or(endpoint.mac_address.take());
+    }
+    let ports = args.publish.iter().map(|spec| publish::parse(spec));
+    let mut ports = ports.collect::<Result<Vec<_>, _>>()?;
+    let mode = |wanted: &str| networks.iter().any(|attached| attached.network == wanted);
+    let mut warning = None;
+    if networks
+        .iter()
+        .any(|attached| attached.network.starts_with("container:"))
+        && !ports.is_empty()
+    {
+        let text = "conflicting options: port publishing and the container type network mode";
+        return Err(Failure::refused(text));
+    }
+    if mode("host") && !ports.is_empty() {
+        ports.clear();
+        warning = Some("Published ports are discarded when using host network mode");
+    }
+    let hosts = args.add_host.iter().map(|text| extra_host(text));
+    let servers = args.dns.iter().map(|text| server(text));
+    let body = SandboxCreate {
+        id: args.id,
+        name: args.name,
+        hostname: args.hostname,
+        netns: args.netns,
+        pid: args.pid,
+        networks,
+        ports,
+        dns: DnsRequest {
+            servers: servers.collect::<Result<_, _>>()?,
+            search: args.dns_search,
+            options: args.dns_option,
+        },
+        extra_hosts: hosts.collect::<Result<_, _>>()?,
+        labels: Default::default(),
+    };
+    Ok((body, warning))
+}
+
+fn server(text: &str) -> Result<std::net::IpAddr, Failure> {
+    let bad = |_| {
+        Failure::usage(format!(
+            "invalid argument {text:?} for \"--dns\" flag: {text} is not an ip address"
+        ))
+    };
+    text.parse().map_err(bad)
+}
+
+/// `NAME:IP`; the first colon counts, since IPv6 has more. Docker takes `NAME=IP` and brackets too.
+fn extra_host(text: &str) -> Result<ExtraHost, Failure> {
+    let bad = |why: String| {
+        Failure::usage(format!(
+            "invalid argument {text:?} for \"--add-host\" flag: {why}"
+        ))
+    };
+    let split = text.split_once('=').or_else(|| text.split_once(':'));
+    let Some((name, address)) = split.filter(|(name, _)| !name.is_empty()) else {
+        return Err(bad(format!("bad format for add-host: {text:?}")));
+    };
+    let plain = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = plain.unwrap_or(address);
+    if address != "host-gateway" && address.parse::<std::net::IpAddr>().is_err() {
+        return Err(bad(format!("invalid IP address in add-host: {address:?}")));
+    }
+    Ok(ExtraHost {
+        name: name.to_owned(),
+        address: address.to_owned(),
+    })
+}
+
+fn ls(args: &LsArgs) -> Result<Printed, Failure> {
+    let list: SandboxList = args.connection.client()?.get("/sandboxes")?;
+    let rows = list
+        .sandboxes
+        .iter()
+        .map(|sandbox| row(sandbox, args.no_trunc));
+    let columns = [
+        ("SANDBOX ID", "ID"),
+        ("NAME", "Name"),
+        ("STATE", "State"),
+        ("NETWORKS", "Networks"),
+        ("ADDRESSES", "Addresses"),
+        ("PORTS", "Ports"),
+    ];
+    let rows: Vec<Value> = rows.collect();
+    args.format.print(&columns, &rows, "netd sandbox ls")
+}
+
+fn row(sandbox: &SandboxShape, no_trunc: bool) -> Value {
+    let networks: Vec<&str> = sandbox.networks.keys().map(String::as_str).collect();
+    let addresses: Vec<&str> = sandbox
+        .networks
+        .values()
+        .flat_map(|endpoint| [&endpoint.ip_address, &endpoint.global_ipv6_address])
+        .filter(|address| !address.is_empty())
+        .map(String::as_str)
+        .collect();
+    json!({
+        "Addresses": addresses.join(","),
+        "CreatedAt": sandbox.created,
+        "ID": verbs::shown_id(&sandbox.id, no_trunc),
+        "Name": sandbox.name,
+        "Networks": networks.join(","),
+        "Owner": sandbox.owner,
+        "Ports": ports(&sandbox.ports),
+        "State": sandbox.state,
+    })
+}
+
+/// `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`, runs of ports as one, as `docker ps` has it.
+fn ports(bindings: &Bindings) -> String {
+    let mut runs: Vec<(String, String, (u16, u16), (u16, u16))> = Vec::new();
+    let mut reserved = Vec::new();
+    let mut flat = Vec::new();
+    for (inside, held) in bindings {
+        let (port, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
+        let port: u16 = port.parse().unwrap_or_default();
+        match held {
+            Some(held) => flat.extend(held.iter().map(|binding| {
+                let host: u16 = binding.host_port.parse().unwrap_or_default();
+                (binding.host_ip.clone(), protocol.to_owned(), host, port)
+            })),
+            None => reserved.push(inside.clone()),
+        }
+    }
+    flat.sort();
+    for (address, protocol, host, inside) in flat {
+        match runs.last_mut() {
+            Some(run)
+                if (run.0 == address && run.1 == protocol)
+                    && (run.2.1.checked_add(1), run.3.1.checked_add(1))
+                        == (Some(host), Some(inside)) =>
+            {
+                run.2.1 = host;
+                run.3.1 = inside;
+            }
+            _ => runs.push((address, protocol, (host, host), (inside, inside))),
+        }
+    }
+    let shown = runs.iter().map(|(address, protocol, host, inside)| {
+        let address = super::port::bracketed(address);
+        let (host, inside) = (super::port::range(*host), super::port::range(*inside));
+        format!("{address}:{host}->{inside}/{protocol}")
+    });
+    shown.chain(reserved).collect::<Vec<_>>().join(", ")
+}
+
+fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {
+    let client = args.connection.client()?;
+    verbs::inspect(
+        &args.sandboxes,
+        &args.format,
+        "netd sandbox inspect",
+        |name| client.get::<Value>(&format!("/sandboxes/{}", segment(name))),
+    )
+}
+
+fn rm(args: &RmArgs) -> Result<Printed, Failure> {
+    let client = args.connection.client()?;
+    let mut printed = Printed::default();
+    for sandbox in &args.sandboxes {
+        let removed: Result<Done, Failure> =
+            client.delete(&format!("/sandboxes/{}", segment(sandbox)));
+        match removed {
+            Ok(_) => printed.line(sandbox),
+            Err(failure) if args.force && failure.code == Some(Code::NoSuchSandbox) => {}
+            Err(failure) => printed.failure(&failure),
+        }
+    }
+    Ok(printed)
+}
