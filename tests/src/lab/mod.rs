@@ -3,10 +3,14 @@
 //! test panics or is killed.
 
 mod agent;
+mod app;
 mod capture;
 mod echo;
+mod frame;
+mod inspect;
 mod namespace;
 mod process;
+mod reach;
 mod strays;
 mod topology;
 mod words;
@@ -14,9 +18,12 @@ mod worker;
 mod world;
 
 pub use agent::Agent;
+pub use app::App;
 pub use capture::Capture;
 pub use echo::{EchoServer, tcp_exchange, udp_exchange};
+pub use frame::{EXPERIMENTAL, ethernet};
 pub use namespace::Namespace;
 pub use process::{Background, Finished};
+pub use reach::{asks, gets_no_answer, is_kept_from, reaches};
 pub use topology::{Lab, addresses};
 pub use words::words;

@@ -1,0 +1,45 @@
+//! The scene that most tests begin with: a running agent, the network `app` with both families, and
+//! the sandboxes `web` and `client` on it.
+
+use super::{Agent, Lab, Namespace};
+
+/// Agent, network and sandboxes in a lab; all of it ends with this value.
+pub struct App {
+    /// A sandbox on `app`; servers run here.
+    pub web: Namespace,
+    /// Another sandbox on `app`.
+    pub client: Namespace,
+    /// The agent on the lab's host.
+    pub agent: Agent,
+    /// Everything around it. Last, since the rest lives in it.
+    pub lab: Lab,
+}
+
+impl App {
+    /// The scene without further options.
+    #[track_caller]
+    pub fn start(name: &str) -> App {
+        App::with(name, "", "")
+    }
+
+    /// The scene with options for `network create` and for `sandbox create` of `web`.
+    #[track_caller]
+    pub fn with(name: &str, network: &str, web: &str) -> App {
+        App::in_lab(Lab::new(name), network, web)
+    }
+
+    /// The scene in a lab that was prepared.
+    #[track_caller]
+    pub fn in_lab(lab: Lab, network: &str, web: &str) -> App {
+        let agent = lab.agent("");
+        lab.netd(&format!("network create --ipv6 {network} app"));
+        lab.netd(&format!("sandbox create --name web --network app {web}"));
+        lab.netd("sandbox create --name client --network app");
+        App {
+            web: lab.sandbox("web"),
+            client: lab.sandbox("client"),
+            agent,
+            lab,
+        }
+    }
+}

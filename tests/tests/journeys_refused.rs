@@ -1,0 +1,166 @@
+//! Journey 7 and hostile packets: what comes from outside without being asked for, and what a
+//! sandbox pretends to be. Each is a counted drop, and everything else goes on.
+
+use std::net::IpAddr;
+
+use netd_tests::lab::{
+    App, Capture, EXPERIMENTAL, EchoServer, addresses::*, ethernet, is_kept_from, reaches,
+};
+
+const PORT: u16 = 7000;
+
+fn ip(address: &str) -> IpAddr {
+    address.parse().expect("an address")
+}
+
+#[test]
+fn a_neighbour_with_a_route_does_not_get_in() {
+    let app = App::start("direct");
+    let lab = &app.lab;
+    // Another program on the host has made it a router.
+    lab.host()
+        .sysctl("net.ipv4.ip_forward", "1")
+        .expect("sysctl");
+    lab.host()
+        .sysctl("net.ipv6.conf.all.forwarding", "1")
+        .expect("sysctl");
+    let _server = EchoServer::start(&app.web, PORT);
+    let (web, web6) = (lab.address("web", "app"), lab.address6("web", "app"));
+    lab.attacker()
+        .ok(&format!("ip route add {web}/32 via {HOST}"));
+    lab.attacker()
+        .ok(&format!("ip -6 route add {web6}/128 via {HOST6}"));
+    is_kept_from(lab.attacker(), web, PORT);
+    is_kept_from(lab.attacker(), web6, PORT);
+    assert!(lab.drops("direct-routing") >= 6, "{}", lab.netd("drops"));
+    // Neither does forwarding of others' break what is ours.
+    assert_eq!(
+        reaches(&app.client, web, PORT),
+        lab.address("client", "app")
+    );
+    let _outside = EchoServer::start(lab.outside(), PORT);
+    assert_eq!(reaches(&app.client, ip(PUBLIC), PORT), ip(HOST));
+    assert_eq!(reaches(&app.client, ip(PUBLIC6), PORT), ip(HOST6));
+}
+
+#[test]
+fn the_host_stays_no_router() {
+    let app = App::start("router");
+    let lab = &app.lab;
+    let _server = EchoServer::start(lab.outside(), PORT);
+    // A neighbour that wants to use the host as its gateway.
+    lab.attacker()
+        .ok(&format!("ip route replace {PUBLIC}/32 via {HOST}"));
+    is_kept_from(lab.attacker(), ip(PUBLIC), PORT);
+    assert_eq!(
+        lab.host()
+            .read_sysctl("net.ipv4.ip_forward")
+            .expect("sysctl"),
+        "0"
+    );
+    reaches(&app.client, ip(PUBLIC), PORT);
+}
+
+#[test]
+fn loopback_from_the_wire_is_dropped() {
+    let app = App::with("martian", "", "-p 8080:7000/udp");
+    let lab = &app.lab;
+    // The host would take it: what a careless administrator may have set.
+    lab.host()
+        .sysctl("net.ipv4.conf.all.route_localnet", "1")
+        .expect("sysctl");
+    let server = EchoServer::start(lab.host(), PORT);
+    lab.attacker()
+        .sysctl("net.ipv4.conf.all.route_localnet", "1")
+        .expect("sysctl");
+    lab.attacker()
+        .ok("ip route del local 127.0.0.0/8 table local");
+    lab.attacker()
+        .ok(&format!("ip route add 127.0.0.5/32 via {HOST}"));
+    lab.attacker().fails("ping -n -c 1 -W 0.7 127.0.0.5");
+    assert!(lab.drops("loopback-address") > 0, "{}", lab.netd("drops"));
+    drop(server);
+}
+
+#[test]
+fn a_sandbox_with_a_foreign_address_is_not_heard() {
+    let app = App::start("spoof");
+    let lab = &app.lab;
+    let _web = EchoServer::start(&app.web, PORT);
+    let (web, web6) = (lab.address("web", "app"), lab.address6("web", "app"));
+    reaches(&app.client, web, PORT);
+    let capture = Capture::start(&app.web, "eth0", "icmp or icmp6").expect("tcpdump");
+    app.client.ok("ip address add 198.51.100.7/32 dev eth0");
+    app.client
+        .ok("ip address add 2001:db8:bad::7/128 dev eth0 nodad");
+    for (own, to) in [
+        ("198.51.100.7", web),
+        ("2001:db8:bad::7", web6),
+        ("198.51.100.7", ip(PUBLIC)),
+        ("2001:db8:bad::7", ip(PUBLIC6)),
+    ] {
+        app.client
+            .fails(&format!("ping -n -c 1 -W 0.7 -I {own} {to}"));
+    }
+    let text = capture.stop().expect("the capture");
+    assert!(!text.contains("echo request"), "{text}");
+    assert!(lab.drops("spoofed-address") >= 4, "{}", lab.netd("drops"));
+    // With its own address it is still heard.
+    reaches(&app.client, web, PORT);
+}
+
+#[test]
+fn a_sandbox_with_a_foreign_mac_is_not_heard() {
+    let app = App::start("spoof-mac");
+    let lab = &app.lab;
+    let _web = EchoServer::start(&app.web, PORT);
+    let web = lab.address("web", "app");
+    reaches(&app.client, web, PORT);
+    let before = lab.drops("spoofed-mac");
+    let target = lab.mac("web", "app");
+    app.client
+        .send_frame(
+            "eth0",
+            &ethernet(&target, "02:00:00:00:be:ef", EXPERIMENTAL),
+        )
+        .expect("a frame");
+    app.client
+        .send_frame("eth0", &ethernet(&target, "02:00:00:00:be:ef", 0x0800))
+        .expect("a frame");
+    assert!(
+        lab.drops("spoofed-mac") >= before + 2,
+        "{}",
+        lab.netd("drops")
+    );
+    reaches(&app.client, web, PORT);
+}
+
+#[test]
+fn malformed_packets_are_counted_and_do_no_harm() {
+    let app = App::start("malformed");
+    let lab = &app.lab;
+    let _web = EchoServer::start(&app.web, PORT);
+    let own = lab.mac("client", "app");
+    let gateway = "ff:ff:ff:ff:ff:ff";
+    let packet = |ethertype: u16, payload: &[u8]| {
+        let mut frame = ethernet(gateway, &own, ethertype);
+        frame.truncate(14);
+        frame.extend_from_slice(payload);
+        frame.resize(frame.len().max(60), 0);
+        app.client.send_frame("eth0", &frame).expect("a frame");
+    };
+    // IPv4 whose header is shorter than any header; then one whose total length exceeds the packet.
+    packet(0x0800, &[0x41; 20]);
+    packet(0x0800, &[0x45, 0, 0xff, 0xff, 0, 0, 0, 0, 64, 17]);
+    // An IPv6 packet that claims version 4, and a VLAN tag with nothing behind it.
+    packet(0x86dd, &[0x45; 40]);
+    packet(0x8100, &[0, 1]);
+    // ARP for a medium that is not Ethernet.
+    packet(0x0806, &[0xff; 28]);
+    let drops = |reason: &str| lab.drops(reason);
+    assert!(drops("truncated") >= 2, "{}", lab.netd("drops"));
+    assert!(drops("unknown-ethertype") >= 1, "{}", lab.netd("drops"));
+    assert!(drops("arp") >= 1, "{}", lab.netd("drops"));
+    reaches(&app.client, lab.address("web", "app"), PORT);
+    reaches(&app.client, lab.address6("web", "app"), PORT);
+}

@@ -1,0 +1,157 @@
+//! Journey 1: inside a network and between networks. Who may talk does, both families; who may not
+//! does not, whatever the protocol; and without the programs the bridge fails closed.
+
+use netd_tests::lab::{
+    App, Capture, EXPERIMENTAL, EchoServer, Lab, Namespace, ethernet, is_kept_from, reaches,
+};
+
+const PORT: u16 = 7000;
+const ICC_OFF: &str = "-o com.docker.network.bridge.enable_icc=false";
+
+#[test]
+fn sandboxes_of_a_network_reach_each_other_as_they_are() {
+    let app = App::start("same");
+    let _server = EchoServer::start(&app.web, PORT);
+    let lab = &app.lab;
+    for (web, client) in [
+        (lab.address("web", "app"), lab.address("client", "app")),
+        (lab.address6("web", "app"), lab.address6("client", "app")),
+    ] {
+        assert_eq!(reaches(&app.client, web, PORT), client);
+        // No hop in between.
+        let ping = app.client.ok(&format!("ping -n -c 1 -W 5 {web}"));
+        assert!(ping.contains("ttl=64"), "{ping}");
+    }
+}
+
+#[test]
+fn checksums_are_right_on_the_way() {
+    let app = App::start("same-sums");
+    for sandbox in [&app.web, &app.client] {
+        sandbox.offload("eth0", false).expect("offload");
+    }
+    let _server = EchoServer::start(&app.web, PORT);
+    let capture = Capture::start(&app.web, "eth0", "ip or ip6").expect("tcpdump");
+    reaches(&app.client, app.lab.address("web", "app"), PORT);
+    reaches(&app.client, app.lab.address6("web", "app"), PORT);
+    let text = capture.stop().expect("the capture");
+    assert!(
+        text.contains("(correct)") && text.contains("udp sum ok"),
+        "{text}"
+    );
+    assert!(Capture::wrong_checksums(&text).is_empty(), "{text}");
+}
+
+#[test]
+fn with_icc_off_nothing_passes() {
+    let app = App::with("icc", ICC_OFF, "");
+    let _server = EchoServer::start(&app.web, PORT);
+    let lab = &app.lab;
+    is_kept_from(&app.client, lab.address("web", "app"), PORT);
+    is_kept_from(&app.client, lab.address6("web", "app"), PORT);
+    assert!(lab.drops("icc-off") >= 6, "{}", lab.netd("drops"));
+    link_local_is_kept_out(&app.client, &app.web);
+    frames_are_kept_out(lab, &app.client, &app.web);
+}
+
+#[test]
+fn sandboxes_of_two_networks_do_not_reach_each_other() {
+    let app = App::start("isolated");
+    let lab = &app.lab;
+    lab.netd("network create --ipv6 other");
+    lab.netd("sandbox create --name stranger --network other");
+    let stranger = lab.sandbox("stranger");
+    let _server = EchoServer::start(&app.web, PORT);
+    is_kept_from(&stranger, lab.address("web", "app"), PORT);
+    is_kept_from(&stranger, lab.address6("web", "app"), PORT);
+    assert!(lab.drops("other-network") >= 6, "{}", lab.netd("drops"));
+    frames_are_kept_out(lab, &stranger, &app.web);
+}
+
+#[test]
+fn a_sandbox_on_two_networks_reaches_both() {
+    let app = App::start("two-networks");
+    let lab = &app.lab;
+    lab.netd("network create --ipv6 other");
+    lab.netd("sandbox create --name stranger --network other");
+    lab.netd("network connect other client");
+    let _server = EchoServer::start(&app.web, PORT);
+    let stranger = lab.sandbox("stranger");
+    let _other = EchoServer::start(&stranger, PORT);
+    let there = lab.address("stranger", "other");
+    assert_eq!(
+        reaches(&app.client, lab.address("web", "app"), PORT),
+        lab.address("client", "app")
+    );
+    assert_eq!(
+        reaches(&app.client, there, PORT),
+        lab.address("client", "other")
+    );
+    lab.netd("network disconnect other client");
+    is_kept_from(&app.client, there, PORT);
+    reaches(&app.client, lab.address("web", "app"), PORT);
+}
+
+#[test]
+fn without_the_programs_the_bridge_fails_closed() {
+    let mut app = App::start("closed");
+    let _server = EchoServer::start(&app.web, PORT);
+    let (web, web6) = (
+        app.lab.address("web", "app"),
+        app.lab.address6("web", "app"),
+    );
+    reaches(&app.client, web, PORT);
+    // No agent that could repair it; the links go with their pins.
+    app.agent.kill();
+    app.lab
+        .host()
+        .ok("find /sys/fs/bpf/netd -path '*link*' -type f -delete");
+    is_kept_from(&app.client, web, PORT);
+    is_kept_from(&app.client, web6, PORT);
+    link_local_is_kept_out(&app.client, &app.web);
+}
+
+/// Link-local addresses are made by the kernel, not by netd.
+#[track_caller]
+fn link_local_is_kept_out(from: &Namespace, to: &Namespace) {
+    let address = to.ok("ip -6 -brief address show dev eth0 scope link");
+    let address = address
+        .split_whitespace()
+        .find_map(|word| word.split_once('/'))
+        .map(|(address, _)| address.to_owned());
+    // A sandbox without link-local addresses has nothing that could leak.
+    if let Some(address) = address {
+        from.fails(&format!("ping -n -c 1 -W 0.7 {address}%eth0"));
+    }
+    from.fails("ping -n -c 1 -W 0.7 ff02::1%eth0");
+}
+
+/// Frames of an EtherType that netd does not know: to the neighbour's MAC and to all.
+#[track_caller]
+fn frames_are_kept_out(lab: &Lab, from: &Namespace, to: &Namespace) {
+    let filter = format!("ether proto {EXPERIMENTAL}");
+    let sent = Capture::start(from, "eth0", &filter).expect("tcpdump");
+    let received = Capture::start(to, "eth0", &filter).expect("tcpdump");
+    let own = mac_of(from);
+    for target in [mac_of(to), "ff:ff:ff:ff:ff:ff".to_owned()] {
+        from.send_frame("eth0", &ethernet(&target, &own, EXPERIMENTAL))
+            .expect("a frame");
+    }
+    let sent = sent.stop().expect("the capture");
+    assert!(
+        sent.lines().filter(|line| line.contains("0x88b5")).count() >= 2,
+        "{sent}"
+    );
+    assert_eq!(received.stop().expect("the capture"), "");
+    assert!(lab.drops("unknown-ethertype") >= 2, "{}", lab.netd("drops"));
+}
+
+#[track_caller]
+fn mac_of(sandbox: &Namespace) -> String {
+    let link = sandbox.ok("ip -o link show dev eth0");
+    let mac = link
+        .split_whitespace()
+        .skip_while(|word| *word != "link/ether")
+        .nth(1);
+    mac.expect("a MAC").to_owned()
+}
