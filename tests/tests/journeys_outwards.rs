@@ -159,7 +159,7 @@ fn an_internal_network_leads_nowhere() {
     }
     reaches(&app.client, app.lab.address("web", "app"), PORT);
     // With a route of its own a sandbox gets no further.
-    let gateway = app.lab.bridge("app");
+    let gateway = app.lab.bridge_of("app");
     assert!(
         app.lab
             .host()

@@ -105,7 +105,7 @@ fn without_the_programs_the_bridge_fails_closed() {
     app.agent.kill();
     app.lab
         .host()
-        .ok("find /sys/fs/bpf/netd -path '*link*' -type f -delete");
+        .ok("find /sys/fs/bpf/netd/v1/links -type f -delete");
     is_kept_from(&app.client, web, PORT);
     is_kept_from(&app.client, web6, PORT);
     link_local_is_kept_out(&app.client, &app.web);

@@ -101,8 +101,9 @@ impl Agent {
             .wait(END)
     }
 
+    /// Ends it by a signal; how it ended.
     #[track_caller]
-    fn end(&mut self, signal: Signal) -> Finished {
+    pub fn end(&mut self, signal: Signal) -> Finished {
         self.signal(signal);
         match self.wait() {
             Ok(finished) => finished,

@@ -48,7 +48,7 @@ impl Lab {
 
     /// The bridge of a network.
     #[track_caller]
-    pub fn bridge(&self, network: &str) -> String {
+    pub fn bridge_of(&self, network: &str) -> String {
         let inspected = self.netd_json(&format!("network inspect {network}"));
         format!("br-{}", &text(&inspected[0], "Id")[..12])
     }
