@@ -3,6 +3,8 @@
 
 #[path = "netlink/guest.rs"]
 mod guest;
+#[path = "netlink/plan.rs"]
+mod plan;
 #[path = "netlink/scratch.rs"]
 mod scratch;
 
