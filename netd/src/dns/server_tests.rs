@@ -1,6 +1,10 @@
 //! The server on loopback, asked by plain sockets.
 
-use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use hickory_proto::op::{Message, ResponseCode};
 use tokio::{
@@ -13,8 +17,8 @@ use super::*;
 use crate::dns::{
     exchange::{read_message, write_message},
     lab_tests::{Lab, answer_to, in_lab, question, upstream},
-    limits::CONNECTION_IDLE,
-    table::Record,
+    limits::{CONNECTION_IDLE, MAX_CONNECTIONS_PER_CLIENT, MAX_FORWARDED_PER_CLIENT},
+    table::{Client, Record},
 };
 
 fn start(lab: &Lab, upstreams: &[SocketAddr]) -> Server {
@@ -192,6 +196,31 @@ fn one_client_cannot_have_all_slots() {
         assert!(answer.is_ok(), "one more is refused at once");
         assert_eq!(server.counts().overload, 1);
         assert!(ask("::1", "::1", &bytes(7, "many.")).await.is_some());
+    });
+}
+
+#[test]
+fn a_device_that_was_made_anew_is_noticed() {
+    in_lab(async |lab| {
+        let ip = |arguments: &str| {
+            let status = std::process::Command::new("ip")
+                .args(arguments.split(' '))
+                .status();
+            assert!(status.unwrap().success());
+        };
+        ip("link add eth0 type veth peer name other");
+        let server = Server::start(&lab.path(), "eth0", Table::new()).unwrap();
+        assert!(server.is_current());
+        ip("link del eth0");
+        assert!(!server.is_current());
+        ip("link add eth0 type veth peer name other");
+        assert!(!server.is_current());
+        server.stop().await;
+        assert!(
+            Server::start(&lab.path(), "eth0", Table::new())
+                .unwrap()
+                .is_current()
+        );
     });
 }
 

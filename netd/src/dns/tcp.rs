@@ -17,7 +17,7 @@ use super::{
     counters::Counters,
     exchange::{read_message, write_message},
     limits::{CONNECTION_IDLE, MAX_PIPELINED, MAX_QUESTION, SOCKET_PAUSE},
-    server::{Service, Todo},
+    service::{Service, Todo},
 };
 
 /// Accepts until it is dropped, which ends the connections too.

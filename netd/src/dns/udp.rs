@@ -17,7 +17,7 @@ use super::{
     answer::Transport,
     counters::Counters,
     limits::{MAX_QUESTION, SOCKET_PAUSE},
-    server::{Service, Todo},
+    service::{Service, Todo},
 };
 
 /// Where a datagram came from and where it was sent to.
