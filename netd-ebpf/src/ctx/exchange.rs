@@ -6,7 +6,6 @@ use core::ptr;
 use aya_ebpf::{
     bindings::TC_ACT_SHOT,
     btf_maps::PerCpuArray,
-    check_bounds_signed,
     helpers::{
         bpf_csum_diff, bpf_get_prandom_u32, bpf_redirect_peer, bpf_skb_change_tail,
         bpf_skb_load_bytes, bpf_skb_store_bytes,
@@ -19,7 +18,6 @@ use netd_common::{
         endpoint::Endpoint,
         name::{Name, NameKey, Scopes},
     },
-    limits::MAX_DNS_MESSAGE,
     packet::dns::{Exchange, Names},
 };
 
@@ -40,60 +38,52 @@ pub fn scratch() -> Option<&'static mut Exchange> {
     Some(unsafe { &mut *exchange })
 }
 
-/// Copies `len` octets at `offset` of the packet into the message.
-pub fn load(ctx: &TcContext, offset: usize, exchange: &mut Exchange, len: usize) -> Option<()> {
-    // In the form that the verifier follows: LLVM would test a copy of the length.
-    if !check_bounds_signed(len as i64, 1, MAX_DNS_MESSAGE as i64) {
-        return None;
-    }
-    // SAFETY: the message has room for `MAX_DNS_MESSAGE` octets.
+/// Copies the message at `offset` of the packet into scratch memory.
+pub fn load(ctx: &TcContext, offset: usize, exchange: &mut Exchange) -> Option<()> {
+    let len = exchange.octets();
+    // SAFETY: the message has room for `MAX_DNS_MESSAGE` octets, the most that `octets` tells.
     let result = unsafe {
         bpf_skb_load_bytes(
             ctx.skb.skb.cast(),
             offset as u32,
             exchange.message.as_mut_ptr().cast(),
-            len as u32,
+            len,
         )
     };
     (result == 0).then_some(())
 }
 
-/// Copies the first `len` octets of the message to `offset` of the packet.
-pub fn store(ctx: &TcContext, offset: usize, exchange: &Exchange, len: usize) -> Option<()> {
-    if !check_bounds_signed(len as i64, 1, MAX_DNS_MESSAGE as i64) {
-        return None;
-    }
-    // SAFETY: the message has `MAX_DNS_MESSAGE` octets.
+/// Copies the message to `offset` of the packet.
+pub fn store(ctx: &TcContext, offset: usize, exchange: &Exchange) -> Option<()> {
+    let len = exchange.octets();
+    // SAFETY: the message has `MAX_DNS_MESSAGE` octets, the most that `octets` tells.
     let result = unsafe {
         bpf_skb_store_bytes(
             ctx.skb.skb.cast(),
             offset as u32,
             exchange.message.as_ptr().cast(),
-            len as u32,
+            len,
             0,
         )
     };
     (result == 0).then_some(())
 }
 
-/// The one's complement sum of the message's first `len` octets (zero up to a whole word) added
-/// to `seed`, or taken from it.
-pub fn sum(exchange: &Exchange, len: usize, add: bool, seed: u32) -> Option<u32> {
-    let len = len.next_multiple_of(4);
-    if !check_bounds_signed(len as i64, 4, MAX_DNS_MESSAGE as i64) {
-        return None;
-    }
+/// The one's complement difference that takes the message's octets from a sum.
+pub fn minus(exchange: &Exchange) -> Option<u32> {
     let message = exchange.message.as_ptr().cast_mut().cast();
-    let none = ptr::null_mut();
-    // One side at a time: older kernels take 512 octets of both together.
-    // SAFETY: the message has `MAX_DNS_MESSAGE` octets, and the helper only reads.
-    let sum = unsafe {
-        if add {
-            bpf_csum_diff(none, 0, message, len as u32, seed)
-        } else {
-            bpf_csum_diff(message, len as u32, none, 0, seed)
-        }
-    };
+    // Not both messages at once: older kernels take 512 octets in all.
+    // SAFETY: the message has `MAX_DNS_MESSAGE` octets, the most that `words` tells; the helper
+    // only reads.
+    let sum = unsafe { bpf_csum_diff(message, exchange.words(), ptr::null_mut(), 0, 0) };
+    u32::try_from(sum).ok()
+}
+
+/// The difference `seed`, and the one that adds the message's octets to a sum.
+pub fn plus(exchange: &Exchange, seed: u32) -> Option<u32> {
+    let message = exchange.message.as_ptr().cast_mut().cast();
+    // SAFETY: as in `minus`.
+    let sum = unsafe { bpf_csum_diff(ptr::null_mut(), 0, message, exchange.words(), seed) };
     u32::try_from(sum).ok()
 }
 

@@ -13,7 +13,6 @@ use netd_common::{
         dns::{
             Datagram,
             datagram::{turned_v4, turned_v6},
-            message::{clear_after, clear_last_word},
         },
     },
 };
@@ -84,26 +83,21 @@ fn answer(ctx: &TcContext, endpoint: &Endpoint) -> Outcome {
 /// see `Exchange`.)
 fn compose(ctx: &TcContext, endpoint: &Endpoint) -> Option<(Datagram, u32)> {
     let datagram = Datagram::parse(&Skb(ctx))?;
-    let len = datagram.message_len;
-    let exchange = exchange::scratch()?;
-    clear_last_word(&mut exchange.message, len)?;
-    exchange::load(ctx, datagram.message(), exchange, len)?;
-    let before = exchange::sum(exchange, len, false, 0)?;
+    exchange::scratch()?.expect(datagram.message_len)?;
+    exchange::load(ctx, datagram.message(), exchange::scratch()?)?;
+    let question = exchange::minus(exchange::scratch()?)?;
     exchange::scratch()?.read_name()?;
-    exchange::scratch()?.read_question(len)?;
+    exchange::scratch()?.read_question()?;
     let scopes = exchange::scopes(endpoint.sandbox)?;
     exchange::scratch()?.answer(scopes, &mut NameMap, exchange::random())?;
-    let exchange = exchange::scratch()?;
-    let len = usize::from(exchange.answer_len);
-    clear_after(&mut exchange.message, len)?;
-    let delta = exchange::sum(exchange, len, true, before)?;
+    let delta = exchange::plus(exchange::scratch()?, question)?;
     Some((datagram, delta))
 }
 
 /// Makes the packet the answer's.
 fn write(ctx: &TcContext, endpoint: &Endpoint, datagram: &Datagram, delta: u32) -> Option<()> {
     let exchange = exchange::scratch()?;
-    let len = usize::from(exchange.answer_len);
+    let len = exchange.octets() as usize;
     let turn = datagram.turn(&Skb(ctx), len, delta)?;
     exchange::resize(ctx, turn.len)?;
     exchange::store_macs(ctx, &endpoint.mac, &endpoint.gateway_mac)?;
@@ -123,7 +117,7 @@ fn write(ctx: &TcContext, endpoint: &Endpoint, datagram: &Datagram, delta: u32) 
     let pseudo = flags | u64::from(BPF_F_PSEUDO_HDR);
     ctx.l4_csum_replace(checksum, 0, turn.pseudo_delta.into(), pseudo)
         .ok()?;
-    exchange::store(ctx, datagram.message(), exchange, len)
+    exchange::store(ctx, datagram.message(), exchange::scratch()?)
 }
 
 struct Skb<'a>(&'a TcContext);

@@ -71,8 +71,9 @@ fn bpf(message: &[u8], scopes: &[u32], names: &mut Map, random: u32) -> Option<V
             reserved: [0; 3],
         },
         question: Question::default(),
-        answer_len: 0,
+        len: 0,
     };
+    exchange.expect(message.len())?;
     exchange
         .message
         .get_mut(..message.len())?
@@ -83,9 +84,9 @@ fn bpf(message: &[u8], scopes: &[u32], names: &mut Map, random: u32) -> Option<V
     };
     list.scopes[..scopes.len()].copy_from_slice(scopes);
     exchange.read_name()?;
-    exchange.read_question(message.len())?;
+    exchange.read_question()?;
     exchange.answer(&list, names, random)?;
-    let length = usize::from(exchange.answer_len);
+    let length = usize::from(exchange.len);
     Some(exchange.message[..length].to_vec())
 }
 

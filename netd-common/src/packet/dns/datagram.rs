@@ -1,6 +1,7 @@
 //! The datagram around a question, and how it becomes the answer's: addresses and ports change
 //! places, lengths and checksums follow. Computes bytes and differences; the adapter stores them.
 
+use super::message::HEADER;
 use crate::{limits::MAX_DNS_MESSAGE, packet::Packet};
 
 /// Octets of an Ethernet header.
@@ -24,7 +25,7 @@ const FRAGMENT: u16 = 0x3fff;
 pub struct Datagram {
     /// IPv4 (else IPv6).
     pub is_v4: bool,
-    /// Octets of the message, at most [`MAX_DNS_MESSAGE`].
+    /// Octets of the message: at least a header, at most [`MAX_DNS_MESSAGE`].
     pub message_len: usize,
 }
 
@@ -84,7 +85,8 @@ impl Datagram {
         let transport = transport(is_v4);
         let udp_len = usize::from(u16::from_be_bytes(packet.read(transport + 4)?));
         let message_len = udp_len.checked_sub(UDP)?;
-        let plain = message_len <= MAX_DNS_MESSAGE && transport + udp_len <= packet.length();
+        let plain = (HEADER..=MAX_DNS_MESSAGE).contains(&message_len)
+            && transport + udp_len <= packet.length();
         plain.then_some(Datagram { is_v4, message_len })
     }
 
@@ -306,7 +308,7 @@ mod tests {
             }
             let short = if is_v4 { 39 } else { 59 };
             let mut bad = good.clone();
-            bad[short] = 7;
+            bad[short] = 8 + 11;
             assert_eq!(Datagram::parse(&bad.as_slice()), None);
             assert_eq!(Datagram::parse(&packet(is_v4, &[0; 513]).as_slice()), None);
         }

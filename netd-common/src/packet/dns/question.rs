@@ -20,8 +20,9 @@ const DNSSEC_OK: u8 = 0x80;
 pub struct Question {
     /// The type asked for.
     pub kind: u16,
-    /// Octets of the name in wire format, with its root label.
-    pub name_len: u16,
+    /// Octets of the name in wire format, with its root label: at most [`MAX_NAME`]. An octet, so
+    /// that the verifier knows a bound of it without a comparison.
+    pub name_len: u8,
     /// Whether there is an OPT record: 0 or 1.
     pub edns: u8,
     /// The OPT record's DNSSEC OK bit in its place (RFC 3225 section 3: it is copied).
@@ -30,8 +31,8 @@ pub struct Question {
 
 /// Reads what follows the name of `name_len` octets in a message of `len` octets, and the header.
 /// `None`: not a plain question, ask the agent.
-pub fn question(message: &Message, len: usize, name_len: u16) -> Option<Question> {
-    if len > MAX_DNS_MESSAGE || usize::from(name_len) > MAX_NAME {
+pub fn question(message: &Message, len: usize, name_len: u8) -> Option<Question> {
+    if len > MAX_DNS_MESSAGE {
         return None;
     }
     let [flags] = read(message, 2)?;
@@ -63,7 +64,7 @@ pub fn question(message: &Message, len: usize, name_len: u16) -> Option<Question
 
 /// Copies the name after the header into `name`, in lower case and zero filled; its length. `None`
 /// where it is longer than a map key or not plain labels.
-pub fn name(message: &Message, name: &mut [u8; MAX_NAME]) -> Option<u16> {
+pub fn name(message: &Message, name: &mut [u8; MAX_NAME]) -> Option<u8> {
     *name = [0; MAX_NAME];
     let mut label = 0;
     for (i, octet) in name.iter_mut().enumerate() {
@@ -72,7 +73,7 @@ pub fn name(message: &Message, name: &mut [u8; MAX_NAME]) -> Option<u16> {
             label -= 1;
             *octet = byte.to_ascii_lowercase();
         } else if byte == 0 {
-            return Some(i as u16 + 1);
+            return Some(i as u8 + 1);
         } else if byte <= MAX_LABEL {
             label = byte;
             *octet = byte;

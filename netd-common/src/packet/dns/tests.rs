@@ -123,7 +123,7 @@ fn exchange(message: &[u8]) -> Exchange {
             reserved: [0xee; 3],
         },
         question: Question::default(),
-        answer_len: 0xeeee,
+        len: 0xeeee,
     }
 }
 
@@ -137,8 +137,9 @@ fn scopes(list: &[u32]) -> Scopes {
 }
 
 fn read(exchange: &mut Exchange, len: usize) -> Option<()> {
+    exchange.len = len as u16;
     exchange.read_name()?;
-    exchange.read_question(len)
+    exchange.read_question()
 }
 
 /// The answer's bytes; `None` is the agent's.
@@ -146,7 +147,7 @@ fn ask_raw(message: &[u8], order: &[u32], random: u32) -> Option<Vec<u8>> {
     let mut exchange = exchange(message);
     read(&mut exchange, message.len())?;
     exchange.answer(&scopes(order), &mut names(), random)?;
-    Some(exchange.message[..exchange.answer_len.into()].to_vec())
+    Some(exchange.message[..exchange.len.into()].to_vec())
 }
 
 fn query(name: &str, kind: RecordType) -> Parsed {
@@ -425,6 +426,22 @@ fn cut_off_or_longer_messages_are_the_agents() {
     }
     let mut zeros = exchange(&[0; MAX_DNS_MESSAGE]);
     assert_eq!(read(&mut zeros, MAX_DNS_MESSAGE + 1), None);
+}
+
+#[test]
+fn lengths_for_helpers_are_those_of_the_message() {
+    let mut exchange = exchange(&[]);
+    for len in 1..=MAX_DNS_MESSAGE {
+        assert_eq!(exchange.expect(len), Some(()));
+        assert_eq!(exchange.octets() as usize, len);
+        assert_eq!(exchange.words() as usize, len.next_multiple_of(4));
+    }
+    assert_eq!(exchange.expect(0), None);
+    for len in [0, MAX_DNS_MESSAGE as u16 + 1, u16::MAX] {
+        exchange.len = len;
+        assert!((1..=512).contains(&exchange.octets()));
+        assert!((4..=512).contains(&exchange.words()));
+    }
 }
 
 #[test]
