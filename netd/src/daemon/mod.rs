@@ -1,6 +1,16 @@
 //! The loop: apply, save, plan, execute. Sees everything, decides nothing.
 
+pub mod background;
+pub mod control;
+pub mod converge;
+pub mod drift;
 pub mod failure;
+pub mod names;
+pub mod reconcile;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
+pub use control::{Control, Parts};
+pub use converge::Report;
 pub use failure::{Failure, Store};

@@ -7,6 +7,8 @@ pub mod down;
 pub mod events;
 mod execute;
 pub mod facts;
+#[cfg(test)]
+pub mod fake;
 pub mod files;
 pub mod host;
 pub mod netlink;

@@ -86,3 +86,25 @@ pub enum LinkKind {
     /// Anything else.
     Other,
 }
+
+impl Observed {
+    /// Adds what another observation found; it wins where both have something.
+    pub fn extend(&mut self, other: Observed) {
+        let Observed {
+            namespaces,
+            links,
+            neighbours,
+            sysctls,
+            attachments,
+            entries,
+            files,
+        } = other;
+        self.namespaces.extend(namespaces);
+        self.links.extend(links);
+        self.neighbours.extend(neighbours);
+        self.sysctls.extend(sysctls);
+        self.attachments.extend(attachments);
+        self.entries.extend(entries);
+        self.files.extend(files);
+    }
+}

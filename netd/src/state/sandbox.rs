@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
-    Refusal, Reply,
+    Change, Context, Refusal, Reply, State,
     apply::{Draft, bounds, next_index, own, within},
     endpoint::refuse_options,
     network::host_binding,
@@ -14,6 +14,17 @@ use crate::model::{
     network::{Driver, Owner},
     sandbox::{Joined, Mode, Namespace},
 };
+
+impl State {
+    /// Removes a sandbox whose namespace has ended, whoever owns it, with its endpoints.
+    pub fn collect(&mut self, id: Id, context: &mut Context<'_>) -> Result<Change, Refusal> {
+        let ((), change) = self.draft(context, |draft| {
+            draft.drop_sandbox(id);
+            Ok(())
+        })?;
+        Ok(change)
+    }
+}
 
 impl Draft<'_, '_> {
     pub(super) fn create_sandbox(&mut self, spec: &SandboxSpec) -> Result<Reply, Refusal> {

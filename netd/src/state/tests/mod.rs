@@ -14,6 +14,13 @@ use crate::model::{HostFacts, Id, PortRange, Protocol, network::Owner, sandbox::
 #[derive(Default)]
 pub struct CountedIds(u32);
 
+impl CountedIds {
+    /// Ids that an earlier source with fewer ids did not give.
+    pub fn starting_at(first: u32) -> CountedIds {
+        CountedIds(first)
+    }
+}
+
 impl IdSource for CountedIds {
     fn next(&mut self) -> Id {
         self.0 += 1;

@@ -1,0 +1,79 @@
+//! Drift that nobody tells of (a program detached, a map entry deleted, a file changed): a walk
+//! over all objects, a slice at a time, so that no request waits for long.
+
+use super::{control::Control, failure::Store};
+use crate::{
+    kernel::{Kernel, KernelError},
+    model::Id,
+    plan::Subjects,
+};
+
+/// Slices in which everything is walked once. One a second makes 25 seconds, within the 30 that a
+/// repair may take.
+pub const SLICES: usize = 25;
+
+/// Where the walk stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    slice: usize,
+    network: Option<Id>,
+    sandbox: Option<Id>,
+}
+
+impl<K: Kernel, S: Store> Control<K, S> {
+    /// Compares the next slice and sets it right; to be called once a second.
+    pub async fn background_slice(&mut self) -> Result<(), KernelError> {
+        if self.pending.everything {
+            return self.settle().await;
+        }
+        let first = self.walk.slice == 0;
+        let mut subjects = Subjects {
+            host: first,
+            resolver: first,
+            ..Subjects::default()
+        };
+        let last = self.walk.slice + 1 == SLICES;
+        let networks = self.state.networks().map(|network| network.id);
+        subjects.networks = take(networks, &mut self.walk.network, last);
+        let sandboxes = self.state.sandboxes().map(|sandbox| sandbox.id);
+        subjects.sandboxes = take(sandboxes, &mut self.walk.sandbox, last);
+        self.walk.slice = (self.walk.slice + 1) % SLICES;
+        if first {
+            self.refresh_facts().await?;
+        }
+        // Twice: a sandbox's endpoints, then their names.
+        subjects.close(&self.state);
+        subjects.close(&self.state);
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        self.repair(&subjects).await
+    }
+
+    /// Removes expired flows, looking at no more than `budget` halves; how many were removed.
+    pub fn collect(&mut self, budget: u32) -> Result<u64, KernelError> {
+        self.kernel.collect_flows(budget)
+    }
+}
+
+/// The ids behind the cursor: one slice's share, or all that are left in the last slice.
+fn take(
+    ids: impl Iterator<Item = Id>,
+    cursor: &mut Option<Id>,
+    last: bool,
+) -> std::collections::BTreeSet<Id> {
+    let ids: Vec<Id> = ids.collect();
+    let share = if last {
+        usize::MAX
+    } else {
+        ids.len().div_ceil(SLICES)
+    };
+    let behind = ids.into_iter().filter(|id| Some(*id) > *cursor);
+    let taken: std::collections::BTreeSet<Id> = behind.take(share).collect();
+    *cursor = if last {
+        None
+    } else {
+        taken.last().copied().or(*cursor)
+    };
+    taken
+}

@@ -1,0 +1,177 @@
+//! Drift that the kernel tells of: what changed is compared, and nothing else. Events only say
+//! where to look, so that netd's own changes find everything in order.
+
+use std::collections::BTreeSet;
+
+use super::{control::Control, converge::Mode, failure::Store};
+use crate::{
+    kernel::{Kernel, KernelError},
+    model::{Id, IfName},
+    plan::{Place, Subjects},
+    state::{Owned, RESOLVER_INTERFACE},
+};
+
+/// What has to be looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Messages were lost, or going back failed.
+    pub everything: bool,
+    /// The host's own links, addresses, routes or files changed.
+    pub facts: bool,
+    /// netd's objects.
+    pub subjects: Subjects,
+    /// Sandboxes whose links changed: their namespace may have ended.
+    pub places: BTreeSet<Id>,
+}
+
+impl<K: Kernel, S: Store> Control<K, S> {
+    /// A link appeared, changed or went.
+    pub fn note_link(&mut self, place: Place, name: &IfName, deleted: bool) {
+        match place {
+            Place::Host => self.note_host_link(name, deleted),
+            Place::Sandbox(id) => self.note_sandbox(id),
+            Place::Resolver => self.note_resolver(),
+        }
+    }
+
+    /// Addresses of a link changed.
+    pub fn note_address(&mut self, place: Place, ifindex: u32) {
+        match place {
+            Place::Host => {
+                let links = &self.identities.links;
+                let own = links.iter().find(|(_, number)| **number == ifindex);
+                match own.map(|(name, _)| name.clone()) {
+                    Some(name) => self.note_host_link(&name, false),
+                    None => self.pending.facts = true,
+                }
+            }
+            Place::Sandbox(id) => self.note_sandbox(id),
+            Place::Resolver => self.note_resolver(),
+        }
+    }
+
+    /// Routes changed.
+    pub fn note_routes(&mut self, place: Place) {
+        match place {
+            Place::Host => self.pending.facts = true,
+            Place::Sandbox(id) => self.note_sandbox(id),
+            Place::Resolver => self.note_resolver(),
+        }
+    }
+
+    /// Somebody switched forwarding: a change of the host's `ip_forward` resets every bridge's.
+    pub fn note_forwarding(&mut self, place: Place) {
+        match place {
+            Place::Host => {
+                let networks = self.state.networks();
+                let bridges = networks.filter(|network| network.bridge().is_some());
+                self.pending
+                    .subjects
+                    .networks
+                    .extend(bridges.map(|network| network.id));
+            }
+            Place::Sandbox(_) => {}
+            Place::Resolver => self.note_resolver(),
+        }
+    }
+
+    /// Messages were lost: anything may have changed.
+    pub fn note_lost(&mut self) {
+        self.pending.everything = true;
+    }
+
+    /// The host's own configuration may have changed (resolv.conf, port range).
+    pub fn note_facts(&mut self) {
+        self.pending.facts = true;
+    }
+
+    /// Whether [`Control::settle`] has something to do.
+    pub fn is_pending(&self) -> bool {
+        self.pending != Pending::default()
+    }
+
+    /// Looks at everything that was noted and sets it right.
+    pub async fn settle(&mut self) -> Result<(), KernelError> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.everything {
+            self.reconcile_all().await?;
+            return Ok(());
+        }
+        let places: Vec<Id> = pending.places.into_iter().collect();
+        if !places.is_empty() {
+            self.collect_dead(&places).await;
+        }
+        if pending.facts {
+            self.refresh_facts().await?;
+        }
+        if !pending.subjects.is_empty() {
+            self.repair(&pending.subjects).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the subjects and sets them right.
+    pub(super) async fn repair(&mut self, subjects: &Subjects) -> Result<(), KernelError> {
+        let former = self.desired(subjects);
+        let report = self.converge(&former, subjects, Mode::GoOn).await?;
+        self.log("compared", &report);
+        Ok(())
+    }
+
+    /// Reads the host again; what depends on it follows.
+    pub(super) async fn refresh_facts(&mut self) -> Result<(), KernelError> {
+        let facts = self.read_facts().await?;
+        if facts == self.facts {
+            return Ok(());
+        }
+        let mut subjects = Subjects {
+            host: true,
+            ..Subjects::default()
+        };
+        if facts.resolv_conf != self.facts.resolv_conf {
+            subjects.sandboxes = self.state.sandboxes().map(|sandbox| sandbox.id).collect();
+        }
+        let former = self.desired(&subjects);
+        self.facts = facts;
+        self.tell_upstreams();
+        let report = self.converge(&former, &subjects, Mode::GoOn).await?;
+        self.log("followed the host", &report);
+        Ok(())
+    }
+
+    fn note_host_link(&mut self, name: &IfName, deleted: bool) {
+        let subjects = &mut self.pending.subjects;
+        match self.state.interface(name) {
+            Some(Owned::Bridge(id)) if deleted => {
+                // Its ports lost their master, the host its neighbours.
+                let network = Subjects::network(&self.state, id);
+                subjects.networks.extend(network.networks);
+                subjects.endpoints.extend(network.endpoints);
+            }
+            Some(Owned::Bridge(id)) => {
+                subjects.networks.insert(id);
+            }
+            Some(Owned::Veth(id)) => {
+                subjects.endpoints.insert(id);
+                let endpoint = self.state.endpoint(id);
+                let sandbox = endpoint.and_then(|endpoint| endpoint.sandbox);
+                if deleted {
+                    self.pending.places.extend(sandbox);
+                }
+            }
+            None if name.as_str() == RESOLVER_INTERFACE => self.note_resolver(),
+            None => self.pending.facts = true,
+        }
+    }
+
+    fn note_sandbox(&mut self, id: Id) {
+        let endpoints = self.state.endpoints_of_sandbox(id);
+        let ids = endpoints.iter().map(|endpoint| endpoint.id);
+        self.pending.subjects.endpoints.extend(ids);
+    }
+
+    fn note_resolver(&mut self) {
+        self.pending.subjects.resolver = true;
+        self.pending.subjects.host = true;
+    }
+}

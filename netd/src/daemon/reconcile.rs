@@ -1,0 +1,128 @@
+//! Start and full comparison: what the host has against what the state says, all of it.
+
+use super::{
+    control::Control,
+    converge::{Mode, Report},
+    failure::{Failure, Store},
+};
+use crate::{
+    kernel::{Kernel, KernelError},
+    model::{Id, sandbox::Namespace},
+    plan::{self, Action, Desired, Place, Stage, Subjects, diff},
+};
+
+impl<K: Kernel, S: Store> Control<K, S> {
+    /// Reads the host, makes the predefined networks where they are missing, and sets everything
+    /// right. What cannot be set right is logged and tried again in the background.
+    ///
+    /// # Errors
+    /// The host cannot be read, or the settings contradict the state.
+    pub async fn start(&mut self, now: u64) -> Result<Report, Failure> {
+        self.facts = self.read_facts().await?;
+        let change = self.in_context(now, |state, context| state.predefine(context))?;
+        if !change.is_empty()
+            && let Err(error) = self.store.save(&change)
+        {
+            self.state.replay(&change.inverse());
+            return Err(Failure::Store(error));
+        }
+        // A default network that the settings changed leaves a bridge behind: the full comparison
+        // finds it by its mark.
+        Ok(self.reconcile_all().await?)
+    }
+
+    /// Compares everything and sets it right.
+    pub async fn reconcile_all(&mut self) -> Result<Report, KernelError> {
+        self.facts = self.read_facts().await?;
+        self.pending.everything = false;
+        let mut observed = self.kernel.observe_all().await?;
+        self.identities = plan::Identities::default();
+        self.identities.learn(&observed);
+        let joined = self.joined_sandboxes();
+        self.collect_dead(&joined).await;
+        let subjects = Subjects::all(&self.state);
+        let mut report = Report::default();
+
+        let wanted = plan::links(&self.scene(), &subjects);
+        observed.extend(self.kernel.observe(&wanted.link_keys()).await?);
+        let make = diff(&wanted, &observed, Stage::Make);
+        if !make.is_empty() {
+            self.execute(&make, Mode::GoOn, &mut report).await?;
+            observed = self.kernel.observe_all().await?;
+            observed.extend(self.kernel.observe(&wanted.link_keys()).await?);
+        }
+        self.identities.learn(&observed);
+        let wanted = self.desired(&subjects);
+        observed.extend(self.kernel.observe(&wanted.keys()).await?);
+        let finish = diff(&wanted, &observed, Stage::Finish);
+        self.execute(&finish, Mode::GoOn, &mut report).await?;
+        self.tell_names(&Desired::default(), &wanted);
+        self.tell_upstreams();
+        self.log("compared everything", &report);
+        Ok(report)
+    }
+
+    /// Removes everything that netd made on the host; the state stays.
+    pub async fn tear_down(&mut self) -> Result<Report, KernelError> {
+        let observed = self.kernel.observe_all().await?;
+        let mut report = Report::default();
+        let actions = diff(&Desired::default(), &observed, Stage::Finish);
+        self.execute(&actions, Mode::GoOn, &mut report).await?;
+        self.log("took everything down", &report);
+        Ok(report)
+    }
+
+    /// All sandboxes whose namespace somebody else made.
+    fn joined_sandboxes(&self) -> Vec<Id> {
+        let sandboxes = self.state.sandboxes();
+        sandboxes
+            .filter(|sandbox| matches!(sandbox.namespace, Namespace::Joined(_)))
+            .map(|sandbox| sandbox.id)
+            .collect()
+    }
+
+    /// Removes sandboxes whose joined namespace has ended: nothing can be made in it again.
+    pub(super) async fn collect_dead(&mut self, candidates: &[Id]) {
+        for id in candidates {
+            let Some(sandbox) = self.state.sandbox(*id) else {
+                continue;
+            };
+            let Namespace::Joined(joined) = sandbox.namespace.clone() else {
+                continue;
+            };
+            let name = sandbox.name.clone();
+            let place = Place::Sandbox(*id);
+            let Err(error) = self
+                .kernel
+                .execute(&Action::JoinNamespace { place, joined })
+                .await
+            else {
+                continue;
+            };
+            tracing::info!(sandbox = %name, %error, "its namespace has ended: removing the sandbox");
+            let change = self.in_context(0, |state, context| state.collect(*id, context));
+            let result = match change {
+                Ok(change) => self.commit(&change).await,
+                Err(refusal) => Err(Failure::Refused(refusal)),
+            };
+            if let Err(error) = result {
+                tracing::error!(sandbox = %name, %error, "it could not be removed");
+            }
+        }
+    }
+
+    /// Tells what was set right and what could not be.
+    pub(super) fn log(&self, what: &str, report: &Report) {
+        for action in &report.done {
+            tracing::info!(?action, "repaired");
+        }
+        for error in &report.failures {
+            tracing::error!(%error, "not repaired");
+        }
+        tracing::debug!(
+            done = report.done.len(),
+            failed = report.failures.len(),
+            "{what}"
+        );
+    }
+}

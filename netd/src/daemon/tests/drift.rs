@@ -1,0 +1,147 @@
+//! Drift: what others break is found and repaired, and nothing else is touched.
+
+use super::{Agent, create, network_with, sandbox};
+use crate::{
+    model::{
+        IfName,
+        sandbox::{Joined, Namespace},
+    },
+    plan::{Attachment, EntryKey, Place},
+    state::request::SandboxSpec,
+};
+
+fn agent() -> Agent {
+    let mut agent = Agent::new();
+    agent.does(&network_with("app", "10.7.0.0/24"));
+    for name in ["a", "b"] {
+        agent.does(&create(sandbox(name, &["app"])));
+    }
+    agent
+}
+
+fn veth(agent: &Agent, sandbox: &str) -> IfName {
+    let view = agent.control.state().inspect_sandbox(sandbox).unwrap();
+    view.endpoints[0].endpoint.host_interface.clone()
+}
+
+fn bridge(agent: &Agent) -> IfName {
+    let view = agent.control.state().inspect_network("app").unwrap();
+    view.network.bridge().unwrap().name.clone()
+}
+
+#[test]
+fn a_deleted_veth_is_made_again() {
+    let mut agent = agent();
+    let name = veth(&agent, "a");
+    agent.kernel().delete_link(Place::Host, &name);
+    agent.control.note_link(Place::Host, &name, true);
+    agent.settle();
+    agent.check();
+}
+
+#[test]
+fn a_deleted_bridge_is_made_again_with_its_ports() {
+    let mut agent = agent();
+    let name = bridge(&agent);
+    agent.kernel().delete_link(Place::Host, &name);
+    agent.control.note_link(Place::Host, &name, true);
+    agent.settle();
+    agent.check();
+}
+
+#[test]
+fn removed_and_added_addresses_are_set_right() {
+    let mut agent = agent();
+    let name = bridge(&agent);
+    let key = (Place::Host, name);
+    let link = agent.kernel().host.links.get_mut(&key).unwrap();
+    link.addresses = ["192.0.2.1/24".parse().unwrap()].into();
+    let ifindex = link.ifindex;
+    agent.control.note_address(Place::Host, ifindex);
+    agent.settle();
+    agent.check();
+}
+
+#[test]
+fn what_nobody_tells_of_is_found_in_the_background() {
+    let mut agent = agent();
+    let name = veth(&agent, "b");
+    let host = &mut agent.kernel().host;
+    host.attachments
+        .retain(|attachment| !matches!(attachment, Attachment::Tc { link, .. } if *link == name));
+    host.entries
+        .retain(|key, _| !matches!(key, EntryKey::Endpoint(_) | EntryKey::Config));
+    host.files.clear();
+    host.neighbours.clear();
+    host.sysctls.clear();
+    agent.walk();
+    agent.check();
+}
+
+#[test]
+fn a_walk_over_what_is_right_does_nothing() {
+    let mut agent = agent();
+    agent.kernel().reset_counts();
+    agent.walk();
+    assert_eq!(agent.kernel().actions, []);
+    assert_eq!(agent.kernel().full_observations, 0);
+}
+
+#[test]
+fn lost_messages_lead_to_a_full_comparison() {
+    let mut agent = agent();
+    let (first, second) = (veth(&agent, "a"), bridge(&agent));
+    agent.kernel().delete_link(Place::Host, &first);
+    agent.kernel().delete_link(Place::Host, &second);
+    agent.control.note_lost();
+    assert!(agent.control.is_pending());
+    agent.settle();
+    agent.check();
+}
+
+#[test]
+fn an_uplink_that_comes_gets_its_programs() {
+    let mut agent = agent();
+    agent.kernel().add_foreign_link("up1");
+    let mut uplink = agent
+        .control
+        .facts()
+        .uplinks
+        .values()
+        .next()
+        .unwrap()
+        .clone();
+    uplink.ifindex = 4_000_001;
+    let name: IfName = "up1".parse().unwrap();
+    agent.kernel().facts.uplinks.insert(name.clone(), uplink);
+    agent.kernel().facts.resolv_conf.servers = vec!["203.0.113.7".parse().unwrap()];
+    agent.control.note_link(Place::Host, &name, false);
+    agent.settle();
+    agent.check();
+    let attached = agent.kernel().host.attachments.iter();
+    let on_it = attached.filter(|a| matches!(a, Attachment::Tc { link, .. } if *link == name));
+    assert_eq!(on_it.count(), 2);
+}
+
+#[test]
+fn a_sandbox_whose_joined_namespace_ends_is_collected() {
+    let mut agent = agent();
+    let joined = Joined {
+        cookie: 99,
+        device: 4,
+        inode: 77,
+        path: "/proc/1/ns/net".into(),
+    };
+    agent.does(&create(SandboxSpec {
+        namespace: Some(joined),
+        ..sandbox("guest", &["app"])
+    }));
+    let view = agent.control.state().inspect_sandbox("guest").unwrap();
+    assert!(matches!(view.sandbox.namespace, Namespace::Joined(_)));
+    let (id, name) = (view.sandbox.id, veth(&agent, "guest"));
+    agent.kernel().kill_namespace(Place::Sandbox(id));
+    agent.control.note_link(Place::Host, &name, true);
+    agent.settle();
+    assert!(agent.control.state().inspect_sandbox("guest").is_err());
+    agent.check();
+}

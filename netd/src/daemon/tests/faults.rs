@@ -1,0 +1,107 @@
+//! Random requests with failures injected: after each, state, store and kernel agree, and a failed
+//! request leaves no trace.
+
+use proptest::prelude::*;
+
+use super::{Agent, create, network_with, port, sandbox};
+use crate::{
+    daemon::Failure,
+    state::{
+        Request,
+        request::{EndpointSpec, SandboxSpec},
+    },
+};
+
+const NETWORKS: [&str; 4] = ["bridge", "na", "nb", "nc"];
+const SANDBOXES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let network = prop::sample::select(&NETWORKS[..]);
+    let sandbox_name = prop::sample::select(&SANDBOXES[..]);
+    let endpoint = (any::<bool>(), 0u8..4, -1..2i32).prop_map(|(alias, ip, priority)| {
+        let alias = alias.then(|| "db".parse().unwrap());
+        EndpointSpec {
+            ip: (ip > 1).then(|| [10, 0, 1, ip].into()),
+            aliases: alias.into_iter().collect(),
+            gateway_priority: priority,
+            ..EndpointSpec::default()
+        }
+    });
+    let ports = prop::option::of((8000u16..8006, 0u16..4));
+    prop_oneof![
+        2 => (1..4usize).prop_map(|n| network_with(NETWORKS[n], &format!("10.0.{n}.0/28"))),
+        1 => network.clone().prop_map(|network| Request::NetworkRemove {
+            network: network.to_owned(),
+            force: false,
+        }),
+        1 => Just(Request::NetworkPrune),
+        4 => (sandbox_name.clone(), prop::sample::subsequence(&NETWORKS[..], 0..3), ports, any::<bool>())
+            .prop_map(|(name, networks, ports, fixed)| {
+                let ports = ports.map(|(first, more)| {
+                    let range = (first, first + more);
+                    port(fixed.then_some(range), (80, 80 + more))
+                });
+                create(SandboxSpec {
+                    ports: ports.into_iter().collect(),
+                    ..sandbox(name, &networks)
+                })
+            }),
+        2 => sandbox_name.clone().prop_map(|name| Request::SandboxRemove {
+            sandbox: name.to_owned(),
+            force: false,
+        }),
+        4 => (network.clone(), sandbox_name.clone(), endpoint).prop_map(|(network, name, endpoint)| {
+            Request::Connect { network: network.to_owned(), sandbox: name.to_owned(), endpoint }
+        }),
+        3 => (network, sandbox_name).prop_map(|(network, name)| Request::Disconnect {
+            network: network.to_owned(),
+            sandbox: name.to_owned(),
+            force: false,
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn everything_agrees_after_every_request(
+        steps in prop::collection::vec((any_request(), prop::option::weighted(0.4, 0usize..40), prop::bool::weighted(0.05)), 1..40)
+    ) {
+        let mut agent = Agent::new();
+        for (request, fail_in, disk_full) in steps {
+            let before = (agent.control.state().list_networks(), agent.control.state().list_sandboxes());
+            let revision = agent.control.state().revision();
+            agent.kernel().fail_in = fail_in;
+            agent.control.store().fails = disk_full;
+            let result = agent.handle(&request);
+            let failed_in_kernel = agent.kernel().fail_in.is_none() && fail_in.is_some();
+            agent.kernel().fail_in = None;
+            agent.control.store().fails = false;
+            if result.is_err() {
+                let after = (agent.control.state().list_networks(), agent.control.state().list_sandboxes());
+                prop_assert_eq!(&before, &after, "a failed request leaves no trace");
+                prop_assert_eq!(revision, agent.control.state().revision());
+            }
+            match result {
+                Err(Failure::Kernel(_)) => prop_assert!(failed_in_kernel),
+                Err(Failure::Store(_)) => prop_assert!(disk_full),
+                Err(Failure::Refused(_)) | Ok(_) => {}
+            }
+            agent.check();
+        }
+    }
+}
+
+#[test]
+fn a_failure_while_going_back_is_repaired_later() {
+    let mut agent = Agent::new();
+    agent.does(&network_with("na", "10.0.1.0/24"));
+    agent.does(&create(sandbox("a", &["na"])));
+    // Every removal fails as long as it is foreign: nothing to inject twice otherwise.
+    agent.kernel().fail_in = Some(12);
+    let failed = agent.handle(&create(sandbox("b", &["na"])));
+    assert!(matches!(failed, Err(Failure::Kernel(_))));
+    agent.check();
+    assert!(!agent.control.is_pending());
+}

@@ -1,0 +1,475 @@
+//! A kernel in memory, for tests: knows the rules that the control loop relies on and that the real
+//! one was seen to follow, counts what it is asked, and fails at a chosen action.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use anyhow::{anyhow, bail, ensure};
+use netd_common::abi::endpoint::EndpointStats;
+
+use super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill};
+use crate::{
+    model::{IfName, Mac, sandbox::Joined},
+    plan::{
+        Action, Attachment, HostFacts, Key, Observed, Place,
+        action::Route,
+        observed::{LinkKind, LinkState},
+    },
+};
+
+/// The host in memory.
+#[derive(Debug, Default)]
+pub struct FakeKernel {
+    /// Everything there is, netd's and others'.
+    pub host: Observed,
+    /// What [`Kernel::facts`] says.
+    pub facts: HostFacts,
+    /// The other side of a veth pair.
+    peers: BTreeMap<(Place, IfName), (Place, IfName)>,
+    /// Joined namespaces that have ended.
+    pub dead: BTreeSet<u64>,
+    last_number: u32,
+    /// Calls of `observe`, with the keys asked for.
+    pub observations: Vec<BTreeSet<Key>>,
+    /// Calls of `observe_all`.
+    pub full_observations: usize,
+    /// Actions in order, the failed ones too.
+    pub actions: Vec<Action>,
+    /// Counts down with each action; the one that finds 0 fails.
+    pub fail_in: Option<usize>,
+}
+
+impl FakeKernel {
+    /// A host without anything.
+    pub fn new(facts: HostFacts) -> FakeKernel {
+        FakeKernel {
+            facts,
+            ..FakeKernel::default()
+        }
+    }
+
+    /// Forgets what was counted.
+    pub fn reset_counts(&mut self) {
+        self.observations.clear();
+        self.full_observations = 0;
+        self.actions.clear();
+    }
+
+    /// A link that somebody else made in the host namespace.
+    pub fn add_foreign_link(&mut self, name: &str) {
+        let name: IfName = name.parse().expect("an interface name");
+        let link = self.new_link(LinkKind::Other, Mac([2, 0, 0, 0, 0, 1]), 1500);
+        let link = LinkState {
+            ours: false,
+            ..link
+        };
+        self.host.links.insert((Place::Host, name), link);
+    }
+
+    /// Deletes a link as an administrator does, whoever made it.
+    pub fn delete_link(&mut self, place: Place, name: &IfName) {
+        let key = (place, name.clone());
+        let peer = self.peers.remove(&key);
+        for key in [Some(key), peer].into_iter().flatten() {
+            self.peers.remove(&key);
+            self.forget_link(&key);
+        }
+    }
+
+    /// A veth's end takes its addresses, routes, neighbours, sysctls and programs with it, and a
+    /// bridge its ports' membership.
+    fn forget_link(&mut self, key: &(Place, IfName)) {
+        self.host.links.remove(key);
+        let (place, name) = key;
+        self.host
+            .neighbours
+            .retain(|(p, link, _), _| (p, link) != (place, name));
+        let marker = format!("/conf/{name}/");
+        self.host
+            .sysctls
+            .retain(|(p, sysctl), _| p != place || !sysctl.contains(&marker));
+        if *place == Place::Host {
+            self.host.attachments.retain(
+                |attachment| !matches!(attachment, Attachment::Tc { link, .. } if link == name),
+            );
+            for link in self.host.links.values_mut() {
+                if link.master.as_ref() == Some(name) {
+                    link.master = None;
+                    link.closed = false;
+                    link.fdb.clear();
+                }
+            }
+        }
+    }
+
+    fn new_link(&mut self, kind: LinkKind, mac: Mac, mtu: u32) -> LinkState {
+        self.last_number += 1;
+        LinkState {
+            ifindex: self.last_number,
+            kind,
+            ours: true,
+            mac,
+            mtu,
+            up: false,
+            master: None,
+            closed: false,
+            addresses: BTreeSet::new(),
+            routes: BTreeSet::new(),
+            fdb: BTreeSet::new(),
+        }
+    }
+
+    fn link(&mut self, place: Place, name: &IfName) -> anyhow::Result<&mut LinkState> {
+        let link = self.host.links.get_mut(&(place, name.clone()));
+        link.ok_or_else(|| anyhow!("no link {name} in {place:?}"))
+    }
+
+    fn make_namespace(&mut self, place: Place, cookie: Option<u64>) {
+        if self.host.namespaces.contains_key(&place) {
+            return;
+        }
+        self.last_number += 1;
+        let cookie = cookie.unwrap_or(u64::from(self.last_number) << 20);
+        self.host.namespaces.insert(place, cookie);
+        let lo = LinkState {
+            ours: false,
+            up: true,
+            ..self.new_link(LinkKind::Other, Mac([0; 6]), 65_536)
+        };
+        let name = "lo".parse().expect("an interface name");
+        self.host.links.insert((place, name), lo);
+    }
+
+    fn join_namespace(&mut self, place: Place, joined: &Joined) -> anyhow::Result<()> {
+        ensure!(
+            !self.dead.contains(&joined.cookie),
+            "{} leads to another namespace",
+            joined.path.display()
+        );
+        self.make_namespace(place, Some(joined.cookie));
+        Ok(())
+    }
+
+    /// A namespace ends: its links go, and the other sides of its veth pairs.
+    fn remove_namespace(&mut self, place: Place) {
+        self.host.namespaces.remove(&place);
+        let inside = self.host.links.keys().filter(|(p, _)| *p == place);
+        let inside: Vec<_> = inside.cloned().collect();
+        for (place, name) in inside {
+            self.delete_link(place, &name);
+        }
+        self.host.sysctls.retain(|(p, _), _| *p != place);
+    }
+
+    /// A joined namespace ends without netd.
+    pub fn kill_namespace(&mut self, place: Place) {
+        if let Some(cookie) = self.host.namespaces.get(&place) {
+            self.dead.insert(*cookie);
+        }
+        self.remove_namespace(place);
+    }
+
+    fn create_bridge(&mut self, name: &IfName, mac: Mac, mtu: u32) -> anyhow::Result<()> {
+        let key = (Place::Host, name.clone());
+        match self.host.links.get(&key) {
+            Some(found) if found.ours && found.kind == LinkKind::Bridge => Ok(()),
+            Some(_) => bail!("{name} exists and is not netd's"),
+            None => {
+                let link = self.new_link(LinkKind::Bridge, mac, mtu);
+                self.host.links.insert(key, link);
+                Ok(())
+            }
+        }
+    }
+
+    fn create_veth(
+        &mut self,
+        outside: (Place, IfName),
+        inside: (Place, IfName),
+        mac: Mac,
+        mtu: u32,
+    ) -> anyhow::Result<()> {
+        let place = inside.0;
+        ensure!(
+            self.host.namespaces.contains_key(&place),
+            "no namespace {place:?}"
+        );
+        if self.peers.get(&outside) == Some(&inside) {
+            return Ok(());
+        }
+        for key in [&outside, &inside] {
+            ensure!(!self.host.links.contains_key(key), "{} exists", key.1);
+        }
+        let host_side = self.new_link(LinkKind::Veth, Mac([0x5e, 0, 0, 0, 0, 1]), mtu);
+        let inner_side = LinkState {
+            ours: false,
+            ..self.new_link(LinkKind::Veth, mac, mtu)
+        };
+        self.host.links.insert(outside.clone(), host_side);
+        self.host.links.insert(inside.clone(), inner_side);
+        self.peers.insert(outside.clone(), inside.clone());
+        self.peers.insert(inside, outside);
+        Ok(())
+    }
+
+    fn set_up(&mut self, place: Place, name: &IfName, up: bool) -> anyhow::Result<()> {
+        let link = self.link(place, name)?;
+        link.up = up;
+        if !up {
+            // fib_sync_down_dev, neigh_ifdown, addrconf_ifdown.
+            link.routes.clear();
+            link.addresses.retain(|net| net.addr().is_ipv4());
+            let neighbours = &mut self.host.neighbours;
+            neighbours.retain(|(p, link, _), _| (p, link) != (&place, name));
+        }
+        Ok(())
+    }
+
+    fn add_route(&mut self, place: Place, route: &Route) -> anyhow::Result<()> {
+        let link = self.link(place, &route.link)?;
+        ensure!(link.up, "{} is down", route.link);
+        if let Some(via) = route.via {
+            let reachable = link.addresses.iter().any(|net| net.contains(&via));
+            ensure!(reachable, "next hop {via} is not on {}", route.link);
+        }
+        link.routes
+            .retain(|other| other.destination != route.destination);
+        link.routes.insert(route.clone());
+        Ok(())
+    }
+
+    fn add_neighbour(
+        &mut self,
+        place: Place,
+        name: &IfName,
+        address: IpAddr,
+        mac: Mac,
+    ) -> anyhow::Result<()> {
+        ensure!(self.link(place, name)?.up, "{name} is down");
+        let key = (place, name.clone(), address);
+        self.host.neighbours.insert(key, mac);
+        Ok(())
+    }
+
+    fn set_sysctl(&mut self, place: Place, key: &str, value: &str) -> anyhow::Result<()> {
+        if let Some((_, rest)) = key.split_once("/conf/")
+            && let Some((link, _)) = rest.split_once('/')
+            && !["all", "default"].contains(&link)
+        {
+            self.link(place, &link.parse()?)?;
+        }
+        let key = (place, key.to_owned());
+        self.host.sysctls.insert(key, value.to_owned());
+        Ok(())
+    }
+
+    fn carry_out(&mut self, action: &Action) -> anyhow::Result<()> {
+        match action {
+            Action::MakeNamespace(place) => self.make_namespace(*place, None),
+            Action::JoinNamespace { place, joined } => self.join_namespace(*place, joined)?,
+            Action::RemoveNamespace(place) => self.remove_namespace(*place),
+            Action::CreateBridge { name, mac, mtu } => self.create_bridge(name, *mac, *mtu)?,
+            Action::CreateVeth {
+                host,
+                place,
+                inside,
+                mac,
+                mtu,
+            } => {
+                let (host, inside) = (host.clone(), inside.clone());
+                self.create_veth((Place::Host, host), (*place, inside), *mac, *mtu)?;
+            }
+            Action::DeleteLink(name) => {
+                let found = self.host.links.get(&(Place::Host, name.clone()));
+                ensure!(found.is_none_or(|link| link.ours), "{name} is not netd's");
+                self.delete_link(Place::Host, name);
+            }
+            Action::SetMaster { link, bridge } => {
+                self.link(Place::Host, bridge)?;
+                let port = self.link(Place::Host, link)?;
+                port.master = Some(bridge.clone());
+                port.closed = false;
+                port.fdb.clear();
+            }
+            Action::SetUp { place, link, up } => self.set_up(*place, link, *up)?,
+            Action::SetMtu { place, link, mtu } => self.link(*place, link)?.mtu = *mtu,
+            Action::SetMac { place, link, mac } => self.link(*place, link)?.mac = *mac,
+            Action::ClosePort(link) => {
+                let port = self.link(Place::Host, link)?;
+                ensure!(port.master.is_some(), "{link} is no bridge port");
+                port.closed = true;
+            }
+            Action::AddFdb { link, mac } => {
+                let port = self.link(Place::Host, link)?;
+                ensure!(port.master.is_some(), "{link} is no bridge port");
+                port.fdb.insert(*mac);
+            }
+            other => self.carry_out_rest(other)?,
+        }
+        Ok(())
+    }
+
+    fn carry_out_rest(&mut self, action: &Action) -> anyhow::Result<()> {
+        match action {
+            Action::AddAddress {
+                place,
+                link,
+                address,
+            } => {
+                self.link(*place, link)?.addresses.insert(*address);
+            }
+            Action::RemoveAddress {
+                place,
+                link,
+                address,
+            } => {
+                self.link(*place, link)?.addresses.remove(address);
+            }
+            Action::AddRoute { place, route } => self.add_route(*place, route)?,
+            Action::RemoveRoute { place, route } => {
+                self.link(*place, &route.link)?.routes.remove(route);
+            }
+            Action::AddNeighbour {
+                place,
+                link,
+                address,
+                mac,
+            } => self.add_neighbour(*place, link, *address, *mac)?,
+            Action::RemoveNeighbour {
+                place,
+                link,
+                address,
+            } => {
+                let key = (*place, link.clone(), *address);
+                self.host.neighbours.remove(&key);
+            }
+            Action::SetSysctl { place, key, value } => self.set_sysctl(*place, key, value)?,
+            Action::Attach(attachment) => {
+                if let Attachment::Tc { link, .. } = attachment {
+                    self.link(Place::Host, link)?;
+                }
+                self.host.attachments.insert(attachment.clone());
+            }
+            Action::Detach(attachment) => {
+                self.host.attachments.remove(attachment);
+            }
+            Action::Put(entry) => {
+                self.host.entries.insert(entry.key(), entry.clone());
+            }
+            Action::Delete(key) => {
+                self.host.entries.remove(key);
+            }
+            Action::WriteFiles(files) => {
+                self.host.files.insert(files.sandbox, files.clone());
+            }
+            Action::RemoveFiles(sandbox) => {
+                self.host.files.remove(sandbox);
+            }
+            Action::FlushFlows { .. } => {}
+            other => bail!("not known here: {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn see(&self, key: &Key, observed: &mut Observed) {
+        let host = &self.host;
+        match key {
+            Key::Namespace(place) => copy(&host.namespaces, place, &mut observed.namespaces),
+            Key::Link(place, name) => {
+                let key = (*place, name.clone());
+                copy(&host.links, &key, &mut observed.links);
+            }
+            Key::Neighbour(place, link, address) => {
+                let key = (*place, link.clone(), *address);
+                copy(&host.neighbours, &key, &mut observed.neighbours);
+            }
+            Key::Sysctl(place, name) => {
+                let key = (*place, name.clone());
+                copy(&host.sysctls, &key, &mut observed.sysctls);
+            }
+            Key::Attachment(attachment) => {
+                observed
+                    .attachments
+                    .extend(host.attachments.get(attachment).cloned());
+            }
+            Key::Entry(key) => copy(&host.entries, key, &mut observed.entries),
+            Key::Files(sandbox) => copy(&host.files, sandbox, &mut observed.files),
+        }
+    }
+}
+
+fn copy<K: Ord + Clone, V: Clone>(from: &BTreeMap<K, V>, key: &K, to: &mut BTreeMap<K, V>) {
+    if let Some(value) = from.get(key) {
+        to.insert(key.clone(), value.clone());
+    }
+}
+
+impl Kernel for FakeKernel {
+    async fn observe(&mut self, keys: &BTreeSet<Key>) -> Result<Observed, KernelError> {
+        self.observations.push(keys.clone());
+        let mut observed = Observed::default();
+        for key in keys {
+            self.see(key, &mut observed);
+        }
+        Ok(observed)
+    }
+
+    async fn observe_all(&mut self) -> Result<Observed, KernelError> {
+        self.full_observations += 1;
+        // Sysctls carry no mark, nor do others' links.
+        let mut observed = self.host.clone();
+        observed.sysctls.clear();
+        observed
+            .links
+            .retain(|key, link| link.ours || self.peers.contains_key(key));
+        Ok(observed)
+    }
+
+    async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
+        self.actions.push(action.clone());
+        let failing = self.fail_in == Some(0);
+        self.fail_in = match self.fail_in {
+            Some(0) | None => None,
+            Some(left) => Some(left - 1),
+        };
+        let result = if failing {
+            Err(anyhow!("injected"))
+        } else {
+            self.carry_out(action)
+        };
+        result.map_err(|source| KernelError {
+            doing: format!("{action:?}"),
+            source,
+        })
+    }
+
+    async fn facts(&mut self) -> Result<HostFacts, KernelError> {
+        Ok(self.facts.clone())
+    }
+
+    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
+        Ok(Vec::new())
+    }
+
+    fn flush_flows(&mut self) -> Result<u64, KernelError> {
+        Ok(0)
+    }
+
+    fn collect_flows(&mut self, _budget: u32) -> Result<u64, KernelError> {
+        Ok(0)
+    }
+
+    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
+        Ok(Vec::new())
+    }
+
+    fn endpoint_stats(&mut self, _endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
+        Ok(None)
+    }
+
+    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
+        Ok(Vec::new())
+    }
+}
