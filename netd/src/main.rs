@@ -2,7 +2,19 @@
 
 use std::{env, process::ExitCode};
 
-use netd::frontends::cli::{Failure, Parsed, Printed, parse};
+use netd::{
+    daemon::{down, start},
+    frontends::{
+        api::{reports::DownRequest, server::socket_path},
+        cli::{
+            Failure, Parsed, Printed, RunArgs, Verb,
+            down::{DownArgs, show},
+            parse,
+        },
+        config::{BadConfig, Settings},
+    },
+    telemetry,
+};
 
 fn main() -> ExitCode {
     let verb = match parse(env::args_os()) {
@@ -11,7 +23,37 @@ fn main() -> ExitCode {
     };
     let printed = match verb.run() {
         Ok(printed) => printed,
-        Err(_verb) => Printed::from(Failure::refused("not wired")),
+        Err(Verb::Run(args)) => run(*args).unwrap_or_else(Printed::from),
+        Err(Verb::Down(args)) => undo(&args).unwrap_or_else(Printed::from),
+        Err(other) => Printed::from(Failure::refused(format!("{other:?} is not carried out"))),
     };
     ExitCode::from(printed.show())
+}
+
+fn run(args: RunArgs) -> Result<Printed, Failure> {
+    let file = Settings::read(args.config.as_deref()).map_err(bad_config)?;
+    let config = args.settings.over(file).check().map_err(bad_config)?;
+    telemetry::start(config.log_level, config.log_format);
+    match start::run(&config) {
+        Ok(()) => Ok(Printed::default()),
+        Err(error) => Err(Failure::refused(format!("{error:#}"))),
+    }
+}
+
+/// By the agent if there is one, else from pins and marks.
+fn undo(args: &DownArgs) -> Result<Printed, Failure> {
+    let file = Settings::read(args.config.as_deref()).map_err(bad_config)?;
+    let config = args.settings().over(file).check().map_err(bad_config)?;
+    if let Some(result) = args.ask_agent(socket_path(&config.run_dir)) {
+        return result;
+    }
+    let request = DownRequest {
+        force: args.force,
+        purge: args.purge,
+    };
+    Ok(show(&down::without_agent(&config, &request)?))
+}
+
+fn bad_config(error: BadConfig) -> Failure {
+    Failure::refused(error.to_string()).hint("netd config check")
 }

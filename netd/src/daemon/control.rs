@@ -79,6 +79,11 @@ impl<K: Kernel, S: Store> Control<K, S> {
         &mut self.kernel
     }
 
+    /// Both at once, for reports that need names.
+    pub fn kernel_and_state(&mut self) -> (&mut K, &State) {
+        (&mut self.kernel, &self.state)
+    }
+
     /// The store, for what is saved beside the state.
     pub fn store(&mut self) -> &mut S {
         &mut self.store

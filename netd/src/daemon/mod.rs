@@ -1,12 +1,19 @@
 //! The loop: apply, save, plan, execute. Sees everything, decides nothing.
 
+pub mod agent;
+mod answer;
 pub mod background;
 pub mod control;
 pub mod converge;
+pub mod down;
 pub mod drift;
 pub mod failure;
+pub mod lock;
 pub mod names;
 pub mod reconcile;
+pub mod report;
+pub mod resolver;
+pub mod start;
 pub mod store;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,11 @@ const CREATIONS: Table = TableDefinition::new("creations");
 /// `schema`, `state` (revision, counters, cursors), `boot`.
 const META: Table = TableDefinition::new("meta");
 
+/// Where the store of a state directory is.
+pub fn file(state_dir: &Path) -> PathBuf {
+    state_dir.join(FILE)
+}
+
 /// The open store. Held by one agent at a time (the file is locked).
 pub struct Store {
     database: Database,
@@ -120,7 +125,7 @@ impl failure::Store for Store {
 impl Store {
     /// Opens the store below `directory`, making both where they are missing, and reads it whole.
     pub fn open(directory: &Path) -> Result<(Store, Stored), StoreError> {
-        let path = directory.join(FILE);
+        let path = file(directory);
         let io = |source| StoreError::Io {
             path: path.clone(),
             source,
@@ -149,6 +154,15 @@ impl Store {
     /// Keeps what an object is created with, in the transaction that saves the object.
     pub fn note_creation(&mut self, id: Id, creation: Creation) {
         self.pending = Some((id, creation));
+    }
+
+    /// Adds the warnings to a creation that is saved, so that a repetition gets them too.
+    pub fn set_creation(&self, id: Id, creation: &Creation) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut creations = transaction.open_table(CREATIONS)?;
+            creations.insert(id.to_string().as_str(), json(creation)?.as_slice())?;
+            Ok(())
+        })
     }
 
     /// Forgets a noted creation that was not saved, because its create failed.

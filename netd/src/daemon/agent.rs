@@ -1,0 +1,140 @@
+//! The agent's task: owns the control loop and hands it, one at a time, what callers ask, what the
+//! kernel tells, and the clock. Decides nothing about networks.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{
+    Control,
+    report::{Host, Process},
+    resolver::Resolver,
+    store::{Creation, Store},
+};
+use crate::{
+    frontends::api::door::Call,
+    kernel::{Kernel, events::Event},
+    model::Id,
+};
+
+/// Flow halves that are looked at each second for expired ones: the whole table in about a minute.
+const COLLECT: u32 = 8_192;
+/// How long events are gathered before what they name is compared: a change of somebody else's
+/// often comes in several.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// What the host tells about itself for `netd status`.
+pub type Describe<K> = Box<dyn FnMut(&mut K, &crate::state::State) -> Host + Send>;
+
+/// The task's belongings.
+pub struct Agent<K: Kernel> {
+    /// State, store and host.
+    pub control: Control<K, Store>,
+    /// What objects with given ids were created with.
+    pub creations: BTreeMap<Id, Creation>,
+    /// The DNS server.
+    pub resolver: Resolver,
+    /// For `netd status`.
+    pub process: Process,
+    /// For `netd status`.
+    pub describe: Describe<K>,
+    /// When it became ready.
+    pub ready: Instant,
+}
+
+/// Why the task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All doors are closed: the datapath goes on.
+    Stopped,
+    /// Everything was undone.
+    Down,
+}
+
+impl<K: Kernel> Agent<K> {
+    /// Works until all doors are closed or everything is undone.
+    pub async fn work(
+        &mut self,
+        mut calls: mpsc::Receiver<Call>,
+        mut events: mpsc::Receiver<Event>,
+    ) -> End {
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut settle_at = None;
+        let mut telling = true;
+        loop {
+            let due = settle_at.map(tokio::time::Instant::from_std);
+            tokio::select! {
+                call = calls.recv() => match call {
+                    None => return End::Stopped,
+                    Some(call) => {
+                        if let Some(end) = self.answer(call).await {
+                            return end;
+                        }
+                    }
+                },
+                event = events.recv(), if telling => match event {
+                    Some(event) => {
+                        self.note(event);
+                        settle_at = settle_at.or(Some(Instant::now() + SETTLE));
+                    }
+                    // The background walk finds what is told no more.
+                    None => telling = false,
+                },
+                () = sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
+                    settle_at = None;
+                    self.settle().await;
+                }
+                _ = second.tick() => self.second().await,
+            }
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Link {
+                place,
+                name,
+                deleted,
+            } => self.control.note_link(place, &name, deleted),
+            Event::Address { place, ifindex } => self.control.note_address(place, ifindex),
+            Event::Route { place } => self.control.note_routes(place),
+            Event::Forwarding { place } => self.control.note_forwarding(place),
+            Event::Lost => self.control.note_lost(),
+        }
+    }
+
+    async fn settle(&mut self) {
+        if !self.control.is_pending() {
+            return;
+        }
+        if let Err(error) = self.control.settle().await {
+            tracing::error!(%error, "what changed on the host could not be set right; trying again");
+        }
+        self.resolver.keep();
+    }
+
+    async fn second(&mut self) {
+        if let Err(error) = self.control.background_slice().await {
+            tracing::error!(%error, "the comparison in the background failed; trying again");
+        }
+        match self.control.collect(COLLECT) {
+            Ok(0) => {}
+            Ok(halves) => tracing::debug!(halves, "expired flows removed"),
+            Err(error) => tracing::error!(%error, "expired flows could not be removed"),
+        }
+        self.resolver.keep();
+    }
+}
+
+/// Nanoseconds of Unix time; 0 before 1970.
+pub(super) fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}

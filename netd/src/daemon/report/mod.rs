@@ -1,0 +1,10 @@
+//! What the agent tells of datapath and host, in the API's words. Read on request only; changes
+//! nothing.
+
+mod drops;
+mod flows;
+mod status;
+
+pub use drops::drops;
+pub use flows::flows;
+pub use status::{Host, Process, Standing, status, version};

@@ -1,0 +1,282 @@
+//! `netd run`: everything the agent needs, opened in order, and taken down in order. The datapath
+//! outlives it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use nix::unistd::geteuid;
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, mpsc},
+};
+
+use super::{
+    Control, Parts,
+    agent::{Agent, End, unix_now},
+    lock::Lock,
+    report::{self, Host, Process},
+    resolver::Resolver,
+    store::{Store, Stored},
+};
+use crate::{
+    dns::Table,
+    frontends::{
+        api::{
+            door::Door,
+            reports::{ProgramReport, SysctlReport},
+            server,
+        },
+        config::Config,
+    },
+    kernel::{HostKernel, HostOptions, events::Event, places, sysctl},
+    model::Id,
+    plan::{Attachment, TcHook},
+    state::{AddressPool, IdSource, Settings, State},
+    telemetry::LogLevel,
+};
+
+/// How long requests under way may take when the agent is told to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs the agent until it is told to stop. Needs root, in the network namespace that is to be the
+/// host's.
+pub fn run(config: &Config) -> Result<(), anyhow::Error> {
+    if !geteuid().is_root() {
+        bail!("netd run needs root: it makes interfaces and loads BPF programs");
+    }
+    let _lock = Lock::take(&config.run_dir)?;
+    // The task that owns the state is on this thread, whose calls into the kernel block; socket and
+    // DNS server are on the workers.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no runtime")?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(PATIENCE);
+    result
+}
+
+async fn serve(config: &Config) -> Result<(), anyhow::Error> {
+    let (mut agent, events) = open(config).await?;
+    let listener = server::listen(&server::socket_path(&config.run_dir))
+        .with_context(|| format!("the socket in {}", config.run_dir.display()))?;
+    let (door, calls) = Door::new(config.run_dir.clone(), agent.process.version.clone());
+    let stop = Arc::new(Notify::new());
+    let stopping = stop.clone();
+    let mut serving = tokio::spawn(server::serve(listener, door, async move {
+        stopping.notified().await;
+    }));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    notify(&[NotifyState::Ready]);
+    tracing::info!(run_dir = %config.run_dir.display(), "ready");
+    let work = agent.work(calls, events);
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // The socket closes; when the last request is answered, the work ends by itself.
+        stop.notify_one();
+        tokio::time::sleep(PATIENCE).await;
+    };
+    let end = tokio::select! {
+        end = work => end,
+        () = told => End::Stopped,
+    };
+    notify(&[NotifyState::Stopping]);
+    stop.notify_one();
+    if tokio::time::timeout(PATIENCE, &mut serving).await.is_err() {
+        tracing::warn!("a request was cut off");
+        serving.abort();
+    }
+    agent.resolver.stop().await;
+    // The next agent makes it anew; until then it says that there is no agent.
+    let _ = fs::remove_file(server::socket_path(&config.run_dir));
+    match end {
+        End::Stopped => tracing::info!("stopped; the datapath goes on"),
+        End::Down => tracing::info!("everything undone"),
+    }
+    Ok(())
+}
+
+/// Opens store and host, brings the host to what it should be, starts the DNS server.
+async fn open(
+    config: &Config,
+) -> Result<(Agent<HostKernel>, mpsc::Receiver<Event>), anyhow::Error> {
+    let (store, stored) = open_store(&config.state_dir)?;
+    let (kernel, report) = HostKernel::open(&HostOptions {
+        run_dir: config.run_dir.clone(),
+        bpffs: config.bpffs.clone(),
+        uplinks: config.uplinks.clone(),
+        log: config.log_level == LogLevel::Trace,
+    })?;
+    tracing::info!("maps and programs: {report}");
+    let process = Process {
+        version: report::version(),
+        hook: if report.tcx { "tcx" } else { "clsact" }.to_owned(),
+        run_dir: config.run_dir.clone(),
+        state_dir: config.state_dir.clone(),
+        bpffs: config.bpffs.clone(),
+    };
+    // From before the first look on, so that nothing is missed between look and listening.
+    let events = kernel.events().context("netlink events")?;
+    let Stored {
+        networks,
+        sandboxes,
+        endpoints,
+        creations,
+        meta,
+        boot: _,
+    } = stored;
+    let state = State::from_records(meta, networks, sandboxes, endpoints)
+        .with_context(|| format!("{}", config.state_dir.display()))?;
+    let table = Table::new();
+    let namespaces = places::directory(&config.run_dir);
+    let mut control = Control::new(Parts {
+        state,
+        kernel,
+        store,
+        ids: Box::new(RandomIds),
+        settings: settings(config),
+        table: table.clone(),
+        namespaces: namespaces.clone(),
+        upstreams: config.dns_upstreams.clone(),
+    });
+    let done = control.start(unix_now()).await?;
+    tracing::info!(steps = done.done.len(), "the host is as it should be");
+    let mut resolver = Resolver::new(namespaces.join("resolver"), table);
+    resolver.keep();
+    let run_dir = config.run_dir.clone();
+    let agent = Agent {
+        control,
+        creations,
+        resolver,
+        process,
+        describe: Box::new(move |kernel, state| host_report(kernel, state, &run_dir)),
+        ready: Instant::now(),
+    };
+    Ok((agent, events))
+}
+
+fn open_store(state_dir: &Path) -> Result<(Store, Stored), anyhow::Error> {
+    let (store, stored) = Store::open(state_dir)?;
+    fs::set_permissions(state_dir, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("{}", state_dir.display()))?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("boot id")?;
+    let boot = boot.trim();
+    if stored.boot != boot {
+        if !stored.boot.is_empty() {
+            tracing::info!("the host was booted since: namespaces are made again");
+        }
+        store.set_boot(boot)?;
+    }
+    Ok((store, stored))
+}
+
+fn settings(config: &Config) -> Settings {
+    let default = Settings::default();
+    let pools: Vec<AddressPool> = config
+        .address_pools
+        .iter()
+        .map(|pool| AddressPool {
+            base: pool.base,
+            size: pool.size,
+        })
+        .collect();
+    Settings {
+        bridge: config.bridge.clone(),
+        bip: config.bip,
+        address_pools: if pools.is_empty() {
+            default.address_pools
+        } else {
+            pools
+        },
+        ..default
+    }
+}
+
+/// Ids from the kernel's random numbers.
+struct RandomIds;
+
+impl IdSource for RandomIds {
+    fn next(&mut self) -> Id {
+        let mut bytes = [0; 32];
+        // Since it seeded itself at boot, getrandom(2) does not fail on the kernels that netd needs.
+        getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
+        Id(bytes)
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+/// Attached programs and changed sysctls. What cannot be read is left out and told in the log.
+fn host_report(kernel: &mut HostKernel, state: &State, run_dir: &Path) -> Host {
+    let programs = kernel.bpf().attached_programs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "attached programs are not known");
+        Vec::new()
+    });
+    let programs = programs.iter().map(|attached| {
+        let (program, target, hook) = match &attached.attachment {
+            Attachment::Tc {
+                link,
+                hook,
+                program,
+            } => {
+                let hook = match hook {
+                    TcHook::Ingress => "ingress",
+                    TcHook::Egress => "egress",
+                };
+                (*program, link.to_string(), hook)
+            }
+            Attachment::Cgroup(program) => (*program, "cgroup2".to_owned(), "cgroup"),
+        };
+        ProgramReport {
+            program: program.name().to_owned(),
+            target,
+            hook: hook.to_owned(),
+            link: attached.link,
+        }
+    });
+    Host {
+        programs: programs.collect(),
+        sysctls: sysctls(state, run_dir),
+    }
+}
+
+/// Those of netd's bridges, and the host's own with their former values.
+fn sysctls(state: &State, run_dir: &Path) -> Vec<SysctlReport> {
+    let bridges = state.networks().filter_map(|network| network.bridge());
+    let own = bridges.flat_map(|bridge| sysctl::of_bridge(&bridge.name));
+    let own = own.filter_map(|key| {
+        let value = fs::read_to_string(Path::new("/proc/sys").join(&key)).ok()?;
+        let value = value.trim_end().to_owned();
+        Some(SysctlReport {
+            key,
+            value,
+            former: None,
+        })
+    });
+    let hosts = sysctl::changes(run_dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, "changed sysctls are not known");
+        Default::default()
+    });
+    let hosts = hosts.into_iter().map(|(key, change)| SysctlReport {
+        key,
+        value: change.ours,
+        former: Some(change.former),
+    });
+    own.chain(hosts).collect()
+}
