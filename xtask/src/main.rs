@@ -3,6 +3,7 @@
 
 mod build_ebpf;
 mod demo;
+mod install;
 mod object_report;
 mod setup;
 mod shell;
@@ -35,6 +36,11 @@ enum Task {
     Setup,
     /// Build the BPF object (plain and with log calls) and print what is in it.
     BuildEbpf,
+    /// Build netd for use; install it and its systemd unit (as root).
+    Install {
+        #[command(flatten)]
+        wish: install::Wish,
+    },
     /// Check the house rules: layers, file lengths, banned calls, licences.
     Tidy,
     /// Run every test tier (as root); sets up and builds what is missing.
@@ -57,6 +63,7 @@ fn main() -> ExitCode {
         Task::Demo { wish } => demo::run(&wish),
         Task::Setup => setup::run(setup::Purpose::Test),
         Task::BuildEbpf => build_ebpf::run(),
+        Task::Install { wish } => install::run(&wish),
         Task::Tidy => tidy::run(),
         Task::Test { only } => test::run(&only),
         Task::Verify { bless } => verify::run(bless),
