@@ -369,13 +369,15 @@ fn flow_key(port: u16) -> FlowKey {
     }
 }
 
-/// A half whose last packet was seen at `seen`, of `endpoint`.
+/// A half whose last packet, a TCP reset, was seen at `seen` (0: when the machine started), of
+/// `endpoint`. After a reset flows are kept for seconds only.
 fn flow(seen: u64, endpoint: u32) -> Flow {
     Flow {
         source: Addr::v4([198, 51, 100, 7]),
         destination: Addr::v4([192, 0, 2, 1]),
         source_port: [200, 0],
         destination_port: 80_u16.to_be_bytes(),
+        tcp_flags: 4,
         endpoint,
         last_seen: seen,
         ..Flow::default()

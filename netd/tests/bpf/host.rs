@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::programs::{SchedClassifier, TcAttachType};
 use netd::{
     kernel::bpf::{Bpf, BpfOptions, OpenReport},
     plan::{Attachment, TcHook},
@@ -173,4 +174,29 @@ pub fn uplink(link: &str, hook: TcHook) -> Attachment {
             TcHook::Egress => Program::ToUplink,
         },
     }
+}
+
+/// Programs of netd at a hook, by either mechanism.
+pub fn programs_at(link: &str, hook: TcHook) -> usize {
+    tcx_count(link, hook) + clsact_count(link, hook)
+}
+
+/// Programs that tcx runs at a hook; none where the kernel has no tcx.
+pub fn tcx_count(link: &str, hook: TcHook) -> usize {
+    let hook = match hook {
+        TcHook::Ingress => TcAttachType::Ingress,
+        TcHook::Egress => TcAttachType::Egress,
+    };
+    let here = SchedClassifier::query_tcx(link, hook);
+    here.map_or(0, |(_, programs)| programs.len())
+}
+
+/// Filters of netd at a hook.
+pub fn clsact_count(link: &str, hook: TcHook) -> usize {
+    let side = match hook {
+        TcHook::Ingress => "ingress",
+        TcHook::Egress => "egress",
+    };
+    let text = run("tc", &["filter", "show", "dev", link, side]);
+    text.matches("handle 0x6e64").count()
 }

@@ -7,12 +7,12 @@ use aya::{
     programs::{SchedClassifier, loaded_links, loaded_programs},
 };
 use netd::{
-    kernel::bpf::{Bpf, BpfOptions, Found, unpin_all},
+    kernel::bpf::{Bpf, BpfOptions, Found, Mechanism, unpin_all},
     plan::{Attachment, Entry, EntryKey, TcHook},
 };
 use netd_common::abi::{Program, host::Uplink};
 
-use crate::host::{Host, eventually, run, uplink};
+use crate::host::{Host, eventually, programs_at, run, uplink};
 
 #[test]
 fn a_fresh_start_mounts_loads_and_pins() {
@@ -21,7 +21,7 @@ fn a_fresh_start_mounts_loads_and_pins() {
     assert_eq!(report.found, Found::Fresh);
     assert_eq!(report.mounted.as_deref(), Some(host.bpffs.as_path()));
     assert_eq!(report.replaced_maps, []);
-    assert!(report.loaded && report.tcx);
+    assert!(report.loaded);
     assert_eq!(bpf.programs().expect("programs").len(), Program::ALL.len());
     assert_eq!(bpf.attachments().expect("attachments"), BTreeSet::new());
     assert!(host.pin("maps/FLOWS").exists());
@@ -52,7 +52,7 @@ fn a_second_start_changes_nothing() {
     assert!(
         attached
             .iter()
-            .all(|one| one.in_order && one.link.is_some())
+            .all(|one| one.in_order && one.link.is_some() == report.tcx)
     );
 }
 
@@ -153,34 +153,47 @@ fn programs_of_half_a_load_are_loaded_again() {
 
 #[test]
 fn another_abi_starts_fresh_and_loses_its_links_to_their_successors() {
+    change_abi(Mechanism::Probed);
+}
+
+#[test]
+fn another_abi_starts_fresh_and_loses_its_filters_to_their_successors() {
+    change_abi(Mechanism::Clsact);
+}
+
+fn change_abi(mechanism: Mechanism) {
     let host = Host::new();
     run("ip", &["link", "add", "up0", "type", "veth"]);
     let (here, gone) = (
         uplink("up0", TcHook::Ingress),
         uplink("up0", TcHook::Egress),
     );
-    let (mut bpf, _) = host.open();
+    let open = || Bpf::open_with(&host.options(), mechanism).expect("open");
+    let (mut bpf, _) = open();
     bpf.put(&Entry::Uplink(7, Uplink::default())).expect("put");
     bpf.attach(&here).expect("attach");
     bpf.attach(&gone).expect("attach");
     drop(bpf);
     fs::rename(host.pin(""), host.bpffs.join("v4000000")).expect("rename");
 
-    let (mut bpf, report) = host.open();
+    let (mut bpf, report) = open();
     assert_eq!(report.found, Found::AbiChanged(vec![4_000_000]));
     assert_eq!(bpf.entry(&EntryKey::Uplink(7)).expect("entry"), None);
     assert!(!bpf.attached(&here).expect("attached"));
     bpf.attach(&here).expect("attach");
     eventually("the old link is gone", || {
-        tcx_count("up0", TcHook::Ingress) == 1
+        programs_at("up0", TcHook::Ingress) == 1
     });
-    assert_eq!(tcx_count("up0", TcHook::Egress), 1, "no successor yet");
+    assert_eq!(programs_at("up0", TcHook::Egress), 1, "no successor yet");
     bpf.remove_older_versions().expect("remove older versions");
     eventually("all old links are gone", || {
-        tcx_count("up0", TcHook::Egress) == 0
+        programs_at("up0", TcHook::Egress) == 0
     });
     assert!(!host.bpffs.join("v4000000").exists());
     assert!(bpf.attached(&here).expect("attached"));
+    drop(bpf);
+    unpin_all(&host.bpffs).expect("unpin all");
+    assert!(!run("tc", &["qdisc", "show", "dev", "up0"]).contains("clsact"));
 }
 
 #[test]
@@ -196,7 +209,7 @@ fn unpin_all_leaves_nothing() {
     let attached = bpf.attached_programs().expect("attached programs");
     let links: BTreeSet<u32> = ids(attached.iter().filter_map(|one| one.link));
     let maps = map_ids(&host.pin("maps"));
-    assert_eq!(links.len(), 2);
+    assert!(!links.is_empty());
     drop(bpf);
 
     unpin_all(&host.bpffs).expect("unpin all");
@@ -246,14 +259,4 @@ fn map_ids(directory: &Path) -> BTreeSet<u32> {
 
 fn ids(all: impl Iterator<Item = u32>) -> BTreeSet<u32> {
     all.collect()
-}
-
-/// Programs that tcx runs at a hook.
-pub fn tcx_count(link: &str, hook: TcHook) -> usize {
-    let hook = match hook {
-        TcHook::Ingress => aya::programs::TcAttachType::Ingress,
-        TcHook::Egress => aya::programs::TcAttachType::Egress,
-    };
-    let (_, programs) = SchedClassifier::query_tcx(link, hook).expect("query tcx");
-    programs.len()
 }

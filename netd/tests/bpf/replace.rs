@@ -7,10 +7,7 @@ use netd::{
     plan::TcHook,
 };
 
-use crate::{
-    host::{Host, Neighbour, ping_counts, uplink},
-    pins::tcx_count,
-};
+use crate::host::{Host, Neighbour, ping_counts, programs_at, uplink};
 
 #[test]
 fn tcx_programs_are_replaced_without_a_lost_packet() {
@@ -33,14 +30,13 @@ fn replace_under_traffic(mechanism: Mechanism) {
         loaded.push(load_and_attach(&host, mechanism));
     }
     assert!(
-        loaded.len() > 5,
+        loaded.len() > 3,
         "only {} replacements in the time",
         loaded.len()
     );
     assert_eq!(loaded.len(), loaded.iter().collect::<BTreeSet<_>>().len());
     assert_eq!(ping_counts(ping), (1_500, 1_500));
-    let links = if mechanism == Mechanism::Probed { 1 } else { 0 };
-    assert_eq!(tcx_count("up0", TcHook::Ingress), links);
+    assert_eq!(programs_at("up0", TcHook::Ingress), 1);
 }
 
 /// Loads anew, attaches at both hooks; the kernel's id of a program.

@@ -18,6 +18,15 @@ use super::{
 };
 use crate::{kernel::KernelError, model::IfName, plan::Attachment};
 
+/// Which filter of clsact goes with a pin. All versions of netd use the same place for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filter {
+    /// The one that is there.
+    Any,
+    /// Only one of the pinned program: a successor's stays.
+    OfPin,
+}
+
 /// The hooks of this host.
 pub(super) struct Hooks {
     layout: Layout,
@@ -71,7 +80,8 @@ impl Hooks {
 
     /// Detaches; what is not attached is success.
     pub(super) fn detach(&self, attachment: &Attachment) -> Result<(), KernelError> {
-        detach_pin(&self.layout, attachment).during(|| format!("detach {}", pin_name(attachment)))
+        detach_pin(&self.layout, attachment, Filter::Any)
+            .during(|| format!("detach {}", pin_name(attachment)))
     }
 
     /// Whether the program of the loaded object is where it belongs and its pin is there.
@@ -146,14 +156,17 @@ impl Hooks {
     /// Removes what is left of other ABI versions.
     pub(super) fn remove_older_versions(&mut self) -> Result<(), KernelError> {
         for layout in self.older.drain(..) {
-            remove_version(&layout)?;
+            remove_version(&layout, Filter::OfPin)?;
         }
         Ok(())
     }
 
     fn remove_older(&self, attachment: &Attachment) -> anyhow::Result<()> {
         for layout in &self.older {
-            detach_pin(layout, attachment)?;
+            if let Attachment::Tc { link, .. } = attachment {
+                clsact::take_over(link, layout, &self.layout)?;
+            }
+            detach_pin(layout, attachment, Filter::OfPin)?;
         }
         Ok(())
     }
@@ -177,10 +190,11 @@ fn clear_unless_program(pin: &Path) -> anyhow::Result<()> {
 }
 
 /// Detaches all that is pinned in one version's directory, and removes the directory.
-pub(super) fn remove_version(layout: &Layout) -> Result<(), KernelError> {
+pub(super) fn remove_version(layout: &Layout, filter: Filter) -> Result<(), KernelError> {
     let doing = || format!("remove {}", layout.root().display());
     for attachment in pinned(layout).during(doing)? {
-        detach_pin(layout, &attachment).during(|| format!("detach {}", pin_name(&attachment)))?;
+        detach_pin(layout, &attachment, filter)
+            .during(|| format!("detach {}", pin_name(&attachment)))?;
     }
     if_file_there(fs::remove_dir_all(layout.root())).during(doing)?;
     Ok(())
@@ -198,10 +212,10 @@ fn pinned(layout: &Layout) -> anyhow::Result<BTreeSet<Attachment>> {
     Ok(found)
 }
 
-fn detach_pin(layout: &Layout, attachment: &Attachment) -> anyhow::Result<()> {
+fn detach_pin(layout: &Layout, attachment: &Attachment, filter: Filter) -> anyhow::Result<()> {
     let pin = layout.link(attachment);
     if let (
-        Some(Pin::Program { .. }),
+        Some(Pin::Program { id }),
         Attachment::Tc {
             link,
             hook,
@@ -212,7 +226,9 @@ fn detach_pin(layout: &Layout, attachment: &Attachment) -> anyhow::Result<()> {
         // A link that is gone took its qdisc and filters along.
         if let Ok(ifindex) = ifindex(link) {
             let place = clsact::Place::new(link, ifindex, *hook, *program);
-            clsact::detach(&place, layout)?;
+            if filter == Filter::Any || clsact::attached(&place)? == Some(id) {
+                clsact::detach(&place, layout)?;
+            }
         }
     }
     if_file_there(fs::remove_file(&pin))?;

@@ -151,6 +151,11 @@ pub(super) fn detach(place: &Place<'_>, layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The mark of a qdisc passes from another version's pins to this one's.
+pub(super) fn take_over(link: &IfName, from: &Layout, to: &Layout) -> io::Result<()> {
+    if_file_there(fs::rename(from.qdisc(link), to.qdisc(link))).map(|_| ())
+}
+
 /// The program of netd's filter at that place.
 pub(super) fn attached(place: &Place<'_>) -> io::Result<Option<u32>> {
     let filters = filters(place)?;

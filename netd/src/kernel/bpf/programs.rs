@@ -25,6 +25,8 @@ use crate::kernel::KernelError;
 
 /// How much of the verifier's log an error carries.
 const VERIFIER_LINES: usize = 40;
+/// How often a load is tried.
+const LOAD_TRIES: u32 = 5;
 
 /// A program by what it can be attached to.
 pub(super) enum Handle {
@@ -218,15 +220,28 @@ fn load_one(object: &mut Ebpf, program: Program, path: &Path) -> Result<(), Kern
     match kind(program) {
         Kind::Classifier => {
             let classifier: &mut SchedClassifier = found.try_into().during(doing)?;
-            classifier.load().map_err(shortened).during(doing)?;
+            patiently(|| classifier.load()).during(doing)?;
             classifier.pin(path).during(doing)
         }
         Kind::Socket(_) => {
             let socket: &mut CgroupSockAddr = found.try_into().during(doing)?;
-            socket.load().map_err(shortened).during(doing)?;
+            patiently(|| socket.load()).during(doing)?;
             socket.pin(path).during(doing)
         }
     }
+}
+
+/// The verifier gives up with EAGAIN when a signal is pending (`do_check` in
+/// kernel/bpf/verifier.c); libbpf tries five times as well, aya does not.
+fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> anyhow::Result<()> {
+    for _ in 1..LOAD_TRIES {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.raw_os_error() == Some(libc::EAGAIN) => {}
+            done => return done.map_err(shortened),
+        }
+    }
+    load().map_err(shortened)
 }
 
 /// The verifier may say megabytes; its last lines say what was wrong.

@@ -1,12 +1,17 @@
 //! tcx links (kernel 6.6 and newer): pinned, so that they outlive the agent, and updated in place,
 //! so that no packet passes between the old program and the new one.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType,
+    LinkOrder, ProgramError, SchedClassifier, TcAttachType,
     links::{FdLink, PinnedLink},
-    tc::{SchedClassifierLink, TcAttachOptions},
+    tc::{SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions},
 };
 use netd_common::abi::Program;
 
@@ -19,6 +24,9 @@ use crate::{model::IfName, plan::TcHook};
 /// `enum bpf_attach_type`: BPF_TCX_INGRESS and BPF_TCX_EGRESS.
 const INGRESS: u32 = 46;
 const EGRESS: u32 = 47;
+
+/// How long a hook may take to let go of a program.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A hook of a link.
 pub(super) struct Place<'a> {
@@ -62,13 +70,33 @@ pub(super) fn attach(programs: &mut Programs, place: &Place<'_>, pin: &Path) -> 
         Some(_) => fs::remove_file(pin)?,
         None => {}
     }
-    let id = classifier.attach_with_options(
-        place.link.as_str(),
-        attach_type(place.hook),
-        TcAttachOptions::TcxOrder(order(place.program)),
-    )?;
+    let id = create(classifier, place)?;
     FdLink::try_from(classifier.take_link(id)?)?.pin(pin)?;
     Ok(())
+}
+
+/// A hook takes a program once, and a link whose pin was removed lets go of its program only after
+/// a grace period: then wait for that.
+fn create(
+    classifier: &mut SchedClassifier,
+    place: &Place<'_>,
+) -> Result<SchedClassifierLinkId, ProgramError> {
+    let end = Instant::now() + GRACE;
+    loop {
+        let created = classifier.attach_with_options(
+            place.link.as_str(),
+            attach_type(place.hook),
+            TcAttachOptions::TcxOrder(order(place.program)),
+        );
+        match created {
+            Err(ProgramError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(libc::EEXIST) && Instant::now() < end =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            created => return created,
+        }
+    }
 }
 
 /// Whether a link is a tcx link of that device and hook.

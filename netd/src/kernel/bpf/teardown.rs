@@ -3,7 +3,12 @@
 
 use std::path::Path;
 
-use super::{attach::remove_version, bpffs, error::During, open::versions};
+use super::{
+    attach::{Filter, remove_version},
+    bpffs,
+    error::During,
+    open::versions,
+};
 use crate::kernel::KernelError;
 
 /// Detaches all programs and removes all pins of all ABI versions below netd's directory; unmounts
@@ -15,7 +20,7 @@ pub fn unpin_all(bpffs: &Path) -> Result<(), KernelError> {
         return Ok(());
     }
     for layout in versions(bpffs)?.into_values() {
-        remove_version(&layout)?;
+        remove_version(&layout, Filter::Any)?;
     }
     bpffs::dismantle(bpffs)
 }
