@@ -61,12 +61,17 @@ fn build(toolchain: &Toolchain, variant: &Variant) -> Result<PathBuf> {
         .current_dir(workspace::root())
         .env("CARGO_TARGET_DIR", workspace::bpf_build())
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
-        .args(["build", "--quiet", "--package", "netd-ebpf"])
+        .args(["build", "--package", "netd-ebpf"])
         .args(["--target", TARGET, "--profile", "bpf"])
         .args(toolchain.core_arguments())
         .args(variant.features);
+    let built = workspace::bpf_build().join(TARGET).join("bpf/netd-ebpf");
+    // The first build takes a while and shows what it does.
+    if built.exists() {
+        command.arg("--quiet");
+    }
     shell::run(&mut command)?;
-    Ok(workspace::bpf_build().join(TARGET).join("bpf/netd-ebpf"))
+    Ok(built)
 }
 
 /// Copies the object unless the same bytes are there already; whether it did.

@@ -102,8 +102,13 @@ pub fn smoke() -> Result<()> {
 fn prepare() -> Result<()> {
     setup::ensure(Purpose::Test)?;
     build_ebpf::run()?;
-    println!("netd: building");
-    shell::run(shell::cargo().args(["build", "--quiet", "--package", "netd"]))
+    let mut command = shell::cargo();
+    command.args(["build", "--package", "netd"]);
+    // The first build takes a while and shows what it does.
+    if binary().exists() {
+        command.arg("--quiet");
+    }
+    shell::run(&mut command)
 }
 
 /// The binary that was built.
