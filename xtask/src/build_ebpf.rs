@@ -41,18 +41,43 @@ pub fn run() -> Result<()> {
     let toolchain = Toolchain::require()?;
     println!("BPF object: {}", toolchain.describe());
     for variant in &VARIANTS {
-        let built = build(&toolchain, variant)?;
-        let report = object_report::check(&built)?;
-        let path = workspace::objects().join(variant.file);
-        let changed = keep(&built, &path)?;
-        let shown = path.strip_prefix(workspace::root()).unwrap_or(&path);
-        let state = if changed { "written" } else { "unchanged" };
-        println!("{} ({state})", shown.display());
+        let built = refresh(&toolchain, variant)?;
+        let state = if built.changed {
+            "written"
+        } else {
+            "unchanged"
+        };
+        println!("target/bpf/{} ({state})", variant.file);
         if variant.features.is_empty() {
-            print!("{report}");
+            print!("{}", built.report);
         }
     }
     Ok(())
+}
+
+/// The same for those who only need the objects: says nothing when they are as they should be.
+pub fn ensure() -> Result<()> {
+    let toolchain = Toolchain::require()?;
+    for variant in &VARIANTS {
+        if refresh(&toolchain, variant)?.changed {
+            println!("target/bpf/{} (written)", variant.file);
+        }
+    }
+    Ok(())
+}
+
+/// A built and checked object.
+struct Built {
+    changed: bool,
+    report: String,
+}
+
+fn refresh(toolchain: &Toolchain, variant: &Variant) -> Result<Built> {
+    let built = build(toolchain, variant)?;
+    Ok(Built {
+        report: object_report::check(&built)?,
+        changed: keep(&built, &workspace::objects().join(variant.file))?,
+    })
 }
 
 fn build(toolchain: &Toolchain, variant: &Variant) -> Result<PathBuf> {

@@ -21,7 +21,7 @@ pub fn run(bless: bool) -> Result<()> {
         );
     }
     setup::ensure(Purpose::Test)?;
-    build_ebpf::run()?;
+    build_ebpf::ensure()?;
     let mut command = shell::cargo();
     command.args(["test", "--package", "netd-tests", "--test", "verifier"]);
     if bless {

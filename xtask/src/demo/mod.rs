@@ -101,7 +101,7 @@ pub fn smoke() -> Result<()> {
 /// Installs and builds what is missing.
 fn prepare() -> Result<()> {
     setup::ensure(Purpose::Test)?;
-    build_ebpf::run()?;
+    build_ebpf::ensure()?;
     let mut command = shell::cargo();
     command.args(["build", "--package", "netd"]);
     // The first build takes a while and shows what it does.
