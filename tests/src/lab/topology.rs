@@ -96,6 +96,8 @@ impl Lab {
             segment.run_checked(&format!("ip link set {port} master segment up"))?;
             // A machine that forwards would hand that down to its new namespaces.
             namespace.sysctl("net.ipv4.ip_forward", "0")?;
+            // Else link-local addresses are tentative for the first second, and a listing changes.
+            namespace.sysctl("net.ipv6.conf.eth0.accept_dad", "0")?;
             namespace.run_checked("ip link set eth0 up")?;
             namespace.run_checked(&format!("ip addr add {v4}/24 dev eth0"))?;
             namespace.run_checked(&format!("ip addr add {v6}/64 dev eth0 nodad"))?;

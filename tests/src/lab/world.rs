@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use nix::{
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
     unistd::Uid,
 };
@@ -144,6 +144,9 @@ fn enter(netd: &Path, resolv_conf: &str) -> Result<()> {
         )
     })?;
     let resolv_target = fs::canonicalize("/etc/resolv.conf");
+    // Others' named namespaces, which would live as long as this copy of their mounts. Fails where
+    // nothing is mounted.
+    let _ = umount2("/run/netns", MntFlags::MNT_DETACH);
     for dir in ["/run", "/var/lib"] {
         mount(Some("netd-lab"), dir, Some("tmpfs"), MsFlags::empty(), none)
             .with_context(|| format!("cannot mount the lab's {dir}"))?;
