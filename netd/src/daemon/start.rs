@@ -35,7 +35,7 @@ use crate::{
         },
         config::Config,
     },
-    kernel::{HostKernel, HostOptions, events::Event, places, sysctl},
+    kernel::{HostKernel, HostOptions, descriptors, events::Event, places, sysctl},
     model::Id,
     plan::{Attachment, TcHook},
     state::{AddressPool, IdSource, Settings, State},
@@ -52,6 +52,9 @@ pub fn run(config: &Config) -> Result<(), anyhow::Error> {
         bail!("netd run needs root: it makes interfaces and loads BPF programs");
     }
     let _lock = Lock::take(&config.run_dir)?;
+    if let Err(error) = descriptors::raise_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     // The task that owns the state is on this thread, whose calls into the kernel block; socket and
     // DNS server are on the workers.
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,6 +3,7 @@
 
 pub mod bpf;
 pub mod describe;
+pub mod descriptors;
 pub mod down;
 pub mod events;
 mod execute;
