@@ -17,6 +17,8 @@ mod sandbox;
 pub mod scene;
 pub mod subjects;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Attachment, Place, SandboxFiles, TcHook};
 pub use desired::Desired;

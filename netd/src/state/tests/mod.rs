@@ -1,6 +1,9 @@
 //! Requests against the state alone: Docker's behaviour, case by case, and random sequences.
 
 mod networks;
+mod ports;
+mod random;
+mod sandboxes;
 
 use std::collections::BTreeMap;
 
