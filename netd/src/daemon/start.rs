@@ -266,7 +266,13 @@ fn sysctls(state: &State, run_dir: &Path) -> Vec<SysctlReport> {
     let own = own.filter_map(|key| {
         let value = fs::read_to_string(Path::new("/proc/sys").join(&key)).ok()?;
         let value = value.trim_end().to_owned();
-        Some(SysctlReport {
+        // Without IPv6 netd leaves a bridge's IPv6 sysctls as they are.
+        let ours = if key.ends_with("/accept_ra") {
+            "0"
+        } else {
+            "1"
+        };
+        (value == ours).then_some(SysctlReport {
             key,
             value,
             former: None,

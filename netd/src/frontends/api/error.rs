@@ -187,3 +187,57 @@ fn hint(refusal: &Refusal) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Code;
+
+    const ALL: [Code; 21] = [
+        Code::BadRequest,
+        Code::TooLarge,
+        Code::NoSuchPath,
+        Code::BadMethod,
+        Code::NoSuchNetwork,
+        Code::NoSuchSandbox,
+        Code::Ambiguous,
+        Code::NameInUse,
+        Code::IdInUse,
+        Code::InUse,
+        Code::Predefined,
+        Code::SubnetOverlaps,
+        Code::AddressUnavailable,
+        Code::PortAllocated,
+        Code::AlreadyConnected,
+        Code::NotConnected,
+        Code::Foreign,
+        Code::Exhausted,
+        Code::HostFailure,
+        Code::StoreFailure,
+        Code::Stopping,
+    ];
+
+    #[test]
+    fn the_table_in_docs_is_the_list() {
+        let documented: BTreeSet<(u16, String)> = include_str!("../../../../docs/api.md")
+            .lines()
+            .filter_map(|line| {
+                let (status, codes) = line.strip_prefix("| ")?.split_once(" | ")?;
+                Some((status.parse().ok()?, codes))
+            })
+            .flat_map(|(status, codes)| {
+                let names = codes.split('`').skip(1).step_by(2);
+                names.map(move |name| (status, name.to_owned()))
+            })
+            .collect();
+        let known: BTreeSet<(u16, String)> = ALL
+            .iter()
+            .map(|code| {
+                let name = serde_json::to_value(code).unwrap();
+                (code.status().as_u16(), name.as_str().unwrap().to_owned())
+            })
+            .collect();
+        assert_eq!(documented, known);
+    }
+}

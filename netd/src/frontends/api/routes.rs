@@ -10,7 +10,7 @@ use axum::{
 use super::{
     ApiError, Code,
     door::{Call, Door, Wish},
-    input::{Body, Force, Parameters},
+    input::{Body, Force, Nothing, Parameters},
     network_request::{ConnectRequest, DisconnectRequest, NetworkCreate},
     network_shape::NetworkShape,
     reports::{
@@ -125,7 +125,7 @@ pub async fn remove_network(
 /// Removes all networks that nothing is connected to
 #[utoipa::path(post, path = "/v1/networks/prune", tag = "networks",
     responses((status = 200, body = Pruned), (status = "default", body = ApiError)))]
-pub async fn prune_networks(State(door): State<Door>, _: Body<Done>) -> Answered<Pruned> {
+pub async fn prune_networks(State(door): State<Door>, _: Body<Nothing>) -> Answered<Pruned> {
     let networks = match door.change(Wish::new(Request::NetworkPrune)).await? {
         Reply::Pruned(names) => names.iter().map(ToString::to_string).collect(),
         Reply::Created { .. } | Reply::Done => Vec::new(),

@@ -179,9 +179,6 @@ impl SandboxCreate {
                 .collect::<Result<_, _>>()?,
             labels: self.labels,
         };
-        if namespace.is_some() && spec.networks.iter().any(|(network, _)| network == "host") {
-            return Err(conflicting("netns and the host network"));
-        }
         Ok((spec, namespace))
     }
 }
@@ -190,37 +187,20 @@ fn conflicting(what: &str) -> ApiError {
     ApiError::bad(format!("conflicting options: {what}"))
 }
 
-/// Docker's rules for what goes together; `default` is `bridge` there.
+/// `default` is `bridge`, as for Docker. What goes together is state's to say.
 fn networks(asked: Vec<Attachment>) -> Result<Vec<(String, EndpointSpec)>, ApiError> {
-    let several = asked.len() > 1;
-    asked
-        .into_iter()
-        .map(|Attachment { network, endpoint }| {
-            let network = match network.as_str() {
-                "default" => "bridge".to_owned(),
-                _ => network,
-            };
-            let predefined = matches!(network.as_str(), "bridge" | "host" | "none");
-            if network.starts_with("container:") {
-                let text = format!("network mode {network} is not supported yet");
-                return Err(ApiError::bad(text));
-            }
-            if predefined && !endpoint.aliases.is_empty() {
-                let text = "network-scoped aliases are only supported for user-defined networks";
-                return Err(ApiError::bad(text));
-            }
-            if predefined && (endpoint.ip.is_some() || endpoint.ip6.is_some()) {
-                let text = "user specified IP address is supported on user defined networks only";
-                return Err(ApiError::bad(text));
-            }
-            if several && matches!(network.as_str(), "host" | "none") {
-                return Err(conflicting(
-                    "cannot attach both user-defined and non-user-defined network-modes",
-                ));
-            }
-            Ok((network, endpoint.check()?))
-        })
-        .collect()
+    let check = |Attachment { network, endpoint }: Attachment| {
+        if network.starts_with("container:") {
+            let text = format!("network mode {network} is not supported yet");
+            return Err(ApiError::bad(text));
+        }
+        let network = match network.as_str() {
+            "default" => "bridge".to_owned(),
+            _ => network,
+        };
+        Ok((network, endpoint.check()?))
+    };
+    asked.into_iter().map(check).collect()
 }
 
 impl PortRequest {
@@ -343,10 +323,6 @@ mod tests {
                 "conflicting options: netns and pid",
             ),
             (r#"{"netns":"a"}"#, "netns a is not an absolute path"),
-            (
-                r#"{"pid":7,"networks":[{"network":"host"}]}"#,
-                "conflicting options: netns and the host network",
-            ),
         ] {
             assert_eq!(check(json).unwrap_err(), text);
         }
@@ -354,25 +330,7 @@ mod tests {
 
     #[test]
     fn bad_bodies_are_refused_with_the_reason() {
-        let aliases = "network-scoped aliases are only supported for user-defined networks";
-        let address = "user specified IP address is supported on user defined networks only";
         for (json, text) in [
-            (
-                r#"{"networks":[{"network":"default","endpoint":{"aliases":["z"]}}]}"#,
-                aliases,
-            ),
-            (
-                r#"{"networks":[{"network":"none","endpoint":{"aliases":["z"]}}]}"#,
-                aliases,
-            ),
-            (
-                r#"{"networks":[{"network":"bridge","endpoint":{"ip":"172.17.0.9"}}]}"#,
-                address,
-            ),
-            (
-                r#"{"networks":[{"network":"a"},{"network":"host"}]}"#,
-                "conflicting options: cannot attach both user-defined and non-user-defined network-modes",
-            ),
             (
                 r#"{"networks":[{"network":"container:x"}]}"#,
                 "network mode container:x is not supported yet",

@@ -13,7 +13,7 @@ use crate::frontends::{
 /// `netd down`.
 #[derive(Debug, Args)]
 pub struct DownArgs {
-    /// Also with sandboxes, which are removed
+    /// Also while sandboxes exist: they have no network until the next start
     #[arg(short, long)]
     pub force: bool,
     /// Remove the state too

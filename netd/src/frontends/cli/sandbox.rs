@@ -1,5 +1,7 @@
 //! `netd sandbox …`.
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -140,19 +142,15 @@ pub fn run(verb: SandboxVerb) -> Result<Printed, Failure> {
 
 fn create(args: CreateArgs) -> Result<Printed, Failure> {
     let connection = args.connection.clone();
-    let (body, warning) = body(args)?;
+    let body = body(args)?;
     let created: Created = connection.client()?.post("/sandboxes", &body)?;
-    let mut printed = verbs::created(&created);
-    if let Some(warning) = warning {
-        printed.warning(warning);
-    }
-    Ok(printed)
+    Ok(verbs::created(&created))
 }
 
-/// What is sent, and Docker's warning where something of it is not.
-fn body(args: CreateArgs) -> Result<(SandboxCreate, Option<&'static str>), Failure> {
-    let mut networks = args.network.iter().map(|text| attachment::parse(text));
-    let mut networks: Vec<Attachment> = networks.by_ref().collect::<Result<_, _>>()?;
+/// What is sent.
+fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
+    let networks = args.network.iter().map(|text| attachment::parse(text));
+    let mut networks: Vec<Attachment> = networks.collect::<Result<_, _>>()?;
     let single = !args.network_alias.is_empty()
         || args.ip.is_some()
         || args.ip6.is_some()
@@ -171,24 +169,15 @@ fn body(args: CreateArgs) -> Result<(SandboxCreate, Option<&'static str>), Failu
         endpoint.mac_address = args.mac_address.or(endpoint.mac_address.take());
     }
     let ports = args.publish.iter().map(|spec| publish::parse(spec));
-    let mut ports = ports.collect::<Result<Vec<_>, _>>()?;
-    let mode = |wanted: &str| networks.iter().any(|attached| attached.network == wanted);
-    let mut warning = None;
-    if networks
-        .iter()
-        .any(|attached| attached.network.starts_with("container:"))
-        && !ports.is_empty()
-    {
+    let ports = ports.collect::<Result<Vec<_>, _>>()?;
+    let container = |attached: &Attachment| attached.network.starts_with("container:");
+    if networks.iter().any(container) && !ports.is_empty() {
         let text = "conflicting options: port publishing and the container type network mode";
         return Err(Failure::refused(text));
     }
-    if mode("host") && !ports.is_empty() {
-        ports.clear();
-        warning = Some("Published ports are discarded when using host network mode");
-    }
     let hosts = args.add_host.iter().map(|text| extra_host(text));
     let servers = args.dns.iter().map(|text| server(text));
-    let body = SandboxCreate {
+    Ok(SandboxCreate {
         id: args.id,
         name: args.name,
         hostname: args.hostname,
@@ -202,12 +191,11 @@ fn body(args: CreateArgs) -> Result<(SandboxCreate, Option<&'static str>), Failu
             options: args.dns_option,
         },
         extra_hosts: hosts.collect::<Result<_, _>>()?,
-        labels: Default::default(),
-    };
-    Ok((body, warning))
+        labels: BTreeMap::new(),
+    })
 }
 
-fn server(text: &str) -> Result<std::net::IpAddr, Failure> {
+fn server(text: &str) -> Result<IpAddr, Failure> {
     let bad = |_| {
         Failure::usage(format!(
             "invalid argument {text:?} for \"--dns\" flag: {text} is not an ip address"
@@ -231,7 +219,7 @@ fn extra_host(text: &str) -> Result<ExtraHost, Failure> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     let address = plain.unwrap_or(address);
-    if address != "host-gateway" && address.parse::<std::net::IpAddr>().is_err() {
+    if address != "host-gateway" && address.parse::<IpAddr>().is_err() {
         return Err(bad(format!("invalid IP address in add-host: {address:?}")));
     }
     Ok(ExtraHost {

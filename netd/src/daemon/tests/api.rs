@@ -1,0 +1,565 @@
+//! Socket, handlers, verbs and store together, over the kernel in memory: what a user types and what
+//! comes back.
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use expect_test::{Expect, expect};
+use tokio::{
+    net::UnixListener,
+    sync::{Notify, mpsc},
+};
+
+use super::{CountedIds, FakeKernel, HostFacts, UplinkFacts};
+use crate::{
+    daemon::{
+        Control, Parts,
+        agent::Agent,
+        report::{self, Host, Process},
+        resolver::Resolver,
+        store::Store,
+    },
+    dns::Table,
+    frontends::{
+        api::{door::Door, server},
+        cli::{Parsed, Printed, parse},
+    },
+    state::{Settings, State},
+};
+
+/// An agent on a thread of its own, with a store and a socket in a directory of its own.
+struct Rig {
+    directory: PathBuf,
+    stop: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("netd-api-{}-{number}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let mut rig = Rig {
+            directory,
+            stop: Arc::new(Notify::new()),
+            thread: None,
+        };
+        rig.start();
+        rig
+    }
+
+    fn start(&mut self) {
+        let (directory, stop) = (self.directory.clone(), self.stop.clone());
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(serve(&directory, stop, ready));
+        });
+        is_ready.recv().unwrap();
+        self.thread = Some(thread);
+    }
+
+    fn stop(&mut self) {
+        self.stop.notify_one();
+        self.thread.take().unwrap().join().unwrap();
+        std::fs::remove_file(self.socket()).unwrap();
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("netd.sock")
+    }
+
+    fn run(&self, line: &str) -> Printed {
+        let socket = self.socket().display().to_string();
+        let words = ["netd"].into_iter().chain(line.split_whitespace());
+        // A tilde stands for a space inside a word.
+        let words = words.map(|word| word.replace('~', " "));
+        let words = words.chain(["--socket".to_owned(), socket]).map(Into::into);
+        match parse(words) {
+            Parsed::Verb(verb) => verb.run().expect("a verb of the socket"),
+            Parsed::Printed(printed) => printed,
+        }
+    }
+
+    /// Runs a line that must succeed.
+    fn out(&self, line: &str) -> String {
+        let printed = self.run(line);
+        assert_eq!((printed.exit, printed.messages.as_str()), (0, ""), "{line}");
+        printed.out
+    }
+
+    /// Runs a line that must be refused.
+    fn refused(&self, line: &str, expected: Expect) {
+        let printed = self.run(line);
+        assert_eq!((printed.exit, printed.out.as_str()), (1, ""), "{line}");
+        expected.assert_eq(&printed.messages);
+    }
+
+    /// A request as it stands; status line and body come back.
+    fn raw(&self, head: &str, body: &[u8]) -> (String, String) {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let length = body.len();
+        let head = format!(
+            "{head} HTTP/1.1\r\nHost: netd\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let text = String::from_utf8_lossy(&answer);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.lines().next().unwrap_or_default();
+        (status.to_owned(), body.to_owned())
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Sender<()>) {
+    let (store, stored) = Store::open(directory).unwrap();
+    let mut facts = HostFacts {
+        local_ports: (32_768, 60_999),
+        ..HostFacts::default()
+    };
+    let uplink = UplinkFacts {
+        ifindex: 4_000_000,
+        mtu: 1500,
+        l3: false,
+        v4: "198.18.0.1".parse().ok(),
+        v6: None,
+    };
+    facts.uplinks.insert("up0".parse().unwrap(), uplink);
+    let mut kernel = FakeKernel::new(facts);
+    kernel.add_foreign_link("up0");
+    let ids = CountedIds::starting_at(stored.meta.attaches * 1000 + 1);
+    let parts = (stored.networks, stored.sandboxes, stored.endpoints);
+    let mut control = Control::new(Parts {
+        state: State::from_records(stored.meta, parts.0, parts.1, parts.2).unwrap(),
+        kernel,
+        store,
+        ids: Box::new(ids),
+        settings: Settings::default(),
+        table: Table::new(),
+        namespaces: "/run/netd/netns".into(),
+        upstreams: Vec::new(),
+    });
+    control.start(7).await.unwrap();
+    let process = Process {
+        version: report::version(),
+        hook: "tcx".to_owned(),
+        run_dir: "/run/netd".into(),
+        state_dir: directory.to_owned(),
+        bpffs: "/sys/fs/bpf/netd".into(),
+    };
+    let (door, calls) = Door::new(process.run_dir.clone(), process.version.clone());
+    let listener = UnixListener::bind(directory.join("netd.sock")).unwrap();
+    let serving = tokio::spawn(server::serve(listener, door, async move {
+        stop.notified().await
+    }));
+    let mut agent = Agent {
+        control,
+        creations: stored.creations,
+        resolver: Resolver::new(directory.join("no-namespace"), Table::new()),
+        process,
+        describe: Box::new(|_, _| Host::default()),
+        ready: Instant::now(),
+    };
+    ready.send(()).unwrap();
+    let (_events, events) = mpsc::channel(1);
+    agent.work(calls, events).await;
+    serving.await.unwrap().unwrap();
+}
+
+#[test]
+fn networks_come_and_go() {
+    let rig = Rig::new();
+    let id = rig.out("network create --subnet 10.9.0.0/24 --label a=b app");
+    assert_eq!(id.trim().len(), 64);
+    rig.out("network create --internal inside");
+    assert_eq!(
+        rig.out("network ls -f {{.Name}}"),
+        "app\nbridge\nhost\ninside\nnone\n"
+    );
+    assert_eq!(
+        rig.out("network ls -q --filter name=app"),
+        format!("{}\n", &id[..12])
+    );
+    assert_eq!(rig.out("network ls -q --no-trunc --filter label=a=b"), id);
+    assert_eq!(
+        rig.out("network ls -q --filter driver=null --filter name=host"),
+        ""
+    );
+    let subnets = rig.out("network inspect -f {{json~.IPAM}} app");
+    rig.refused(
+        "network create app",
+        expect![[r#"
+        netd: network with name app already exists
+    "#]],
+    );
+    rig.refused(
+        "network create --subnet 10.9.0.128/25 more",
+        expect![[r#"
+        netd: Pool overlaps with other one on this address space
+        try: netd network inspect shows the subnets in use
+    "#]],
+    );
+    rig.refused(
+        "network create -o com.docker.network.driver.mtu=abc more",
+        expect![[r#"
+            netd: failed to parse com.docker.network.driver.mtu value: abc (strconv.Atoi: parsing "abc": invalid syntax)
+        "#]],
+    );
+    rig.refused(
+        "network create -d overlay more",
+        expect![[r#"
+        netd: plugin "overlay" not found
+        try: -d bridge
+    "#]],
+    );
+    rig.refused(
+        "network create host",
+        expect![[r#"
+        netd: operation is not permitted on predefined host network
+    "#]],
+    );
+    rig.refused(
+        "network rm bridge",
+        expect![[r#"
+        netd: bridge is a pre-defined network and cannot be removed
+    "#]],
+    );
+    rig.refused(
+        "network rm nosuch",
+        expect![[r#"
+        netd: network nosuch not found
+        try: netd network ls
+    "#]],
+    );
+    expect![[r#"
+        {"Driver":"default","Options":{},"Config":[{"Subnet":"10.9.0.0/24","Gateway":"10.9.0.1"}]}
+    "#]]
+    .assert_eq(&subnets);
+    let printed = rig.run("network rm nosuch app nosuch2");
+    assert_eq!((printed.out.as_str(), printed.exit), ("app\n", 1));
+    assert_eq!(rig.out("network rm -f app"), "");
+    assert_eq!(rig.out("network prune -f"), "Deleted Networks:\ninside\n");
+    let printed = rig.run("network inspect nosuch");
+    assert_eq!((printed.out.as_str(), printed.exit), ("[]\n", 1));
+}
+
+#[test]
+fn sandboxes_come_and_go() {
+    let rig = Rig::new();
+    rig.out("network create --subnet 10.9.0.0/24 app");
+    let id = rig.out("sandbox create --name web --network name=app,alias=w,ip=10.9.0.9 -p 8080:80 -p 7000-7099:7000-7099/udp");
+    let short = &id[..12];
+    assert_eq!(rig.out("sandbox ls -q"), format!("{short}\n"));
+    expect![[r#"
+        SANDBOX ID     NAME   STATE     NETWORKS   ADDRESSES   PORTS
+        SHORTSHORTID   web    running   app        10.9.0.9    0.0.0.0:8080->80/tcp, 0.0.0.0:7000-7099->7000-7099/udp
+    "#]].assert_eq(&rig.out("sandbox ls").replace(short, "SHORTSHORTID"));
+    expect![[r#"
+        80/tcp -> 0.0.0.0:8080
+        7000-7099/udp -> 0.0.0.0:7000-7099
+    "#]]
+    .assert_eq(&rig.out("port web"));
+    assert_eq!(rig.out("port web 7005/udp"), "0.0.0.0:7005\n");
+    rig.refused(
+        "port web 81",
+        expect![[r#"
+        netd: No public port '81/tcp' published for web
+    "#]],
+    );
+    rig.refused(
+        "port nosuch",
+        expect![[r#"
+        netd: No such sandbox: nosuch
+        try: netd sandbox ls
+    "#]],
+    );
+    let names = rig.out("sandbox inspect -f {{json~.Networks.app.DNSNames}} web");
+    assert_eq!(names, format!("[\"web\",\"w\",\"{short}\"]\n"));
+    assert_eq!(
+        rig.out("sandbox inspect -f {{.Networks.app.IPAddress}} web"),
+        "10.9.0.9\n"
+    );
+    let key = format!("/run/netd/netns/{id}");
+    assert_eq!(rig.out("sandbox inspect -f {{.SandboxKey}} web"), key);
+    rig.refused("sandbox create --name web", expect![[r#"
+        netd: Conflict. The sandbox name "/web" is already in use by sandbox "538453d700000007abababababababababababababababababababababababab".
+    "#]]);
+    rig.refused(
+        "sandbox create -p 8080:81",
+        expect![[r#"
+        netd: Bind for 0.0.0.0:8080 failed: port is already allocated
+        try: netd sandbox ls shows who publishes it
+    "#]],
+    );
+    rig.refused(
+        "sandbox create --network app --ip 10.9.0.9",
+        expect![[r#"
+        netd: Address already in use
+    "#]],
+    );
+    rig.refused(
+        "sandbox create --network nosuch",
+        expect![[r#"
+        netd: network nosuch not found
+        try: netd network ls
+    "#]],
+    );
+    rig.refused(
+        "sandbox create --network-alias x",
+        expect![[r#"
+        netd: network-scoped aliases are only supported for user-defined networks
+    "#]],
+    );
+    rig.refused("network rm app", expect![[r#"
+        netd: error while removing network: network app id b54cda2600000006abababababababababababababababababababababababab has active endpoints
+        try: netd network inspect shows them; netd network disconnect -f removes one
+    "#]]);
+    assert_eq!(rig.out("network connect bridge web"), "");
+    rig.refused(
+        "network connect app web",
+        expect![[r#"
+        netd: endpoint with name web already exists in network app
+    "#]],
+    );
+    assert_eq!(rig.out("network disconnect bridge web"), "");
+    rig.refused("network disconnect bridge web", expect![[r#"
+        netd: sandbox 538453d700000007abababababababababababababababababababababababab is not connected to network bridge
+    "#]]);
+    assert_eq!(rig.out("sandbox rm web"), "web\n");
+    rig.refused(
+        "sandbox rm web",
+        expect![[r#"
+        netd: No such sandbox: web
+        try: netd sandbox ls
+    "#]],
+    );
+    assert_eq!(rig.out("sandbox rm -f web"), "");
+    assert_eq!(rig.out("sandbox ls -q"), "");
+}
+
+#[test]
+fn modes_without_a_network_of_their_own() {
+    let rig = Rig::new();
+    let printed = rig.run("sandbox create --name h --network host -p 80:80");
+    assert_eq!(printed.exit, 0);
+    let warning = "WARNING: Published ports are discarded when using host network mode\n";
+    assert_eq!(printed.messages, warning);
+    let reserved = rig.run("sandbox create --name n --network none -p 80:80");
+    assert_eq!(reserved.exit, 0);
+    assert_eq!(
+        rig.out("sandbox inspect -f {{json~.Ports}} n"),
+        "{\"80/tcp\":null}\n"
+    );
+    rig.refused(
+        "network connect host n",
+        expect![[r#"
+        netd: sandbox cannot be disconnected from host network or connected to host network
+    "#]],
+    );
+    rig.refused(
+        "sandbox create --network container:h -p 1:1",
+        expect![[r#"
+        netd: conflicting options: port publishing and the container type network mode
+    "#]],
+    );
+    rig.refused(
+        "sandbox create --network container:h",
+        expect![[r#"
+        netd: network mode container:h is not supported yet
+    "#]],
+    );
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_restart() {
+    let mut rig = Rig::new();
+    rig.out("network create --subnet 10.9.0.0/24 app");
+    rig.out("sandbox create --name web --network app");
+    let before = (
+        rig.out("network inspect app"),
+        rig.out("sandbox inspect web"),
+    );
+    rig.stop();
+    let printed = rig.run("network ls");
+    assert!(
+        printed.messages.starts_with("netd: no agent at "),
+        "{printed:?}"
+    );
+    rig.start();
+    let after = (
+        rig.out("network inspect app"),
+        rig.out("sandbox inspect web"),
+    );
+    assert_eq!(before, after);
+}
+
+#[test]
+fn the_same_create_again_gets_the_same_answer() {
+    let mut rig = Rig::new();
+    let id = "ab".repeat(32);
+    let create = format!("sandbox create --id {id} --name web --dns 9.9.9.9");
+    assert_eq!(rig.out(&create), format!("{id}\n"));
+    assert_eq!(rig.out(&create), format!("{id}\n"));
+    rig.stop();
+    rig.start();
+    assert_eq!(rig.out(&create), format!("{id}\n"));
+    assert_eq!(rig.out("sandbox ls -q").lines().count(), 1);
+    let other = format!("sandbox create --id {id} --name web --dns 9.9.9.8");
+    rig.refused(&other, expect![[r#"
+        netd: id abababababababababababababababababababababababababababababababab was created with another body
+    "#]]);
+    let body = format!(r#"{{"id":"{id}","name":"web"}}"#);
+    let (status, _) = rig.raw("POST /v1/sandboxes", body.as_bytes());
+    assert_eq!(status, "HTTP/1.1 409 Conflict");
+    // The id is free again with its object.
+    rig.out("sandbox rm web");
+    assert_eq!(rig.out(&other), format!("{id}\n"));
+}
+
+#[test]
+fn bad_requests_are_answered_and_the_agent_goes_on() {
+    let rig = Rig::new();
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(2 << 20));
+    for (head, body, status, code) in [
+        ("POST /v1/networks", "{", "400 Bad Request", "bad_request"),
+        ("POST /v1/networks", "", "400 Bad Request", "bad_request"),
+        ("POST /v1/networks", "[]", "400 Bad Request", "bad_request"),
+        (
+            "POST /v1/networks",
+            "\u{0}\u{1}",
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "POST /v1/networks",
+            r#"{"name":"a","colour":1}"#,
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "POST /v1/networks",
+            r#"{"name":7}"#,
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "POST /v1/networks",
+            r#"{"name":"a"} x"#,
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "POST /v1/networks",
+            &large,
+            "413 Payload Too Large",
+            "too_large",
+        ),
+        (
+            "POST /v1/networks/prune",
+            r#"{"all":true}"#,
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "DELETE /v1/networks/a?fore=true",
+            "",
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "DELETE /v1/networks/a?force=yes",
+            "",
+            "400 Bad Request",
+            "bad_request",
+        ),
+        (
+            "DELETE /v1/networks/bridge",
+            "",
+            "403 Forbidden",
+            "predefined",
+        ),
+        (
+            "GET /v1/networks/%2e%2e%2fx",
+            "",
+            "404 Not Found",
+            "no_such_network",
+        ),
+        ("GET /v1/sandboxes/%ff", "", "400 Bad Request", ""),
+        ("GET /v1/nosuch", "", "404 Not Found", "no_such_path"),
+        ("GET /v2/networks", "", "404 Not Found", "no_such_path"),
+        (
+            "PUT /v1/networks",
+            "{}",
+            "405 Method Not Allowed",
+            "bad_method",
+        ),
+        (
+            "POST /v1/networks/app/connect",
+            r#"{"sandbox":"x"}"#,
+            "404 Not Found",
+            "no_such_network",
+        ),
+    ] {
+        let (got, answer) = rig.raw(head, body.as_bytes());
+        assert_eq!(got, format!("HTTP/1.1 {status}"), "{head} {answer}");
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+        assert_eq!(answer["code"].as_str().unwrap_or_default(), code, "{head}");
+    }
+    let (status, _) = rig.raw("\u{1}garbage", b"");
+    assert_eq!(status, "HTTP/1.1 400 Bad Request");
+    assert_eq!(rig.out("network ls -q").lines().count(), 3);
+}
+
+#[test]
+fn lists_carry_the_revision() {
+    let rig = Rig::new();
+    let revision = || {
+        let (_, body) = rig.raw("GET /v1/networks", b"");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        body["revision"].as_u64().unwrap()
+    };
+    let before = revision();
+    rig.out("network create app");
+    assert_eq!(revision(), before + 1);
+    rig.run("network create app");
+    assert_eq!(revision(), before + 1);
+}
+
+#[test]
+fn what_the_datapath_counts_is_asked_for() {
+    let rig = Rig::new();
+    assert_eq!(rig.out("drops -f json"), "");
+    assert_eq!(rig.out("flow ls -f json"), "");
+    assert_eq!(rig.out("flow flush"), "0 flow halves removed\n");
+    let status = rig.out("status -f {{.networks}}");
+    assert_eq!(status, "3\n");
+    assert!(rig.out("version").contains("API v1 to v1"));
+}
