@@ -3,9 +3,12 @@
 #![no_std]
 #![no_main]
 
+mod counters;
 mod ctx;
 mod maps;
 mod programs;
+mod tables;
+mod verdict;
 
 /// The helpers that need it (routes, redirects) are for GPL-compatible programs only.
 // SAFETY: nothing reads this static as anything but the bytes that the kernel looks for in this

@@ -1,16 +1,17 @@
 //! One's complement arithmetic (RFC 1071, RFC 1624) over words in memory order, as the kernel's
 //! helpers want it: the byte order cancels.
 
-/// The sum of `bytes` as 16-bit words in memory order, folded once into 32 bits; an odd last
-/// octet is padded with zero.
+/// The sum of `bytes`, an even number of them, as words in memory order, folded into 32 bits.
 pub fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
+    const { assert!(N.is_multiple_of(2)) };
+    // A word of 32 bits counts as its two of 16: 2^16 is 1 in one's complement.
+    let (words, rest) = bytes.as_chunks::<4>();
     let mut total: u64 = 0;
-    let mut i = 0;
-    while i < N {
-        let low = bytes.get(i).copied().unwrap_or(0);
-        let high = bytes.get(i + 1).copied().unwrap_or(0);
-        total += u64::from(u16::from_ne_bytes([low, high]));
-        i += 2;
+    for word in words {
+        total += u64::from(u32::from_ne_bytes(*word));
+    }
+    if let Some(last) = rest.first_chunk::<2>() {
+        total += u64::from(u16::from_ne_bytes(*last));
     }
     fold_32(total)
 }

@@ -5,9 +5,9 @@
 //! packets that nobody follows up can only displace its like.
 
 use super::{
-    Tables,
+    Tables, Work,
     tables::{InsertError, Seen},
-    transport::{Kind, Transport, tcp},
+    transport::{kind, tcp},
     view::protocol,
 };
 use crate::{
@@ -18,9 +18,22 @@ use crate::{
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// The other half as it is made with its flow: its key from this half's value and the reverse.
-pub fn twin(key: &FlowKey, flow: &Flow) -> (FlowKey, Flow) {
-    let twin = Flow {
+/// The key of the other half: the rewritten tuple, reversed, where its packets arrive.
+pub fn twin_key(key: &FlowKey, flow: &Flow) -> FlowKey {
+    FlowKey {
+        zone: flow.twin_zone,
+        source: flow.destination,
+        destination: flow.source,
+        source_port: flow.destination_port,
+        destination_port: flow.source_port,
+        protocol: key.protocol,
+        reserved: [0; 3],
+    }
+}
+
+/// The other half as it is made with its flow: what arrives becomes the reverse of `key`.
+pub fn twin(key: &FlowKey, flow: &Flow) -> Flow {
+    Flow {
         source: key.destination,
         destination: key.source,
         source_port: key.destination_port,
@@ -36,132 +49,96 @@ pub fn twin(key: &FlowKey, flow: &Flow) -> (FlowKey, Flow) {
         bytes: 0,
         created: flow.created,
         last_seen: flow.created,
-    };
-    (twin_key(key, flow), twin)
-}
-
-/// The key of the other half.
-pub fn twin_key(key: &FlowKey, flow: &Flow) -> FlowKey {
-    FlowKey {
-        zone: flow.twin_zone,
-        source: flow.destination,
-        destination: flow.source,
-        source_port: flow.destination_port,
-        destination_port: flow.source_port,
-        protocol: key.protocol,
-        reserved: [0; 3],
     }
 }
 
-/// The packet's half, after recording the packet in it; `None` where it has no flow, or where it
-/// begins its flow again.
+/// Finds the half with the key in `work` and records the packet in it; then it is in `work`.
+/// `false` where the packet has no flow, or begins its flow again.
 ///
 /// # Errors
 /// [`DropReason::FlowTableFull`] where the flow is established now and has no room.
-pub fn find<T: Tables>(
-    tables: &mut T,
-    key: &FlowKey,
-    transport: &Transport,
-    bytes: u32,
-) -> Result<Option<Flow>, DropReason> {
+pub fn find<T: Tables>(tables: &mut T, work: &mut Work) -> Result<bool, DropReason> {
+    let transport = work.view.transport;
     let seen = Seen {
-        bytes: u64::from(bytes),
+        bytes: u64::from(work.view.ip.length),
         tcp_flags: transport.tcp_flags,
     };
-    let (flow, settled) = match tables.flow(key, &seen) {
-        Some(flow) => (flow, true),
-        None => match tables.new_flow(key, &seen) {
-            Some(flow) => (flow, false),
-            None => return Ok(None),
-        },
-    };
-    let original = flow.flags & flow_flags::ORIGINAL != 0;
+    let settled = tables.flow(&work.key, &seen, &mut work.flow);
+    if !settled && !tables.new_flow(&work.key, &seen, &mut work.flow) {
+        return Ok(false);
+    }
+    let original = work.flow.flags & flow_flags::ORIGINAL != 0;
     // An echo half takes requests one way and replies the other: a request of the far side is
     // not part of our flow.
-    if transport.is_echo() && original != (transport.kind == Kind::EchoRequest) {
-        return Ok(None);
+    if transport.is_echo() && original != (transport.kind == kind::ECHO_REQUEST) {
+        return Ok(false);
     }
-    if original && transport.kind == Kind::Tcp && transport.tcp_flags == tcp::SYN {
-        if begins_again(tables, key, &flow) {
-            forget(tables, key, &flow);
-            return Ok(None);
-        }
+    if !original {
+        return Ok(true);
     }
-    if original && !settled {
-        settle(tables, key, &flow)?;
+    if transport.kind == kind::TCP && transport.tcp_flags == tcp::SYN && begins_again(tables, work)
+    {
+        forget(tables, work);
+        return Ok(false);
     }
-    Ok(Some(flow))
+    if !settled {
+        settle(tables, work)?;
+    }
+    Ok(true)
 }
 
 /// Whether a SYN of the originator reuses the ports of a connection that is over.
-fn begins_again<T: Tables>(tables: &mut T, key: &FlowKey, flow: &Flow) -> bool {
-    let twin_key = twin_key(key, flow);
-    let twin = look(tables, &twin_key);
-    let flags = flow.tcp_flags | twin.map_or(0, |twin| twin.tcp_flags);
-    flags & u32::from(tcp::FIN | tcp::RST) != 0
-}
-
-/// A half wherever it is, without recording anything.
-fn look<T: Tables>(tables: &mut T, key: &FlowKey) -> Option<Flow> {
-    match tables.flow(key, &Seen::NOTHING) {
-        Some(flow) => Some(flow),
-        None => tables.new_flow(key, &Seen::NOTHING),
+fn begins_again<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
+    work.twin_key = twin_key(&work.key, &work.flow);
+    let mut flags = work.flow.tcp_flags;
+    if tables.flow(&work.twin_key, &Seen::NOTHING, &mut work.twin)
+        || tables.new_flow(&work.twin_key, &Seen::NOTHING, &mut work.twin)
+    {
+        flags |= work.twin.tcp_flags;
     }
+    flags & u32::from(tcp::FIN | tcp::RST) != 0
 }
 
 /// A packet of the originator in a flow that is not established: if the far side has answered,
 /// it is now; if the other half was evicted, it is made again.
-fn settle<T: Tables>(tables: &mut T, key: &FlowKey, flow: &Flow) -> Result<(), DropReason> {
-    let (twin_key, made) = twin(key, flow);
-    match tables.new_flow(&twin_key, &Seen::NOTHING) {
+fn settle<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+    work.twin_key = twin_key(&work.key, &work.flow);
+    if !tables.new_flow(&work.twin_key, &Seen::NOTHING, &mut work.twin) {
+        work.twin = twin(&work.key, &work.flow);
         // Whoever has the key by now, this half stands: the next packet sees to it.
-        None => {
-            let _ = tables.insert_new_flow(&twin_key, &made);
-            Ok(())
-        }
-        Some(twin) if twin.packets > 0 => establish(tables, key, flow, &twin_key, &twin),
-        Some(_) => Ok(()),
+        let _ = tables.insert_new_flow(&work.twin_key, &work.twin);
+        return Ok(());
     }
+    if work.twin.packets == 0 {
+        return Ok(());
+    }
+    establish(tables, work)
 }
 
-fn establish<T: Tables>(
-    tables: &mut T,
-    key: &FlowKey,
-    flow: &Flow,
-    twin_key: &FlowKey,
-    twin: &Flow,
-) -> Result<(), DropReason> {
-    insert_established(tables, twin_key, twin)?;
-    if let Err(full) = insert_established(tables, key, flow) {
-        tables.remove_flow(twin_key);
-        return Err(full);
+/// Moves both halves to the table that does not evict. That one is there already is success:
+/// another CPU was faster.
+fn establish<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+    work.flow.flags |= flow_flags::ESTABLISHED;
+    work.twin.flags |= flow_flags::ESTABLISHED;
+    if tables.insert_flow(&work.twin_key, &work.twin) == Err(InsertError::Full) {
+        return Err(DropReason::FlowTableFull);
     }
-    tables.remove_new_flow(key);
-    tables.remove_new_flow(twin_key);
+    if tables.insert_flow(&work.key, &work.flow) == Err(InsertError::Full) {
+        tables.remove_flow(&work.twin_key);
+        return Err(DropReason::FlowTableFull);
+    }
+    tables.remove_new_flow(&work.key);
+    tables.remove_new_flow(&work.twin_key);
     Ok(())
 }
 
-/// That it exists is success: another CPU was faster.
-fn insert_established<T: Tables>(
-    tables: &mut T,
-    key: &FlowKey,
-    flow: &Flow,
-) -> Result<(), DropReason> {
-    let mut flow = *flow;
-    flow.flags |= flow_flags::ESTABLISHED;
-    match tables.insert_flow(key, &flow) {
-        Ok(()) | Err(InsertError::Exists) => Ok(()),
-        Err(InsertError::Full) => Err(DropReason::FlowTableFull),
-    }
-}
-
-/// Removes both halves from both tables.
-pub fn forget<T: Tables>(tables: &mut T, key: &FlowKey, flow: &Flow) {
-    let twin_key = twin_key(key, flow);
-    tables.remove_flow(key);
-    tables.remove_new_flow(key);
-    tables.remove_flow(&twin_key);
-    tables.remove_new_flow(&twin_key);
+/// Removes both halves of the flow in `work` from both tables.
+pub fn forget<T: Tables>(tables: &mut T, work: &mut Work) {
+    work.twin_key = twin_key(&work.key, &work.flow);
+    tables.remove_flow(&work.key);
+    tables.remove_new_flow(&work.key);
+    tables.remove_flow(&work.twin_key);
+    tables.remove_new_flow(&work.twin_key);
 }
 
 /// Whether a flow is over at `now` (nanoseconds of CLOCK_MONOTONIC), seen from one half and, where

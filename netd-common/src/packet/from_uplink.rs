@@ -1,122 +1,68 @@
 //! What arrives at an uplink. Replies to flows and packets to published ports are netd's; a
 //! container's address is not for dialling from outside; everything else is left alone.
 
-use super::{
-    Packet, Tables, flow, from_endpoint,
-    onward::{self, Carried},
-    published,
-    transport::{self, Transport},
-    verdict::{Decision, Verdict},
-    view::{self, Frame, Ip},
-};
+use super::{Packet, Tables, Work, nat, onward, published, transport, verdict::Verdict, view};
 use crate::DropReason;
 
 /// Decides about a packet that came in by an uplink.
-pub fn decide<P: Packet, T: Tables>(packet: &P, tables: &mut T) -> Decision {
-    let mut network = 0;
-    let verdict = judge(packet, tables, &mut network).unwrap_or_else(Verdict::Drop);
-    Decision {
-        verdict,
-        network,
-        endpoint: 0,
-    }
+pub fn decide<P: Packet, T: Tables>(packet: &P, tables: &mut T, work: &mut Work) -> Verdict {
+    work.begin();
+    judge(packet, tables, work).unwrap_or_else(Verdict::Drop)
 }
 
-/// `network` becomes the one that the packet is about, where that is known.
 fn judge<P: Packet, T: Tables>(
     packet: &P,
     tables: &mut T,
-    network: &mut u32,
+    work: &mut Work,
 ) -> Result<Verdict, DropReason> {
-    let Ok(frame) = view::frame(packet) else {
-        return Ok(Verdict::Pass);
-    };
-    let ip = match view::ip(packet, &frame) {
-        Ok(ip) => ip,
+    match view::read(packet, &mut work.view) {
+        Ok(()) => {}
         Err(DropReason::MappedAddress) => return Err(DropReason::MappedAddress),
-        // The kernel counts its own malformed packets.
+        // Not IP, or malformed: the kernel counts its own.
         Err(_) => return Ok(Verdict::Pass),
-    };
+    }
+    let ip = &work.view.ip;
     if ip.source.is_loopback() || ip.destination.is_loopback() {
         return Err(DropReason::LoopbackAddress);
     }
     if ip.destination.is_multicast() {
         return Ok(Verdict::Pass);
     }
-    if let Ok(Some(transport)) = transport::read(packet, &ip) {
-        if let Some(verdict) = along_flow(&frame, &ip, &transport, tables, network)? {
+    // What is cut belongs to nothing of netd's.
+    if transport::read(packet, &mut work.view).is_ok() && work.view.transport.is_known() {
+        if let Some(verdict) = onward::along_flow(tables, 0, work)? {
             return Ok(verdict);
         }
-        if let Some(verdict) = to_published(&frame, &ip, &transport, tables, network)? {
+        if let Some(verdict) = to_published(tables, work)? {
             return Ok(verdict);
         }
     }
-    if let Some(subnet) = tables.subnet(&ip.destination) {
-        *network = subnet.network;
+    if let Some(subnet) = tables.subnet(&work.view.ip.destination) {
+        work.outcome.network = subnet.network;
         return Err(DropReason::DirectRouting);
     }
     Ok(Verdict::Pass)
 }
 
-fn along_flow<T: Tables>(
-    frame: &Frame,
-    ip: &Ip,
-    transport: &Transport,
-    tables: &mut T,
-    network: &mut u32,
-) -> Result<Option<Verdict>, DropReason> {
-    let key = transport.key(0, ip);
-    let Some(flow) = flow::find(tables, &key, transport, ip.length)? else {
-        return Ok(None);
-    };
-    *network = flow.network;
-    if let Some(obstacle) = ip.obstacle {
-        return Err(obstacle);
-    }
-    let packet = Carried {
-        frame,
-        ip,
-        transport,
-    };
-    let verdict = onward::follow(tables, &packet, &flow, None)?;
-    if verdict.is_none() {
-        flow::forget(tables, &key, &flow);
-    }
-    Ok(verdict)
-}
-
 /// To a published port, if it is one and a flow may begin. The container sees the client's own
 /// address.
-fn to_published<T: Tables>(
-    frame: &Frame,
-    ip: &Ip,
-    transport: &Transport,
-    tables: &mut T,
-    network: &mut u32,
-) -> Result<Option<Verdict>, DropReason> {
-    let Some(port) = published::find(tables, ip, transport) else {
+fn to_published<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Option<Verdict>, DropReason> {
+    if !published::find(tables, work) {
         return Ok(None);
-    };
+    }
+    let source = work.view.ip.source;
     // Nobody outside has such an address; and what neither begins nor belongs to a flow gets
     // the answer of a host that does not know the connection.
-    if ip.source.is_multicast() || ip.source.is_unspecified() || !transport.may_begin() {
+    if source.is_multicast() || source.is_unspecified() || !work.view.transport.may_begin() {
         return Ok(None);
     }
-    *network = port.network;
-    if let Some(obstacle) = ip.obstacle {
-        return Err(obstacle);
-    }
-    if tables.subnet(&ip.source).is_some() || tables.host_address(&ip.source).is_some() {
+    work.outcome.network = work.port.network;
+    work.view.ip.unobstructed()?;
+    if tables.subnet(&source).is_some() || tables.host_address(&source).is_some() {
         return Err(DropReason::SpoofedAddress);
     }
-    let target = published::target(tables, &port)?;
-    let flow = published::flow(&port, &ip.source, transport);
-    let key = transport.key(0, ip);
-    let flow = from_endpoint::begin(tables, &key, flow, transport, ip)?;
-    let packet = Carried {
-        frame,
-        ip,
-        transport,
-    };
-    onward::into(&packet, &flow, &target).map(Some)
+    published::target(tables, work)?;
+    published::prepare(&source, work);
+    nat::open(tables, work)?;
+    onward::go(work).map(Some)
 }

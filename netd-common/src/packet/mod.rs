@@ -19,7 +19,9 @@ pub mod to_uplink;
 pub mod transport;
 pub mod verdict;
 pub mod view;
+pub mod work;
 
 pub use bytes::Packet;
 pub use tables::Tables;
-pub use verdict::{Decision, Rewrite, Verdict};
+pub use verdict::{Outcome, Rewrite, Verdict};
+pub use work::Work;

@@ -2,9 +2,9 @@
 //! side's half is the reservation: nobody else can have that key.
 
 use super::{
-    Tables, flow,
+    Tables, Work, flow, published,
     tables::{InsertError, Seen},
-    transport::{Kind, Transport},
+    transport::kind,
 };
 use crate::{
     Addr, DropReason,
@@ -15,8 +15,8 @@ use crate::{
     limits::MAX_PORT_TRIES,
 };
 
-/// Begins a flow: `first` is the half of the packet at hand, with the source port it has.
-/// Returns the half that holds now: another packet of the same tuple may have been faster.
+/// Begins the flow in `work`, complete but for its source port, with its first packet. In the end
+/// `work` has the half that holds: another packet of the same tuple may have been faster.
 ///
 /// Where the source becomes the host's ([`flow_flags::MASQUERADE`]) the port must be one that
 /// the host's own sockets never pick; elsewhere the packet's own port is tried first. Echo
@@ -24,45 +24,60 @@ use crate::{
 ///
 /// # Errors
 /// [`DropReason::PortsExhausted`] after [`MAX_PORT_TRIES`], [`DropReason::FlowTableFull`].
-pub fn open<T: Tables>(
-    tables: &mut T,
-    key: &FlowKey,
-    first: &Flow,
-    transport: &Transport,
-) -> Result<Flow, DropReason> {
+#[inline(never)]
+pub fn open<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
     let config = tables.config();
-    let masquerade = first.flags & flow_flags::MASQUERADE != 0;
-    let own = u16::from_be_bytes(transport.source_port);
-    let keep = !masquerade || transport.is_echo() || in_ranges(&config, own);
-    let mut flow = *first;
+    let now = tables.now();
+    work.flow.epoch = config.epoch;
+    work.flow.tcp_flags = u32::from(work.view.transport.tcp_flags);
+    work.flow.packets = 1;
+    work.flow.bytes = u64::from(work.view.ip.length);
+    work.flow.created = now;
+    work.flow.last_seen = now;
+
+    match choose(tables, &config, work)? {
+        Reservation::Found => heal(tables, work),
+        _ => begin(tables, work),
+    }
+}
+
+/// Tries source ports until one is free, and reserves it.
+fn choose<T: Tables>(
+    tables: &mut T,
+    config: &Config,
+    work: &mut Work,
+) -> Result<Reservation, DropReason> {
+    let echo = work.view.transport.is_echo();
+    let translated = work.flow.flags & flow_flags::MASQUERADE != 0 && !echo;
+    let own = u16::from_be_bytes(work.view.transport.source_port);
+    let keep = !translated || in_ranges(config, own);
     let mut attempt = 0;
     while attempt < MAX_PORT_TRIES {
         let port = if attempt == 0 && keep {
             own
-        } else if transport.is_echo() {
+        } else if echo {
             tables.random() as u16
         } else {
             // A UDP socket keeps its port towards everybody where it can (RFC 4787 REQ-1): the
             // first try depends on nothing else.
-            let chance = if attempt == 0 && transport.kind == Kind::Udp {
-                scatter(&key.source, own)
+            let chance = if attempt == 0 && work.view.transport.kind == kind::UDP {
+                scatter(&work.view.ip.source, own)
             } else {
                 tables.random()
             };
-            pick(&config, chance).ok_or(DropReason::PortsExhausted)?
+            pick(config, chance).ok_or(DropReason::PortsExhausted)?
         };
         attempt += 1;
-        flow.source_port = port.to_be_bytes();
-        if transport.is_echo() {
-            flow.destination_port = flow.source_port;
+        work.flow.source_port = port.to_be_bytes();
+        if echo {
+            work.flow.destination_port = work.flow.source_port;
         }
-        if masquerade && !transport.is_echo() && is_published(tables, key.protocol, &flow) {
+        if translated && is_published(tables, work) {
             continue;
         }
-        match reserve(tables, key, &flow)? {
+        match reserve(tables, work)? {
             Reservation::Taken => {}
-            Reservation::Made => return begin(tables, key, &flow),
-            Reservation::Found(flags) => return heal(tables, key, &flow, flags),
+            reservation => return Ok(reservation),
         }
     }
     Err(DropReason::PortsExhausted)
@@ -72,113 +87,96 @@ pub fn open<T: Tables>(
 enum Reservation {
     /// It is ours.
     Made,
-    /// It is this very conversation's already.
-    Found(u32),
+    /// It is this very conversation's already; `work` has its half as the twin.
+    Found,
     /// Another conversation has it.
     Taken,
 }
 
-/// Tries to get the far side's key for `flow`. `Found` carries the flags of the half found.
-fn reserve<T: Tables>(
-    tables: &mut T,
-    key: &FlowKey,
-    flow: &Flow,
-) -> Result<Reservation, DropReason> {
-    let (twin_key, twin) = flow::twin(key, flow);
-    let existing = match tables.flow(&twin_key, &Seen::NOTHING) {
-        Some(existing) => existing,
-        None => {
-            match tables.insert_new_flow(&twin_key, &twin) {
-                Ok(()) => return Ok(Reservation::Made),
-                Err(InsertError::Full) => return Err(DropReason::FlowTableFull),
-                Err(InsertError::Exists) => {}
-            }
-            match tables.new_flow(&twin_key, &Seen::NOTHING) {
-                Some(existing) => existing,
-                None => return Ok(Reservation::Taken),
-            }
+/// Tries to get the far side's key for the flow in `work`.
+fn reserve<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Reservation, DropReason> {
+    work.twin_key = flow::twin_key(&work.key, &work.flow);
+    if !tables.flow(&work.twin_key, &Seen::NOTHING, &mut work.twin) {
+        work.twin = flow::twin(&work.key, &work.flow);
+        match tables.insert_new_flow(&work.twin_key, &work.twin) {
+            Ok(()) => return Ok(Reservation::Made),
+            Err(InsertError::Full) => return Err(DropReason::FlowTableFull),
+            Err(InsertError::Exists) => {}
         }
-    };
-    if !same_conversation(&existing, &twin) {
+        if !tables.new_flow(&work.twin_key, &Seen::NOTHING, &mut work.twin) {
+            return Ok(Reservation::Taken);
+        }
+    }
+    if !is_twin(&work.twin, &work.key) {
         return Ok(Reservation::Taken);
     }
-    if same_terms(&existing, &twin) {
-        return Ok(Reservation::Found(existing.flags));
+    if is_current(&work.twin, &work.flow) {
+        return Ok(Reservation::Found);
     }
     // Of a former life of the endpoint, or decided under former rules.
-    tables.remove_flow(&twin_key);
-    tables.remove_new_flow(&twin_key);
-    match tables.insert_new_flow(&twin_key, &twin) {
+    tables.remove_flow(&work.twin_key);
+    tables.remove_new_flow(&work.twin_key);
+    work.twin = flow::twin(&work.key, &work.flow);
+    match tables.insert_new_flow(&work.twin_key, &work.twin) {
         Ok(()) => Ok(Reservation::Made),
         Err(InsertError::Exists) => Ok(Reservation::Taken),
         Err(InsertError::Full) => Err(DropReason::FlowTableFull),
     }
 }
 
-fn same_conversation(a: &Flow, b: &Flow) -> bool {
-    a.source == b.source
-        && a.destination == b.destination
-        && a.source_port == b.source_port
-        && a.destination_port == b.destination_port
-        && a.twin_zone == b.twin_zone
+/// Whether a half leads back to where packets with `key` come from, and answers for whom they
+/// dial.
+fn is_twin(half: &Flow, key: &FlowKey) -> bool {
+    half.twin_zone == key.zone
+        && half.destination_port == key.source_port
+        && half.source_port == key.destination_port
+        && half.destination == key.source
+        && half.source == key.destination
 }
 
-fn same_terms(a: &Flow, b: &Flow) -> bool {
-    a.endpoint == b.endpoint && a.generation == b.generation && a.epoch == b.epoch
+fn is_current(half: &Flow, flow: &Flow) -> bool {
+    half.endpoint == flow.endpoint && half.generation == flow.generation && half.epoch == flow.epoch
 }
 
-/// The packet's own half, after the reservation. Where a second first packet was faster, its
-/// entry holds and the reservation is given back.
-fn begin<T: Tables>(tables: &mut T, key: &FlowKey, flow: &Flow) -> Result<Flow, DropReason> {
-    match tables.insert_new_flow(key, flow) {
-        Ok(()) => return Ok(*flow),
+/// Inserts the packet's own half after the reservation. Where a second first packet was faster,
+/// its entry holds and the reservation is given back.
+fn begin<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+    match tables.insert_new_flow(&work.key, &work.flow) {
+        Ok(()) => return Ok(()),
         Err(InsertError::Exists) => {}
         Err(InsertError::Full) => {
-            tables.remove_new_flow(&flow::twin_key(key, flow));
+            tables.remove_new_flow(&work.twin_key);
             return Err(DropReason::FlowTableFull);
         }
     }
-    let Some(winner) = tables.new_flow(key, &Seen::NOTHING) else {
-        return Ok(*flow);
-    };
-    let (ours, theirs) = (flow::twin_key(key, flow), flow::twin_key(key, &winner));
-    if ours != theirs {
-        tables.remove_new_flow(&ours);
+    if tables.new_flow(&work.key, &Seen::NOTHING, &mut work.flow)
+        && flow::twin_key(&work.key, &work.flow) != work.twin_key
+    {
+        tables.remove_new_flow(&work.twin_key);
     }
-    Ok(winner)
+    Ok(())
 }
 
 /// The packet's own half was lost and the far side's is there: made again where that one is.
-fn heal<T: Tables>(
-    tables: &mut T,
-    key: &FlowKey,
-    flow: &Flow,
-    twin_flags: u32,
-) -> Result<Flow, DropReason> {
-    let mut flow = *flow;
-    let inserted = if twin_flags & flow_flags::ESTABLISHED != 0 {
-        flow.flags |= flow_flags::ESTABLISHED;
-        tables.insert_flow(key, &flow)
+fn heal<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+    let inserted = if work.twin.flags & flow_flags::ESTABLISHED != 0 {
+        work.flow.flags |= flow_flags::ESTABLISHED;
+        tables.insert_flow(&work.key, &work.flow)
     } else {
-        tables.insert_new_flow(key, &flow)
+        tables.insert_new_flow(&work.key, &work.flow)
     };
     match inserted {
-        Ok(()) | Err(InsertError::Exists) => Ok(flow),
+        Ok(()) | Err(InsertError::Exists) => Ok(()),
         Err(InsertError::Full) => Err(DropReason::FlowTableFull),
     }
 }
 
 /// Whether the port is published where the flow's source is: outside it means the container.
-fn is_published<T: Tables>(tables: &mut T, protocol: u8, flow: &Flow) -> bool {
-    let wildcard = if flow.source.is_v4() {
-        Addr::ANY_V4
-    } else {
-        Addr::NONE
-    };
-    tables
-        .port(protocol, &flow.source, flow.source_port)
-        .is_some()
-        || tables.port(protocol, &wildcard, flow.source_port).is_some()
+fn is_published<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
+    let (protocol, source) = (work.key.protocol, work.flow.source);
+    let (number, port) = (work.flow.source_port, &mut work.port);
+    tables.port(protocol, &source, number, port)
+        || tables.port(protocol, &published::wildcard(source.is_v4()), number, port)
 }
 
 fn in_ranges(config: &Config, port: u16) -> bool {

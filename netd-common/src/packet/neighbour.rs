@@ -2,11 +2,11 @@
 //! address of its network, everything else of the protocol stays with its sender.
 
 use super::{
-    Packet, Tables, arp, checksum,
+    Packet, Tables, Work, arp, checksum,
     verdict::{Answer, Verdict},
-    view::{Frame, Ip, ethertype, protocol},
+    view::{ethertype, protocol},
 };
-use crate::{Addr, DropReason, abi::endpoint::Endpoint};
+use crate::{Addr, DropReason};
 
 /// ICMPv6 types: router solicitation and advertisement, neighbour solicitation and advertisement,
 /// redirect.
@@ -16,25 +16,31 @@ const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
 
+/// ff02::1 and its MAC (RFC 2464 section 7).
+const ALL_NODES: ([u8; 6], Addr) = (
+    [0x33, 0x33, 0, 0, 0, 1],
+    Addr([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+);
+
 /// Flags of an advertisement (RFC 4861 section 4.4).
 const ROUTER: u8 = 0x80;
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 
-/// What becomes of a packet if it is neighbour discovery, else `None`.
+/// Answers a packet if it is neighbour discovery; else the verdict is `None`.
 ///
 /// # Errors
 /// [`DropReason::RouterAdvertisement`]; [`DropReason::Neighbor`] for what is malformed, no
 /// solicitation, or about the sender itself; [`DropReason::NoNeighbor`] where no endpoint has the
 /// address.
+#[inline(never)]
 pub fn answer<P: Packet, T: Tables>(
     packet: &P,
-    frame: &Frame,
-    ip: &Ip,
-    source: &Endpoint,
     tables: &mut T,
+    work: &mut Work,
 ) -> Result<Option<Verdict>, DropReason> {
-    if ip.is_v4 || ip.protocol != protocol::ICMPV6 {
+    let ip = &work.view.ip;
+    if ip.is_v4() || ip.protocol != protocol::ICMPV6 {
         return Ok(None);
     }
     let offset = usize::from(ip.transport);
@@ -52,58 +58,48 @@ pub fn answer<P: Packet, T: Tables>(
     if ip.hops != 255 || code != 0 || target.is_multicast() || target.is_v4() {
         return Err(DropReason::Neighbor);
     }
-    let mac = arp::mac_of(&target, source, tables, DropReason::Neighbor)?;
-    let is_router = source.gateways.contains(&target);
-    Ok(Some(advertise(frame, ip, &target, mac, is_router)))
+    let (frame, ip) = (work.view.frame, work.view.ip);
+    let mac = arp::mac_of(tables, &target, DropReason::Neighbor, work)?;
+    let is_router = work.source.gateways.contains(&target);
+    let asker = (!ip.source.is_unspecified()).then_some((frame.source, ip.source));
+    advertise(&mut work.answer, asker, &target, mac, is_router);
+    Ok(Some(Verdict::Answer))
 }
 
 /// The advertisement for `target`, to who asked; to everybody on the link (which is the asker
 /// alone) where the question came from nobody, to tell a newcomer that the address is taken.
-fn advertise(frame: &Frame, ip: &Ip, target: &Addr, mac: [u8; 6], is_router: bool) -> Verdict {
-    let anonymous = ip.source.is_unspecified();
-    let (destination, destination_mac) = if anonymous {
-        let mut all_nodes = [0; 16];
-        all_nodes[0] = 0xff;
-        all_nodes[1] = 0x02;
-        all_nodes[15] = 0x01;
-        (all_nodes, [0x33, 0x33, 0, 0, 0, 1])
-    } else {
-        (ip.source.0, frame.source)
-    };
+fn advertise(
+    answer: &mut Answer,
+    asker: Option<([u8; 6], Addr)>,
+    target: &Addr,
+    mac: [u8; 6],
+    is_router: bool,
+) {
+    let (destination_mac, Addr(destination)) = asker.unwrap_or(ALL_NODES);
     let mut flags = OVERRIDE;
     if is_router {
         flags |= ROUTER;
     }
-    if !anonymous {
+    if asker.is_some() {
         flags |= SOLICITED;
     }
-    let head = [ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     // Option 2, one unit of eight octets: the target's link-layer address.
     let [m0, m1, m2, m3, m4, m5] = mac;
-    let option = [2, 1, m0, m1, m2, m3, m4, m5];
-    let pseudo = [0, 0, 0, 32, 0, 0, 0, protocol::ICMPV6];
-
-    let mut sum = checksum::sum(&pseudo);
-    sum = checksum::add(sum, checksum::sum(&destination));
-    // The advertisement comes from the target, which it also carries.
-    sum = checksum::add(sum, checksum::sum(&target.0));
-    sum = checksum::add(sum, checksum::sum(&target.0));
-    sum = checksum::add(sum, checksum::sum(&head));
-    sum = checksum::add(sum, checksum::sum(&option));
-
-    let mut answer = Answer {
-        bytes: [0; Answer::MAX],
-        len: Answer::MAX as u16,
-    };
     answer.put(0, destination_mac);
     answer.put(6, mac);
     answer.put(12, ethertype::IPV6);
     answer.put(14, [0x60, 0, 0, 0, 0, 32, protocol::ICMPV6, 255]);
     answer.put(22, target.0);
     answer.put(38, destination);
-    answer.put(54, head);
-    answer.put(56, checksum::finish(sum));
+    answer.put(54, [ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0]);
     answer.put(62, target.0);
-    answer.put(78, option);
-    Verdict::Answer(answer)
+    answer.put(78, [2, 1, m0, m1, m2, m3, m4, m5]);
+    answer.len = Answer::MAX as u16;
+    // Addresses and message are the end of the packet, in one piece; length and protocol complete
+    // the pseudo header.
+    if let Some(covered) = answer.bytes.last_chunk::<64>() {
+        let pseudo = checksum::sum(&[0, 32, 0, protocol::ICMPV6]);
+        let sum = checksum::add(pseudo, checksum::sum(covered));
+        answer.put(56, checksum::finish(sum));
+    }
 }

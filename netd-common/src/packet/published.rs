@@ -1,59 +1,66 @@
 //! Published ports: what is behind a host's address and port, and the flow that leads there.
 
-use super::{Tables, transport::Transport, view::Ip};
+use super::{Tables, Work};
 use crate::{
     Addr, DropReason,
     abi::{
-        endpoint::{Endpoint, EndpointKey, flags},
+        endpoint::{EndpointKey, flags},
         flow::{Flow, flow_flags},
-        port::Port,
     },
 };
 
 /// The port published at the packet's destination: at exactly that address, or at all addresses
-/// of the host, if it is one of them.
-pub fn find<T: Tables>(tables: &mut T, ip: &Ip, transport: &Transport) -> Option<Port> {
-    if transport.is_echo() {
-        return None;
+/// of the host, if it is one of them. Then it is in `work`.
+pub fn find<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
+    let (view, port) = (&work.view, &mut work.port);
+    if view.transport.is_echo() {
+        return false;
     }
-    let number = transport.destination_port;
-    if let Some(port) = tables.port(ip.protocol, &ip.destination, number) {
-        return Some(port);
+    let (ip, number) = (&view.ip, view.transport.destination_port);
+    if tables.port(ip.protocol, &ip.destination, number, port) {
+        return true;
     }
-    let wildcard = if ip.is_v4 { Addr::ANY_V4 } else { Addr::NONE };
-    let port = tables.port(ip.protocol, &wildcard, number)?;
-    tables.host_address(&ip.destination)?;
-    Some(port)
+    tables.port(ip.protocol, &wildcard(ip.is_v4()), number, port)
+        && tables.host_address(&ip.destination).is_some()
 }
 
-/// The endpoint that a port leads to.
+/// The key of ports that are published at all addresses of a family.
+pub fn wildcard(is_v4: bool) -> Addr {
+    if is_v4 { Addr::ANY_V4 } else { Addr::NONE }
+}
+
+/// Puts the endpoint that the port in `work` leads to there, as the target.
 ///
 /// # Errors
 /// [`DropReason::StaleEndpoint`] where it is not the one that published it,
-/// [`DropReason::EndpointDown`], [`DropReason::Internal`].
-pub fn target<T: Tables>(tables: &mut T, port: &Port) -> Result<Endpoint, DropReason> {
+/// [`DropReason::EndpointDown`].
+pub fn target<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+    let (port, target) = (&work.port, &mut work.target);
     let key = EndpointKey {
         network: port.network,
         address: port.address,
     };
-    let target = tables.endpoint(&key).ok_or(DropReason::StaleEndpoint)?;
-    if target.index != port.endpoint || target.generation != port.generation {
+    if !tables.endpoint(&key, target)
+        || target.index != port.endpoint
+        || target.generation != port.generation
+    {
         return Err(DropReason::StaleEndpoint);
     }
     if target.flags & flags::UP == 0 {
         return Err(DropReason::EndpointDown);
     }
-    Ok(target)
+    Ok(())
 }
 
-/// The half of a packet to a published port, before its source port is settled. `source` is the
-/// address that the container shall see.
-pub fn flow(port: &Port, source: &Addr, transport: &Transport) -> Flow {
+/// Puts the packet's half of a flow to the port in `work` there, as it is before its source port
+/// is settled. `source` is the address that the container shall see.
+pub fn prepare(source: &Addr, work: &mut Work) {
+    let (port, transport) = (&work.port, &work.view.transport);
     // The n-th port of the range leads to the n-th of the container.
     let offset =
         u16::from_be_bytes(transport.destination_port).wrapping_sub(u16::from_be_bytes(port.first));
     let target = u16::from_be_bytes(port.target).wrapping_add(offset);
-    Flow {
+    work.flow = Flow {
         source: *source,
         destination: port.address,
         source_port: transport.source_port,
@@ -64,5 +71,5 @@ pub fn flow(port: &Port, source: &Addr, transport: &Transport) -> Flow {
         generation: port.generation,
         flags: flow_flags::ORIGINAL | flow_flags::PUBLISHED | flow_flags::TO_ENDPOINT,
         ..Flow::default()
-    }
+    };
 }

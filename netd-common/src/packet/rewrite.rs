@@ -1,76 +1,86 @@
 //! From what a packet is and what it shall be, the bytes that change and what the checksums need.
 
 use super::{
-    checksum,
-    transport::Transport,
-    verdict::{Hop, Rewrite, Translation},
-    view::{ETHERNET, Frame, Ip},
+    Work, checksum,
+    transport::kind,
+    verdict::changes,
+    view::{ETHERNET, Ip},
 };
 use crate::{Addr, DropReason, abi::flow::Flow};
 
-/// The Ethernet header alone: what stays inside one network.
-pub fn ethernet(frame: &Frame, destination: [u8; 6], source: [u8; 6]) -> Rewrite {
-    Rewrite {
-        ethernet: (frame.destination != destination || frame.source != source)
-            .then_some((destination, source)),
-        ..Rewrite::default()
+/// New MACs, where they are not there already.
+pub fn ethernet(work: &mut Work, destination: [u8; 6], source: [u8; 6]) {
+    let (frame, rewrite) = (&work.view.frame, &mut work.outcome.rewrite);
+    if frame.destination == destination && frame.source == source {
+        return;
     }
+    let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (destination, source);
+    rewrite.ethernet = [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5];
+    rewrite.changes |= changes::ETHERNET;
 }
 
 /// One hop further: the TTL or hop limit is one less.
 ///
 /// # Errors
 /// [`DropReason::TtlExpired`] where it was the last.
-pub fn next_hop(rewrite: &mut Rewrite, ip: &Ip) -> Result<(), DropReason> {
+pub fn next_hop(work: &mut Work) -> Result<(), DropReason> {
+    let (ip, rewrite) = (&work.view.ip, &mut work.outcome.rewrite);
     if ip.hops <= 1 {
         return Err(DropReason::TtlExpired);
     }
-    let value = ip.hops - 1;
-    let offset = if ip.is_v4 { 8 } else { 7 };
-    rewrite.hop = Some(Hop {
-        offset: (ETHERNET + offset) as u16,
-        value,
-    });
-    if ip.is_v4 {
-        let delta = checksum::delta(&[ip.hops, ip.protocol], &[value, ip.protocol]);
-        rewrite.header_delta = checksum::add(rewrite.header_delta, delta);
+    rewrite.changes |= changes::HOP;
+    rewrite.hop = ip.hops - 1;
+    if !ip.is_v4() {
+        rewrite.hop_offset = ETHERNET as u16 + 7;
+        return Ok(());
     }
+    rewrite.hop_offset = ETHERNET as u16 + 8;
+    let delta = checksum::delta(&[ip.hops, 0], &[rewrite.hop, 0]);
+    rewrite.header_delta = checksum::add(rewrite.header_delta, delta);
     Ok(())
 }
 
-/// The tuple that the flow says.
-pub fn translate(rewrite: &mut Rewrite, ip: &Ip, transport: &Transport, flow: &Flow) {
-    let source = (flow.source != ip.source).then_some(flow.source);
-    let destination = (flow.destination != ip.destination).then_some(flow.destination);
+/// The tuple that the flow in `work` says.
+pub fn translate(work: &mut Work) {
+    let (ip, transport, flow) = (&work.view.ip, &work.view.transport, &work.flow);
+    let rewrite = &mut work.outcome.rewrite;
     let old = ports(transport.source_port, transport.destination_port);
     let new = ports(flow.source_port, flow.destination_port);
-    if source.is_none() && destination.is_none() && old == new {
+    if flow.source == ip.source && flow.destination == ip.destination && old == new {
         return;
     }
-    let address_delta = checksum::add(
-        address_delta(ip.is_v4, &ip.source, &flow.source),
-        address_delta(ip.is_v4, &ip.destination, &flow.destination),
-    );
-    let echo = transport.is_echo();
-    rewrite.translation = Some(Translation {
-        is_v4: ip.is_v4,
-        transport: ip.transport,
-        protocol: ip.protocol,
-        source,
-        destination,
-        ports: (!echo && old != new).then_some(new),
-        identifier: (echo && old != new).then_some(flow.source_port),
-        address_delta,
-        port_delta: if old == new {
-            0
-        } else if echo {
-            checksum::delta(&transport.source_port, &flow.source_port)
-        } else {
-            checksum::delta(&old, &new)
-        },
-    });
-    if ip.is_v4 {
+    rewrite.changes |= changes::TRANSLATION;
+    let translation = &mut rewrite.translation;
+    translation.source = flow.source;
+    translation.destination = flow.destination;
+    translation.ports = new;
+    translation.transport = ip.transport;
+    translation.checksum = ip.transport + checksum_offset(transport.kind);
+    let address_delta = address_delta(ip, flow);
+    translation.address_delta = address_delta;
+    translation.port_delta = checksum::delta(&old, &new);
+    if transport.is_echo() {
+        rewrite.changes |= changes::IS_ECHO;
+        translation.port_delta = checksum::delta(&transport.source_port, &flow.source_port);
+    }
+    if transport.kind == kind::UDP {
+        rewrite.changes |= changes::ZERO_IS_NONE;
+    }
+    if ip.is_v4() {
+        rewrite.changes |= changes::IS_V4;
         rewrite.header_delta = checksum::add(rewrite.header_delta, address_delta);
+        if transport.is_echo() {
+            translation.address_delta = 0;
+        }
+    }
+}
+
+/// Where the checksum is in the transport header (RFC 9293, 768, 792, 4443).
+fn checksum_offset(transport: u8) -> u16 {
+    match transport {
+        kind::TCP => 16,
+        kind::UDP => 6,
+        _ => 2,
     }
 }
 
@@ -79,12 +89,19 @@ fn ports(source: [u8; 2], destination: [u8; 2]) -> [u8; 4] {
     [s0, s1, d0, d1]
 }
 
-fn address_delta(is_v4: bool, old: &Addr, new: &Addr) -> u32 {
-    if old == new {
-        0
-    } else if is_v4 {
-        checksum::delta(&old.octets_v4(), &new.octets_v4())
-    } else {
-        checksum::delta(&old.0, &new.0)
+/// The difference of the addresses. All sixteen octets count, also of IPv4: the constant prefix
+/// cancels.
+fn address_delta(ip: &Ip, flow: &Flow) -> u32 {
+    let mut delta = 0;
+    if flow.source != ip.source {
+        delta = checksum::add(delta, one_delta(&ip.source, &flow.source));
     }
+    if flow.destination != ip.destination {
+        delta = checksum::add(delta, one_delta(&ip.destination, &flow.destination));
+    }
+    delta
+}
+
+fn one_delta(old: &Addr, new: &Addr) -> u32 {
+    checksum::delta(&old.0, &new.0)
 }

@@ -53,27 +53,28 @@ pub enum InsertError {
     Full,
 }
 
-/// Look-ups that return copies, and the few writes a decision needs.
+/// Look-ups, and the few writes a decision needs. What is large is copied into the caller's
+/// memory; then the answer says whether there was something, and the memory is untouched if not.
 pub trait Tables {
     /// The endpoint behind a host-side interface (`INTERFACES`).
-    fn interface(&mut self, ifindex: u32) -> Option<Endpoint>;
+    fn interface(&mut self, ifindex: u32, into: &mut Endpoint) -> bool;
     /// The endpoint with an address (`ENDPOINTS`).
-    fn endpoint(&mut self, key: &EndpointKey) -> Option<Endpoint>;
+    fn endpoint(&mut self, key: &EndpointKey, into: &mut Endpoint) -> bool;
     /// The network an address belongs to (`SUBNETS`).
     fn subnet(&mut self, address: &Addr) -> Option<Subnet>;
     /// Whether an address is the host's (`HOST_ADDRESSES`).
     fn host_address(&mut self, address: &Addr) -> Option<HostAddress>;
     /// The uplink with this ifindex (`UPLINKS`).
-    fn uplink(&mut self, ifindex: u32) -> Option<Uplink>;
+    fn uplink(&mut self, ifindex: u32, into: &mut Uplink) -> bool;
     /// The published port of exactly this host address or wildcard (`PORTS`); port in network order.
-    fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2]) -> Option<Port>;
+    fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2], into: &mut Port) -> bool;
     /// The agent's settings (`CONFIG`).
     fn config(&mut self) -> Config;
 
     /// The established half with this key (`FLOWS`), after recording `seen` in it.
-    fn flow(&mut self, key: &FlowKey, seen: &Seen) -> Option<Flow>;
+    fn flow(&mut self, key: &FlowKey, seen: &Seen, into: &mut Flow) -> bool;
     /// The same in `NEW_FLOWS`.
-    fn new_flow(&mut self, key: &FlowKey, seen: &Seen) -> Option<Flow>;
+    fn new_flow(&mut self, key: &FlowKey, seen: &Seen, into: &mut Flow) -> bool;
     /// Inserts a half into `NEW_FLOWS` unless the key is there.
     fn insert_new_flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
     /// Inserts a half into `FLOWS` unless the key is there.

@@ -1,15 +1,8 @@
 //! What the host's stack sends to a container. The host itself may; what it forwards from
 //! elsewhere may only where a flow says so, so that a foreign ip_forward=1 opens nothing.
 
-use super::{
-    Packet, Tables, flow, rewrite, transport,
-    verdict::{Decision, Rewrite, Verdict},
-    view::{self},
-};
-use crate::{
-    DropReason,
-    abi::{endpoint::Endpoint, flow::flow_flags},
-};
+use super::{Packet, Tables, Work, flow, rewrite, transport, verdict::Verdict, view};
+use crate::{DropReason, abi::flow::flow_flags};
 
 /// Decides about a packet on its way to the host side `ifindex` of an endpoint. `forwarded`: it
 /// came into the host by some interface, rather than from the host itself.
@@ -18,43 +11,46 @@ pub fn decide<P: Packet, T: Tables>(
     ifindex: u32,
     forwarded: bool,
     tables: &mut T,
-) -> Decision {
-    let Some(target) = tables.interface(ifindex) else {
-        return Decision::unknown(Verdict::Drop(DropReason::UnknownInterface));
-    };
-    Decision {
-        verdict: judge(packet, &target, forwarded, tables).unwrap_or_else(Verdict::Drop),
-        network: target.network,
-        endpoint: target.index,
+    work: &mut Work,
+) -> Verdict {
+    work.begin();
+    if !tables.interface(ifindex, &mut work.target) {
+        return Verdict::Drop(DropReason::UnknownInterface);
     }
+    work.outcome.network = work.target.network;
+    work.outcome.endpoint = work.target.index;
+    judge(packet, forwarded, tables, work).unwrap_or_else(Verdict::Drop)
 }
 
 fn judge<P: Packet, T: Tables>(
     packet: &P,
-    target: &Endpoint,
     forwarded: bool,
     tables: &mut T,
+    work: &mut Work,
 ) -> Result<Verdict, DropReason> {
-    let frame = view::frame(packet)?;
-    let ip = view::ip(packet, &frame).map_err(|reason| match reason {
+    view::read(packet, &mut work.view).map_err(|reason| match reason {
         // ARP among them: neighbours are permanent entries, nobody need ask.
         DropReason::UnknownEthertype => DropReason::HostTraffic,
         other => other,
     })?;
-    if ip.destination.is_multicast() {
+    if work.view.ip.destination.is_multicast() {
         return Err(DropReason::HostTraffic);
     }
     if !forwarded {
-        return Ok(Verdict::Host(Rewrite::default()));
+        return Ok(Verdict::Host);
     }
-    let Ok(Some(transport)) = transport::read(packet, &ip) else {
+    transport::read(packet, &mut work.view)?;
+    from_elsewhere(tables, work)
+}
+
+/// What the host's stack forwards: only along a flow from outside towards this very endpoint.
+fn from_elsewhere<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, DropReason> {
+    transport::key(&work.view, 0, &mut work.key);
+    if !work.view.transport.is_known() || !flow::find(tables, work)? {
         return Err(DropReason::DirectRouting);
-    };
-    let key = transport.key(0, &ip);
-    let flow = flow::find(tables, &key, &transport, ip.length)?.ok_or(DropReason::DirectRouting)?;
-    if let Some(obstacle) = ip.obstacle {
-        return Err(obstacle);
     }
+    work.view.ip.unobstructed()?;
+    let (flow, target) = (&work.flow, &work.target);
     if flow.flags & flow_flags::TO_ENDPOINT == 0 || flow.twin_zone != target.network {
         return Err(DropReason::DirectRouting);
     }
@@ -64,7 +60,6 @@ fn judge<P: Packet, T: Tables>(
     {
         return Err(DropReason::StaleEndpoint);
     }
-    let mut rewrite = Rewrite::default();
-    rewrite::translate(&mut rewrite, &ip, &transport, &flow);
-    Ok(Verdict::Host(rewrite))
+    rewrite::translate(work);
+    Ok(Verdict::Host)
 }

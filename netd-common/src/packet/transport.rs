@@ -1,8 +1,10 @@
 //! The transport header, as far as a flow needs it: TCP, UDP, ICMP echo of both families.
 
+use zerocopy::FromBytes;
+
 use super::{
     Packet,
-    view::{ETHERNET, Ip, protocol},
+    view::{ETHERNET, View, protocol, traits},
 };
 use crate::{DropReason, abi::flow::FlowKey};
 
@@ -18,72 +20,82 @@ pub mod tcp {
     pub const ACK: u8 = 16;
 }
 
-/// Which of the transports it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+/// Values of [`Transport::kind`].
+pub mod kind {
+    /// None that flows are made of, or not read: another protocol, a fragment but the first,
+    /// behind an IPv6 extension header.
+    pub const NONE: u8 = 0;
     /// TCP.
-    Tcp,
+    pub const TCP: u8 = 1;
     /// UDP.
-    Udp,
+    pub const UDP: u8 = 2;
     /// ICMP or ICMPv6 echo request.
-    EchoRequest,
+    pub const ECHO_REQUEST: u8 = 3;
     /// ICMP or ICMPv6 echo reply.
-    EchoReply,
+    pub const ECHO_REPLY: u8 = 4;
 }
 
 /// What a flow knows a packet by, besides its addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
 pub struct Transport {
-    /// Which transport.
-    pub kind: Kind,
     /// Source port or echo identifier, network order.
     pub source_port: [u8; 2],
     /// Destination port or echo identifier, network order.
     pub destination_port: [u8; 2],
+    /// [`kind`].
+    pub kind: u8,
     /// TCP flags out of [`tcp`], 0 for other protocols.
     pub tcp_flags: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
 }
 
 impl Transport {
+    /// Whether flows are made of this.
+    pub fn is_known(&self) -> bool {
+        self.kind != kind::NONE
+    }
+
     /// Whether this is an echo of either direction: it has one identifier and no ports.
     pub fn is_echo(&self) -> bool {
-        matches!(self.kind, Kind::EchoRequest | Kind::EchoReply)
+        self.kind >= kind::ECHO_REQUEST
     }
 
     /// Whether a packet like this may begin a flow: not a TCP abort, end or acceptance, nor an
     /// echo reply. An ACK may: connections outlive the flow table (as nf_conntrack's "loose").
     pub fn may_begin(&self) -> bool {
         match self.kind {
-            Kind::Tcp => matches!(self.tcp_flags, tcp::SYN | tcp::ACK),
-            Kind::Udp | Kind::EchoRequest => true,
-            Kind::EchoReply => false,
-        }
-    }
-
-    /// The packet's tuple as a key, arriving from `zone` (a network's index, 0 for outside).
-    pub fn key(&self, zone: u32, ip: &Ip) -> FlowKey {
-        FlowKey {
-            zone,
-            source: ip.source,
-            destination: ip.destination,
-            source_port: self.source_port,
-            destination_port: self.destination_port,
-            protocol: ip.protocol,
-            reserved: [0; 3],
+            kind::TCP => matches!(self.tcp_flags, tcp::SYN | tcp::ACK),
+            kind::UDP | kind::ECHO_REQUEST => true,
+            _ => false,
         }
     }
 }
 
-/// Reads the transport header. `None` where the packet has none that flows are made of: another
-/// protocol, a fragment but the first, behind an IPv6 extension header.
+/// Makes `key` the packet's tuple, arriving from `zone` (a network's index, 0 for outside).
+pub fn key(view: &View, zone: u32, key: &mut FlowKey) {
+    key.zone = zone;
+    key.source = view.ip.source;
+    key.destination = view.ip.destination;
+    key.source_port = view.transport.source_port;
+    key.destination_port = view.transport.destination_port;
+    key.protocol = view.ip.protocol;
+    key.reserved = [0; 3];
+}
+
+/// Reads the transport header behind the IP header of `view`.
 ///
 /// # Errors
 /// [`DropReason::Truncated`] where the header is cut.
-pub fn read<P: Packet>(packet: &P, ip: &Ip) -> Result<Option<Transport>, DropReason> {
-    if ip.later_fragment {
-        return Ok(None);
+#[inline(never)]
+pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
+    let (ip, transport) = (&view.ip, &mut view.transport);
+    transport.kind = kind::NONE;
+    if ip.traits & traits::LATER_FRAGMENT != 0 {
+        return Ok(());
     }
-    let echo = if ip.is_v4 {
+    let echo = if ip.is_v4() {
         protocol::ICMP
     } else {
         protocol::ICMPV6
@@ -92,38 +104,37 @@ pub fn read<P: Packet>(packet: &P, ip: &Ip) -> Result<Option<Transport>, DropRea
         protocol::TCP => 20,
         protocol::UDP => 8,
         other if other == echo => 8,
-        _ => return Ok(None),
+        _ => return Ok(()),
     };
     if u32::from(ip.transport) - ETHERNET as u32 + needed > ip.length {
         return Err(DropReason::Truncated);
     }
     let offset = usize::from(ip.transport);
     let [a, b, c, d, i0, i1, ..] = packet.read::<8>(offset).ok_or(DropReason::Truncated)?;
-    let (kind, source_port, destination_port, tcp_flags) = match ip.protocol {
+    transport.source_port = [a, b];
+    transport.destination_port = [c, d];
+    transport.tcp_flags = 0;
+    match ip.protocol {
         protocol::TCP => {
             let [flags] = packet.read::<1>(offset + 13).ok_or(DropReason::Truncated)?;
-            let recorded = tcp::FIN | tcp::SYN | tcp::RST | tcp::ACK;
-            (Kind::Tcp, [a, b], [c, d], flags & recorded)
+            transport.tcp_flags = flags & (tcp::FIN | tcp::SYN | tcp::RST | tcp::ACK);
+            transport.kind = kind::TCP;
         }
-        protocol::UDP => (Kind::Udp, [a, b], [c, d], 0),
-        _ => match echo_kind(ip.is_v4, a) {
-            Some(kind) => (kind, [i0, i1], [i0, i1], 0),
-            None => return Ok(None),
-        },
-    };
-    Ok(Some(Transport {
-        kind,
-        source_port,
-        destination_port,
-        tcp_flags,
-    }))
+        protocol::UDP => transport.kind = kind::UDP,
+        _ => {
+            transport.source_port = [i0, i1];
+            transport.destination_port = [i0, i1];
+            transport.kind = echo_kind(ip.is_v4(), a);
+        }
+    }
+    Ok(())
 }
 
 /// Echo by ICMP type (RFC 792) or ICMPv6 type (RFC 4443 section 4).
-fn echo_kind(is_v4: bool, kind: u8) -> Option<Kind> {
-    match (is_v4, kind) {
-        (true, 8) | (false, 128) => Some(Kind::EchoRequest),
-        (true, 0) | (false, 129) => Some(Kind::EchoReply),
-        _ => None,
+fn echo_kind(is_v4: bool, message: u8) -> u8 {
+    match (is_v4, message) {
+        (true, 8) | (false, 128) => kind::ECHO_REQUEST,
+        (true, 0) | (false, 129) => kind::ECHO_REPLY,
+        _ => kind::NONE,
     }
 }

@@ -1,108 +1,111 @@
 //! What a decision says: a value, carried out by the adapter that asked. Offsets and bytes are
 //! computed here; the adapter only stores them.
+//!
+//! The verdict itself is a number; where the packet goes and what changes stands in an
+//! [`Outcome`], whose every byte is always valid: kernels before 6.3 refuse a program that copies
+//! the unused part of an enum.
+
+use zerocopy::FromBytes;
 
 use crate::{Addr, DropReason};
-
-/// A verdict and whom it concerns, for the counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What becomes of the packet.
-    pub verdict: Verdict,
-    /// The network's index, 0 where none is known.
-    pub network: u32,
-    /// The index of the endpoint whose interface this is, 0 on uplinks and where it is unknown.
-    pub endpoint: u32,
-}
-
-impl Decision {
-    /// A decision about a packet of which nothing is known yet.
-    pub const fn unknown(verdict: Verdict) -> Decision {
-        Decision {
-            verdict,
-            network: 0,
-            endpoint: 0,
-        }
-    }
-}
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Not netd's: the next program and the kernel go on with it, untouched. Uplinks only.
     Pass,
-    /// To the host's own stack, for one of its addresses (from an endpoint), or on to the
-    /// container (to an endpoint), after the rewrite.
-    Host(Rewrite),
-    /// Into the namespace behind the host-side interface `ifindex` (`bpf_redirect_peer`).
-    Peer {
-        /// Host side of the target's veth pair.
-        ifindex: u32,
-        /// The target endpoint's index, for its counters; 0 for the resolver.
-        endpoint: u32,
-        /// Changes first.
-        rewrite: Rewrite,
-    },
-    /// Out through an uplink, the neighbour resolved by the kernel (`bpf_redirect_neigh`).
-    Neighbour {
-        /// The uplink.
-        ifindex: u32,
-        /// The next hop.
-        next_hop: Addr,
-        /// Changes first.
-        rewrite: Rewrite,
-    },
-    /// The packet, turned into an answer, goes back to its sender (`bpf_redirect_peer` to the
-    /// own interface). The bytes replace the packet from its Ethernet header on.
-    Answer(Answer),
+    /// To the host's own stack, for one of its addresses (from an endpoint), or on its way (to an
+    /// endpoint, to an uplink), after the rewrite.
+    Host,
+    /// Into the namespace behind the host-side interface [`Outcome::ifindex`], after the rewrite
+    /// (`bpf_redirect_peer`).
+    Peer,
+    /// Out through the uplink [`Outcome::ifindex`] to [`Outcome::next_hop`], whose MAC the kernel
+    /// finds, after the rewrite (`bpf_redirect_neigh`).
+    Neighbour,
+    /// The packet, replaced by [`super::Work::answer`], goes back to its sender
+    /// (`bpf_redirect_peer` to the own interface).
+    Answer,
     /// A question to the resolver: the `dns` program decides.
     Dns,
     /// Dropped and counted.
     Drop(DropReason),
 }
 
-/// Changes to a packet that is going on. Fields that do not change are `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where a packet goes, what changes first, and whom it concerns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
+pub struct Outcome {
+    /// The network's index, 0 where none is known. For the counters.
+    pub network: u32,
+    /// The index of the endpoint whose interface this is, 0 on uplinks and where it is unknown.
+    /// For the counters.
+    pub endpoint: u32,
+    /// Of [`Verdict::Peer`] and [`Verdict::Neighbour`]: through which interface.
+    pub ifindex: u32,
+    /// Of [`Verdict::Peer`]: the index of the endpoint that gets the packet, 0 for the resolver.
+    /// For the counters.
+    pub receiver: u32,
+    /// Of [`Verdict::Neighbour`]: the next hop's address.
+    pub next_hop: Addr,
+    /// What changes first.
+    pub rewrite: Rewrite,
+}
+
+/// Changes to a packet that is going on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
 pub struct Rewrite {
-    /// New destination and source MAC.
-    pub ethernet: Option<([u8; 6], [u8; 6])>,
-    /// New TTL or hop limit.
-    pub hop: Option<Hop>,
-    /// New addresses and ports, with the checksum changes they need.
-    pub translation: Option<Translation>,
+    /// Which of the following apply: [`changes`].
+    pub changes: u32,
     /// One's complement difference for the IPv4 header checksum, of addresses and TTL together;
-    /// unfolded, as `bpf_csum_diff` gives it. 0 for IPv6 and where nothing changes.
+    /// unfolded, as `bpf_csum_diff` gives it. 0 for IPv6.
     pub header_delta: u32,
+    /// [`changes::ETHERNET`]: destination and source MAC.
+    pub ethernet: [u8; 12],
+    /// [`changes::HOP`]: offset of the TTL or hop limit.
+    pub hop_offset: u16,
+    /// [`changes::HOP`]: its new value.
+    pub hop: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// [`changes::TRANSLATION`].
+    pub translation: Translation,
 }
 
-/// A TTL or hop limit, one less than it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// Offset of the octet.
-    pub offset: u16,
-    /// Its new value.
-    pub value: u8,
+/// Bits of [`Rewrite::changes`].
+pub mod changes {
+    /// New MACs.
+    pub const ETHERNET: u32 = 1;
+    /// One hop less.
+    pub const HOP: u32 = 1 << 1;
+    /// New addresses, ports or echo identifier.
+    pub const TRANSLATION: u32 = 1 << 2;
+    /// With [`TRANSLATION`]: the packet is IPv4, so that its addresses are four octets each.
+    pub const IS_V4: u32 = 1 << 3;
+    /// With [`TRANSLATION`]: the transport is ICMP echo, with an identifier in the fifth octet and
+    /// no ports.
+    pub const IS_ECHO: u32 = 1 << 4;
+    /// With [`TRANSLATION`]: a transport checksum of 0 means none and stays so (UDP).
+    pub const ZERO_IS_NONE: u32 = 1 << 5;
 }
 
-/// Address and port changes, all computed: the adapter stores bytes at offsets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Addresses and ports as they leave; what stays the same stands here, too.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
 pub struct Translation {
-    /// IPv4 (else IPv6).
-    pub is_v4: bool,
+    /// Source address.
+    pub source: Addr,
+    /// Destination address.
+    pub destination: Addr,
+    /// Source and destination port, or twice the echo identifier; network order.
+    pub ports: [u8; 4],
     /// Offset of the transport header.
     pub transport: u16,
-    /// The IP protocol number.
-    pub protocol: u8,
-    /// New source address, where it changes.
-    pub source: Option<Addr>,
-    /// New destination address, where it changes.
-    pub destination: Option<Addr>,
-    /// New source and destination port at the transport header's start, where one of them
-    /// changes; network order.
-    pub ports: Option<[u8; 4]>,
-    /// New ICMP echo identifier, where it changes; network order.
-    pub identifier: Option<[u8; 2]>,
+    /// Offset of the transport checksum.
+    pub checksum: u16,
     /// One's complement difference of the addresses, unfolded: for the transport checksum with
-    /// the pseudo header flag.
+    /// the pseudo header flag. 0 where the checksum covers no addresses (ICMP of IPv4).
     pub address_delta: u32,
     /// One's complement difference of ports or identifier, unfolded: for the transport checksum
     /// alone.
@@ -111,7 +114,8 @@ pub struct Translation {
 
 /// A packet of netd's own: an ARP reply or a neighbour advertisement. At most
 /// [`Answer::MAX`] octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes)]
 pub struct Answer {
     /// The bytes from the Ethernet header on.
     pub bytes: [u8; Answer::MAX],
@@ -128,6 +132,15 @@ impl Answer {
         let place = self.bytes.get_mut(offset..);
         if let Some(place) = place.and_then(|rest| rest.first_chunk_mut::<N>()) {
             *place = bytes;
+        }
+    }
+}
+
+impl Default for Answer {
+    fn default() -> Answer {
+        Answer {
+            bytes: [0; Answer::MAX],
+            len: 0,
         }
     }
 }

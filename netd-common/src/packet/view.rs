@@ -1,7 +1,12 @@
-//! What a packet is: one parse for both families, down to where the transport header begins.
-//! Judges nothing: what cannot be attributed to a flow is noted, and a decision says what then.
+//! What a packet is: one parse for both families, down to the transport header. Judges nothing:
+//! what cannot be attributed to a flow is noted, and a decision says what then.
+//!
+//! The view stands in [`super::Work`], and what fills it is never inlined: so the verifier forgets
+//! which path wrote a flag, instead of following every combination of them to the end.
 
-use super::Packet;
+use zerocopy::FromBytes;
+
+use super::{Packet, transport::Transport};
 use crate::{Addr, DropReason};
 
 /// Octets of an Ethernet header: where the IP header begins.
@@ -34,8 +39,21 @@ pub mod protocol {
     pub const FRAGMENT: u8 = 44;
 }
 
+/// A packet's headers, as far as a decision has read them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
+pub struct View {
+    /// The Ethernet header.
+    pub frame: Frame,
+    /// The IP header.
+    pub ip: Ip,
+    /// The transport header, where it was read and is one of those that flows are made of.
+    pub transport: Transport,
+}
+
 /// The Ethernet header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
 pub struct Frame {
     /// Destination MAC.
     pub destination: [u8; 6],
@@ -43,118 +61,161 @@ pub struct Frame {
     pub source: [u8; 6],
     /// [`ethertype`].
     pub ethertype: [u8; 2],
+    /// Zero.
+    pub reserved: [u8; 2],
 }
 
 /// An IP header of either family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
 pub struct Ip {
-    /// IPv4 (else IPv6).
-    pub is_v4: bool,
     /// Source address.
     pub source: Addr,
     /// Destination address.
     pub destination: Addr,
+    /// Octets from the IP header on, as the header says.
+    pub length: u32,
+    /// Offset of the transport header; of IPv6, of what follows the fixed header.
+    pub transport: u16,
     /// [`protocol`]; of IPv6, the first next-header.
     pub protocol: u8,
     /// TTL or hop limit.
     pub hops: u8,
-    /// Offset of the transport header; of IPv6, of what follows the fixed header.
-    pub transport: u16,
-    /// Octets from the IP header on, as the header says.
-    pub length: u32,
-    /// Why the packet cannot be attributed to a flow, if so.
-    pub obstacle: Option<DropReason>,
-    /// A fragment but the first: there is no transport header.
-    pub later_fragment: bool,
+    /// [`traits`].
+    pub traits: u32,
 }
 
-/// Reads the Ethernet header; [`DropReason::Truncated`] where there is none.
-pub fn frame<P: Packet>(packet: &P) -> Result<Frame, DropReason> {
+/// Bits of [`Ip::traits`].
+pub mod traits {
+    /// IPv4 (else IPv6).
+    pub const IS_V4: u32 = 1;
+    /// A fragment.
+    pub const FRAGMENT: u32 = 1 << 1;
+    /// A fragment but the first: there is no transport header.
+    pub const LATER_FRAGMENT: u32 = 1 << 2;
+    /// IPv4 with options.
+    pub const OPTIONS: u32 = 1 << 3;
+    /// IPv6 with an extension header.
+    pub const EXTENSION: u32 = 1 << 4;
+}
+
+impl Ip {
+    /// IPv4 (else IPv6).
+    pub fn is_v4(&self) -> bool {
+        self.traits & traits::IS_V4 != 0
+    }
+
+    /// That the packet can be attributed to a flow.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn unobstructed(&self) -> Result<(), DropReason> {
+        if self.traits & traits::FRAGMENT != 0 {
+            Err(DropReason::Fragment)
+        } else if self.traits & traits::OPTIONS != 0 {
+            Err(DropReason::IpOptions)
+        } else if self.traits & traits::EXTENSION != 0 {
+            Err(DropReason::ExtensionHeader)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Reads Ethernet and IP header of a packet.
+///
+/// # Errors
+/// Those of [`read_frame`] and [`read_ip`].
+pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
+    read_frame(packet, view)?;
+    read_ip(packet, view)
+}
+
+/// Reads the Ethernet header.
+///
+/// # Errors
+/// [`DropReason::Truncated`] where there is none.
+pub fn read_frame<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     let header = packet.read::<ETHERNET>(0).ok_or(DropReason::Truncated)?;
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, e0, e1] = header;
-    Ok(Frame {
-        destination: [d0, d1, d2, d3, d4, d5],
-        source: [s0, s1, s2, s3, s4, s5],
-        ethertype: [e0, e1],
-    })
+    view.frame.destination = [d0, d1, d2, d3, d4, d5];
+    view.frame.source = [s0, s1, s2, s3, s4, s5];
+    view.frame.ethertype = [e0, e1];
+    Ok(())
 }
 
 /// Reads the IP header of a frame whose ethertype is one of IP.
 ///
 /// # Errors
-/// [`DropReason::Truncated`] where lengths contradict each other or the packet,
-/// [`DropReason::MappedAddress`] where IPv6 carries a v4-mapped address: it would alias IPv4.
-pub fn ip<P: Packet>(packet: &P, frame: &Frame) -> Result<Ip, DropReason> {
-    let ip = match frame.ethertype {
-        ethertype::IPV4 => v4(packet),
-        ethertype::IPV6 => v6(packet),
+/// [`DropReason::UnknownEthertype`]; [`DropReason::Truncated`] where lengths contradict each
+/// other or the packet; [`DropReason::MappedAddress`] where IPv6 carries a v4-mapped address: it
+/// would alias IPv4.
+#[inline(never)]
+pub fn read_ip<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
+    let read = match view.frame.ethertype {
+        ethertype::IPV4 => v4(packet, &mut view.ip),
+        ethertype::IPV6 => v6(packet, &mut view.ip),
         _ => return Err(DropReason::UnknownEthertype),
     };
-    ip.ok_or(DropReason::Truncated).and_then(|ip| {
-        if !ip.is_v4 && (ip.source.is_v4() || ip.destination.is_v4()) {
-            return Err(DropReason::MappedAddress);
-        }
-        Ok(ip)
-    })
+    read.ok_or(DropReason::Truncated)?;
+    let ip = &view.ip;
+    if !ip.is_v4() && (ip.source.is_v4() || ip.destination.is_v4()) {
+        return Err(DropReason::MappedAddress);
+    }
+    Ok(())
 }
 
 /// IPv4 (RFC 791), `None` where it is malformed.
-fn v4<P: Packet>(packet: &P) -> Option<Ip> {
+fn v4<P: Packet>(packet: &P, ip: &mut Ip) -> Option<()> {
     let header = packet.read::<20>(ETHERNET)?;
     let [version, _, l0, l1, _, _, f0, f1, hops, protocol, _, _, ..] = header;
     let [.., s0, s1, s2, s3, d0, d1, d2, d3] = header;
     let words = u32::from(version & 0x0f);
     let total = u32::from(u16::from_be_bytes([l0, l1]));
-    let length = declared_length(packet, total, total == 0)?;
-    if version >> 4 != 4 || words < 5 || length < words * 4 {
+    ip.length = declared_length(packet, total, total == 0)?;
+    if version >> 4 != 4 || words < 5 || ip.length < words * 4 {
         return None;
     }
+    ip.source = Addr::v4([s0, s1, s2, s3]);
+    ip.destination = Addr::v4([d0, d1, d2, d3]);
+    ip.protocol = protocol;
+    ip.hops = hops;
+    ip.transport = ETHERNET as u16 + words as u16 * 4;
+    ip.traits = traits::IS_V4;
     let fragment = u16::from_be_bytes([f0, f1]) & 0x3fff;
-    Some(Ip {
-        is_v4: true,
-        source: Addr::v4([s0, s1, s2, s3]),
-        destination: Addr::v4([d0, d1, d2, d3]),
-        protocol,
-        hops,
-        transport: ETHERNET as u16 + words as u16 * 4,
-        length,
-        obstacle: if fragment != 0 {
-            Some(DropReason::Fragment)
-        } else if words > 5 {
-            Some(DropReason::IpOptions)
-        } else {
-            None
-        },
-        later_fragment: fragment & 0x1fff != 0,
-    })
+    if fragment != 0 {
+        ip.traits |= traits::FRAGMENT;
+    }
+    if fragment & 0x1fff != 0 {
+        ip.traits |= traits::LATER_FRAGMENT;
+    }
+    if words > 5 {
+        ip.traits |= traits::OPTIONS;
+    }
+    Some(())
 }
 
 /// IPv6 (RFC 8200), `None` where it is malformed.
-fn v6<P: Packet>(packet: &P) -> Option<Ip> {
+fn v6<P: Packet>(packet: &P, ip: &mut Ip) -> Option<()> {
     let fixed = packet.read::<8>(ETHERNET)?;
     let [version, _, _, _, l0, l1, protocol, hops] = fixed;
     let payload = u32::from(u16::from_be_bytes([l0, l1]));
-    let length = declared_length(packet, payload + 40, payload == 0)?;
+    ip.length = declared_length(packet, payload + 40, payload == 0)?;
     if version >> 4 != 6 {
         return None;
     }
-    Some(Ip {
-        is_v4: false,
-        source: Addr::v6(packet.read::<16>(ETHERNET + 8)?),
-        destination: Addr::v6(packet.read::<16>(ETHERNET + 24)?),
-        protocol,
-        hops,
-        transport: ETHERNET as u16 + 40,
-        length,
-        obstacle: if protocol == protocol::FRAGMENT {
-            Some(DropReason::Fragment)
-        } else if protocol::EXTENSIONS.contains(&protocol) {
-            Some(DropReason::ExtensionHeader)
-        } else {
-            None
-        },
-        later_fragment: false,
-    })
+    ip.source = Addr::v6(packet.read::<16>(ETHERNET + 8)?);
+    ip.destination = Addr::v6(packet.read::<16>(ETHERNET + 24)?);
+    ip.protocol = protocol;
+    ip.hops = hops;
+    ip.transport = ETHERNET as u16 + 40;
+    ip.traits = 0;
+    if protocol == protocol::FRAGMENT {
+        ip.traits = traits::FRAGMENT;
+    } else if protocol::EXTENSIONS.contains(&protocol) {
+        ip.traits = traits::EXTENSION;
+    }
+    Some(())
 }
 
 /// The length a header declares, if the packet has it. Super-packets of more than 65,535 octets

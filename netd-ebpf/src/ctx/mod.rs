@@ -1,5 +1,8 @@
 //! What the kernel hands to a program, read and written by value. The only place besides
 //! `tables.rs` with unsafe code; decides nothing.
 
+pub mod counter;
 pub mod exchange;
+pub mod skb;
 pub mod sock_addr;
+pub mod work;

@@ -1,8 +1,27 @@
-//! tc ingress of an endpoint's host side.
+//! tc ingress of an endpoint's host side, and of the resolver's: what a container sends.
 
-use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
+use aya_ebpf::{bindings::TC_ACT_SHOT, macros::classifier, programs::TcContext};
+use netd_common::{
+    abi::{Program, tail_calls},
+    packet::{Verdict, from_endpoint::decide},
+};
+
+use crate::{
+    ctx::{skb::Skb, work::work},
+    maps::TAIL_CALLS,
+    tables::Maps,
+    verdict::act,
+};
 
 #[classifier]
-pub fn from_endpoint(_ctx: TcContext) -> i32 {
-    TC_ACT_UNSPEC
+pub fn from_endpoint(ctx: TcContext) -> i32 {
+    let skb = Skb { ctx: &ctx };
+    let Some(work) = work() else {
+        return TC_ACT_SHOT;
+    };
+    let verdict = decide(&skb, skb.ifindex(), &mut Maps { skb: &skb }, work);
+    if verdict == Verdict::Dns {
+        skb.tail_call(&TAIL_CALLS, tail_calls::DNS);
+    }
+    act(Program::FromEndpoint, &skb, verdict, work)
 }

@@ -1,8 +1,20 @@
-//! tc ingress of an uplink.
+//! tc ingress of an uplink: replies, published ports, and what is not netd's.
 
 use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
+use netd_common::{abi::Program, packet::from_uplink::decide};
+
+use crate::{
+    ctx::{skb::Skb, work::work},
+    tables::Maps,
+    verdict::act,
+};
 
 #[classifier]
-pub fn from_uplink(_ctx: TcContext) -> i32 {
-    TC_ACT_UNSPEC
+pub fn from_uplink(ctx: TcContext) -> i32 {
+    let skb = Skb { ctx: &ctx };
+    let Some(work) = work() else {
+        return TC_ACT_UNSPEC;
+    };
+    let verdict = decide(&skb, &mut Maps { skb: &skb }, work);
+    act(Program::FromUplink, &skb, verdict, work)
 }

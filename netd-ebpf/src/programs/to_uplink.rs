@@ -1,8 +1,20 @@
-//! tc egress of an uplink.
+//! tc egress of an uplink: what the host's stack forwards for a container.
 
 use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
+use netd_common::{abi::Program, packet::to_uplink::decide};
+
+use crate::{
+    ctx::{skb::Skb, work::work},
+    tables::Maps,
+    verdict::act,
+};
 
 #[classifier]
-pub fn to_uplink(_ctx: TcContext) -> i32 {
-    TC_ACT_UNSPEC
+pub fn to_uplink(ctx: TcContext) -> i32 {
+    let skb = Skb { ctx: &ctx };
+    let Some(work) = work() else {
+        return TC_ACT_UNSPEC;
+    };
+    let verdict = decide(&skb, skb.is_forwarded(), &mut Maps { skb: &skb }, work);
+    act(Program::ToUplink, &skb, verdict, work)
 }

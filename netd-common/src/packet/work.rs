@@ -1,0 +1,62 @@
+//! A decision's working memory. BPF has 512 octets of stack for all frames together, so what is
+//! large stands here: a per-CPU slot in BPF, a plain value on the host.
+
+use zerocopy::FromBytes;
+
+use super::{
+    verdict::{Answer, Outcome},
+    view::View,
+};
+use crate::abi::{
+    endpoint::Endpoint,
+    flow::{Flow, FlowKey},
+    host::Uplink,
+    port::Port,
+};
+
+/// What a decision holds while it is made, and its outcome. Any former content is fine: each
+/// decision writes what it reads, and any bytes are a valid value.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes)]
+pub struct Work {
+    /// The packet's headers.
+    pub view: View,
+    /// The packet's half of its flow.
+    pub flow: Flow,
+    /// The other half.
+    pub twin: Flow,
+    /// The endpoint that sends.
+    pub source: Endpoint,
+    /// The endpoint that the packet is for.
+    pub target: Endpoint,
+    /// The packet's tuple where it arrives.
+    pub key: FlowKey,
+    /// The key of the other half.
+    pub twin_key: FlowKey,
+    /// The uplink that it leaves through.
+    pub uplink: Uplink,
+    /// The published port that it dials.
+    pub port: Port,
+    /// Where it goes and what changes.
+    pub outcome: Outcome,
+    /// The answer to it, where the verdict is [`super::Verdict::Answer`].
+    pub answer: Answer,
+}
+
+impl Work {
+    /// Forgets the former packet.
+    pub(super) fn begin(&mut self) {
+        let outcome = &mut self.outcome;
+        outcome.network = 0;
+        outcome.endpoint = 0;
+        outcome.receiver = 0;
+        outcome.rewrite.changes = 0;
+        outcome.rewrite.header_delta = 0;
+    }
+
+    /// The packet goes into the namespace of the target.
+    pub(super) fn aim_at_target(&mut self) {
+        self.outcome.ifindex = self.target.ifindex;
+        self.outcome.receiver = self.target.index;
+    }
+}

@@ -1,0 +1,67 @@
+//! Counters of endpoints and of drops, per CPU. A counter that is missing is not counted.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use netd_common::{
+    DropReason,
+    abi::{
+        Program,
+        drops::{DropCount, DropKey},
+    },
+    packet::{Outcome, Verdict},
+};
+
+use crate::{
+    ctx::counter,
+    maps::{DROPS, ENDPOINT_STATS},
+};
+
+/// A packet that goes on.
+pub fn carried(program: Program, verdict: Verdict, outcome: &Outcome, octets: u64) {
+    if verdict == Verdict::Pass {
+        return;
+    }
+    match program {
+        Program::FromEndpoint => sent(outcome.endpoint, octets),
+        Program::ToEndpoint => received(outcome.endpoint, octets),
+        _ => {}
+    }
+    if verdict == Verdict::Peer {
+        received(outcome.receiver, octets);
+    }
+}
+
+/// A packet that ends here.
+pub fn dropped(program: Program, reason: DropReason, outcome: &Outcome, octets: u64) {
+    let stats = ENDPOINT_STATS.get_ptr_mut(outcome.endpoint);
+    counter::update(stats, |stats| match program {
+        Program::FromEndpoint => stats.tx_drops += 1,
+        _ => stats.rx_drops += 1,
+    });
+    let key = DropKey {
+        reason: reason as u16,
+        program: program as u16,
+        network: outcome.network,
+    };
+    if DROPS.get_ptr(key).is_none() {
+        // Another CPU may be faster, and a full table counts no further reasons.
+        let _ = DROPS.insert(key, DropCount::default(), BPF_NOEXIST.into());
+    }
+    counter::update(DROPS.get_ptr_mut(key), |count| {
+        count.packets += 1;
+        count.bytes += octets;
+    });
+}
+
+fn sent(endpoint: u32, octets: u64) {
+    counter::update(ENDPOINT_STATS.get_ptr_mut(endpoint), |stats| {
+        stats.tx_packets += 1;
+        stats.tx_bytes += octets;
+    });
+}
+
+fn received(endpoint: u32, octets: u64) {
+    counter::update(ENDPOINT_STATS.get_ptr_mut(endpoint), |stats| {
+        stats.rx_packets += 1;
+        stats.rx_bytes += octets;
+    });
+}

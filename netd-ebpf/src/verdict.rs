@@ -1,0 +1,120 @@
+//! Carries out what was decided, and counts it. Decides nothing itself, except that what cannot
+//! be carried out is dropped.
+
+use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT, TC_ACT_UNSPEC};
+use netd_common::{
+    DropReason,
+    abi::Program,
+    packet::{
+        Rewrite, Verdict, Work,
+        verdict::{Translation, changes},
+        view::ETHERNET,
+    },
+};
+
+use crate::{counters, ctx::skb::Skb};
+
+/// What the program returns for its verdict; `work` has its outcome.
+#[inline(never)]
+pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i32 {
+    let octets = skb.octets();
+    match carry_out(program, skb, verdict, work) {
+        Ok(action) => {
+            counters::carried(program, verdict, &work.outcome, octets);
+            action
+        }
+        Err(reason) => {
+            counters::dropped(program, reason, &work.outcome, octets);
+            TC_ACT_SHOT
+        }
+    }
+}
+
+fn carry_out(
+    program: Program,
+    skb: &Skb<'_>,
+    verdict: Verdict,
+    work: &Work,
+) -> Result<i32, DropReason> {
+    let outcome = &work.outcome;
+    match verdict {
+        Verdict::Pass => Ok(TC_ACT_UNSPEC),
+        Verdict::Host => {
+            apply(skb, &outcome.rewrite).ok_or(DropReason::WriteFailed)?;
+            if program != Program::FromEndpoint {
+                // On its way already; other programs may follow, as on an uplink.
+                return Ok(TC_ACT_UNSPEC);
+            }
+            skb.accept().ok_or(DropReason::WriteFailed)?;
+            Ok(TC_ACT_OK)
+        }
+        Verdict::Peer => {
+            apply(skb, &outcome.rewrite).ok_or(DropReason::WriteFailed)?;
+            skb.accept().ok_or(DropReason::WriteFailed)?;
+            redirected(skb.redirect_peer(outcome.ifindex))
+        }
+        Verdict::Neighbour => {
+            apply(skb, &outcome.rewrite).ok_or(DropReason::WriteFailed)?;
+            redirected(skb.redirect_neighbour(outcome.ifindex, &outcome.next_hop))
+        }
+        Verdict::Answer => {
+            skb.replace(&work.answer).ok_or(DropReason::WriteFailed)?;
+            skb.accept().ok_or(DropReason::WriteFailed)?;
+            redirected(skb.redirect_peer(skb.ifindex()))
+        }
+        // The tail call did not happen.
+        Verdict::Dns => Err(DropReason::RedirectFailed),
+        Verdict::Drop(reason) => Err(reason),
+    }
+}
+
+fn redirected(action: i32) -> Result<i32, DropReason> {
+    if action == TC_ACT_SHOT {
+        return Err(DropReason::RedirectFailed);
+    }
+    Ok(action)
+}
+
+/// Stores what changes; `None` where the kernel refuses.
+#[inline(never)]
+fn apply(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
+    if rewrite.changes & changes::ETHERNET != 0 {
+        skb.store(0, &rewrite.ethernet)?;
+    }
+    if rewrite.changes & changes::HOP != 0 {
+        skb.store(rewrite.hop_offset.into(), &[rewrite.hop])?;
+    }
+    if rewrite.header_delta != 0 {
+        skb.header_checksum(rewrite.header_delta)?;
+    }
+    if rewrite.changes & changes::TRANSLATION != 0 {
+        translate(skb, rewrite.changes, &rewrite.translation)?;
+    }
+    Some(())
+}
+
+fn translate(skb: &Skb<'_>, kind: u32, translation: &Translation) -> Option<()> {
+    let checksum = translation.checksum.into();
+    let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
+    let is_v4 = kind & changes::IS_V4 != 0;
+    if translation.address_delta != 0 {
+        skb.pseudo_checksum(checksum, translation.address_delta, zero_is_none, is_v4)?;
+    }
+    if translation.port_delta != 0 {
+        skb.checksum(checksum, translation.port_delta, zero_is_none)?;
+    }
+    if is_v4 {
+        skb.store(ETHERNET + 12, &translation.source.octets_v4())?;
+        skb.store(ETHERNET + 16, &translation.destination.octets_v4())?;
+    } else {
+        skb.store(ETHERNET + 8, &translation.source.0)?;
+        skb.store(ETHERNET + 24, &translation.destination.0)?;
+    }
+    let transport = usize::from(translation.transport);
+    if kind & changes::IS_ECHO != 0 {
+        let [identifier @ .., _, _] = translation.ports;
+        skb.store(transport + 4, &identifier)
+    } else {
+        skb.store(transport, &translation.ports)
+    }
+}
