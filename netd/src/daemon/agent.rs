@@ -81,7 +81,7 @@ impl<K: Kernel> Agent<K> {
                 },
                 event = events.recv(), if telling => match event {
                     Some(event) => {
-                        self.note(event);
+                        self.control.on_event(&event);
                         settle_at = settle_at.or(Some(Instant::now() + SETTLE));
                     }
                     // The background walk finds what is told no more.
@@ -93,20 +93,6 @@ impl<K: Kernel> Agent<K> {
                 }
                 _ = second.tick() => self.second().await,
             }
-        }
-    }
-
-    fn note(&mut self, event: Event) {
-        match event {
-            Event::Link {
-                place,
-                name,
-                deleted,
-            } => self.control.note_link(place, &name, deleted),
-            Event::Address { place, ifindex } => self.control.note_address(place, ifindex),
-            Event::Route { place } => self.control.note_routes(place),
-            Event::Forwarding { place } => self.control.note_forwarding(place),
-            Event::Lost => self.control.note_lost(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::{control::Control, failure::Store};
 use crate::{
-    kernel::{Kernel, KernelError},
-    plan::{self, Action, Desired, Key, Observed, Place, Stage, Subjects, diff},
+    kernel::{Kernel, KernelError, describe},
+    plan::{self, Action, Desired, Key, Observed, Stage, Subjects, diff},
 };
 
 /// What to do when an action fails.
@@ -107,7 +107,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
         report: &mut Report,
     ) -> Result<(), KernelError> {
         for action in actions {
-            tracing::debug!(?action, "execute");
+            tracing::debug!(action = describe::action(action), "execute");
             match self.kernel.execute(action).await {
                 Ok(()) => {
                     self.forget(action);
@@ -123,12 +123,8 @@ impl<K: Kernel, S: Store> Control<K, S> {
     /// The kernel's numbers of what is gone mean nothing any longer.
     fn forget(&mut self, action: &Action) {
         match action {
-            Action::DeleteLink(name) => {
-                self.identities.links.remove(name);
-            }
-            Action::RemoveNamespace(place) if *place != Place::Host => {
-                self.identities.cookies.remove(place);
-            }
+            Action::DeleteLink(name) => self.identities.forget_link(name),
+            Action::RemoveNamespace(place) => self.identities.forget_namespace(*place),
             _ => {}
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::{control::Control, converge::Mode, failure::Store};
 use crate::{
-    kernel::{Kernel, KernelError},
-    model::{Id, IfName},
+    kernel::{Kernel, KernelError, events::Event},
+    model::{HostFacts, Id, IfName},
     plan::{Place, Subjects},
     state::{Owned, RESOLVER_INTERFACE},
 };
@@ -25,8 +25,22 @@ pub struct Pending {
 }
 
 impl<K: Kernel, S: Store> Control<K, S> {
-    /// A link appeared, changed or went.
-    pub fn note_link(&mut self, place: Place, name: &IfName, deleted: bool) {
+    /// Notes what the kernel told; [`Control::settle`] looks at it.
+    pub fn on_event(&mut self, event: &Event) {
+        match event {
+            Event::Link {
+                place,
+                name,
+                deleted,
+            } => self.note_link(*place, name, *deleted),
+            Event::Address { place, ifindex } => self.note_address(*place, *ifindex),
+            Event::Route { place } => self.note_routes(*place),
+            Event::Forwarding { place } => self.note_forwarding(*place),
+            Event::Lost => self.pending.everything = true,
+        }
+    }
+
+    fn note_link(&mut self, place: Place, name: &IfName, deleted: bool) {
         match place {
             Place::Host => self.note_host_link(name, deleted),
             Place::Sandbox(id) => self.note_sandbox(id),
@@ -34,24 +48,18 @@ impl<K: Kernel, S: Store> Control<K, S> {
         }
     }
 
-    /// Addresses of a link changed.
-    pub fn note_address(&mut self, place: Place, ifindex: u32) {
+    fn note_address(&mut self, place: Place, ifindex: u32) {
         match place {
-            Place::Host => {
-                let links = &self.identities.links;
-                let own = links.iter().find(|(_, number)| **number == ifindex);
-                match own.map(|(name, _)| name.clone()) {
-                    Some(name) => self.note_host_link(&name, false),
-                    None => self.pending.facts = true,
-                }
-            }
+            Place::Host => match self.identities.link(ifindex).cloned() {
+                Some(name) => self.note_host_link(&name, false),
+                None => self.pending.facts = true,
+            },
             Place::Sandbox(id) => self.note_sandbox(id),
             Place::Resolver => self.note_resolver(),
         }
     }
 
-    /// Routes changed.
-    pub fn note_routes(&mut self, place: Place) {
+    fn note_routes(&mut self, place: Place) {
         match place {
             Place::Host => self.pending.facts = true,
             Place::Sandbox(id) => self.note_sandbox(id),
@@ -60,7 +68,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
     }
 
     /// Somebody switched forwarding: a change of the host's `ip_forward` resets every bridge's.
-    pub fn note_forwarding(&mut self, place: Place) {
+    fn note_forwarding(&mut self, place: Place) {
         match place {
             Place::Host => {
                 let networks = self.state.networks();
@@ -73,11 +81,6 @@ impl<K: Kernel, S: Store> Control<K, S> {
             Place::Sandbox(_) => {}
             Place::Resolver => self.note_resolver(),
         }
-    }
-
-    /// Messages were lost: anything may have changed.
-    pub fn note_lost(&mut self) {
-        self.pending.everything = true;
     }
 
     /// The host's own configuration may have changed (resolv.conf, port range).
@@ -128,7 +131,8 @@ impl<K: Kernel, S: Store> Control<K, S> {
             host: true,
             ..Subjects::default()
         };
-        if facts.resolv_conf != self.facts.resolv_conf {
+        let asked = |facts: &HostFacts| (facts.resolv_conf.clone(), facts.external_servers.clone());
+        if asked(&facts) != asked(&self.facts) {
             subjects.sandboxes = self.state.sandboxes().map(|sandbox| sandbox.id).collect();
         }
         let former = self.desired(&subjects);

@@ -6,7 +6,7 @@ use super::{
     failure::{Failure, Store},
 };
 use crate::{
-    kernel::{Kernel, KernelError},
+    kernel::{Kernel, KernelError, describe},
     model::{Id, sandbox::Namespace},
     plan::{self, Action, Desired, Place, Stage, Subjects, diff},
 };
@@ -114,10 +114,10 @@ impl<K: Kernel, S: Store> Control<K, S> {
     /// Tells what was set right and what could not be.
     pub(super) fn log(&self, what: &str, report: &Report) {
         for action in &report.done {
-            tracing::info!(?action, "repaired");
+            tracing::info!("repaired: {}", describe::action(action));
         }
         for error in &report.failures {
-            tracing::error!(%error, "not repaired");
+            tracing::error!("not repaired: {error}");
         }
         tracing::debug!(
             done = report.done.len(),

@@ -36,17 +36,16 @@ fn resolver_conf(facts: &HostFacts, settings: &DnsSettings) -> String {
     text + &options_line(&options)
 }
 
-/// Elsewhere: the given servers or the host's. A sandbox that is not the host cannot reach servers
-/// on the host's loopback: they are left out, and the fallback stands in where none is left.
+/// Elsewhere: the given servers or the host's; a sandbox that is not the host gets those that it
+/// can reach, and the fallback stands in where there are none.
 fn direct_conf(scene: &Scene<'_>, sandbox: &Sandbox) -> String {
     let (facts, settings) = (scene.facts, &sandbox.dns);
-    let host = &facts.resolv_conf.servers;
-    let reachable = |server: &&IpAddr| sandbox.mode == Mode::Host || !server.is_loopback();
-    let mut servers: Vec<&IpAddr> = if settings.servers.is_empty() {
-        host.iter().filter(reachable).collect()
-    } else {
-        settings.servers.iter().collect()
+    let host = match sandbox.mode {
+        Mode::Host => &facts.resolv_conf.servers,
+        Mode::Bridge | Mode::None => &facts.external_servers,
     };
+    let given = &settings.servers;
+    let mut servers: Vec<&IpAddr> = if given.is_empty() { host } else { given }.iter().collect();
     if servers.is_empty() {
         servers.extend(&scene.settings.dns_fallback);
     }

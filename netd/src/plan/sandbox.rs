@@ -131,7 +131,7 @@ fn resolver_address(
         })?;
         Some(((network.is_default(), endpoint.generation), gateway))
     });
-    let cookie = scene.identities.cookies.get(&place).copied();
+    let cookie = scene.identities.cookie(place);
     if let (Some((_, gateway)), Some(cookie)) = (candidates.min(), cookie) {
         let value = Resolver {
             sandbox: sandbox.index,

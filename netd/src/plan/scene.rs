@@ -17,23 +17,51 @@ use crate::{
 /// Numbers that the kernel gave: known once something was made or seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
-    /// ifindexes of links that netd made in the host namespace.
-    pub links: BTreeMap<IfName, u32>,
-    /// Cookies of namespaces.
-    pub cookies: BTreeMap<Place, u64>,
+    links: BTreeMap<IfName, u32>,
+    names: BTreeMap<u32, IfName>,
+    cookies: BTreeMap<Place, u64>,
 }
 
 impl Identities {
     /// Learns from an observation.
     pub fn learn(&mut self, observed: &Observed) {
         for ((place, name), link) in &observed.links {
-            if *place == Place::Host {
+            if *place == Place::Host && link.ours {
+                self.forget_link(name);
                 self.links.insert(name.clone(), link.ifindex);
+                self.names.insert(link.ifindex, name.clone());
             }
         }
         let cookies = observed.namespaces.iter();
         self.cookies
             .extend(cookies.map(|(place, cookie)| (*place, *cookie)));
+    }
+
+    /// A link is gone.
+    pub fn forget_link(&mut self, name: &IfName) {
+        if let Some(ifindex) = self.links.remove(name) {
+            self.names.remove(&ifindex);
+        }
+    }
+
+    /// A namespace is gone.
+    pub fn forget_namespace(&mut self, place: Place) {
+        self.cookies.remove(&place);
+    }
+
+    /// The number of a link that netd made in the host namespace.
+    pub fn ifindex(&self, link: &IfName) -> Option<u32> {
+        self.links.get(link).copied()
+    }
+
+    /// The link of netd's with a number.
+    pub fn link(&self, ifindex: u32) -> Option<&IfName> {
+        self.names.get(&ifindex)
+    }
+
+    /// The cookie of a namespace (SO_NETNS_COOKIE).
+    pub fn cookie(&self, place: Place) -> Option<u64> {
+        self.cookies.get(&place).copied()
     }
 }
 
@@ -127,7 +155,7 @@ impl<'a> Scene<'a> {
 
     /// The number of a link of netd's in the host namespace; noted where it is not known.
     pub(super) fn ifindex(&self, link: &IfName, desired: &mut Desired) -> Option<u32> {
-        let ifindex = self.identities.links.get(link).copied();
+        let ifindex = self.identities.ifindex(link);
         if ifindex.is_none() {
             desired.unidentified.insert((Place::Host, link.clone()));
         }

@@ -2,6 +2,7 @@
 
 use super::{Agent, create, network_with, sandbox};
 use crate::{
+    kernel::events::Event,
     model::{
         IfName,
         sandbox::{Joined, Namespace},
@@ -34,7 +35,11 @@ fn a_deleted_veth_is_made_again() {
     let mut agent = agent();
     let name = veth(&agent, "a");
     agent.kernel().delete_link(Place::Host, &name);
-    agent.control.note_link(Place::Host, &name, true);
+    agent.control.on_event(&Event::Link {
+        place: Place::Host,
+        name: name.clone(),
+        deleted: true,
+    });
     agent.settle();
     agent.check();
 }
@@ -44,7 +49,11 @@ fn a_deleted_bridge_is_made_again_with_its_ports() {
     let mut agent = agent();
     let name = bridge(&agent);
     agent.kernel().delete_link(Place::Host, &name);
-    agent.control.note_link(Place::Host, &name, true);
+    agent.control.on_event(&Event::Link {
+        place: Place::Host,
+        name: name.clone(),
+        deleted: true,
+    });
     agent.settle();
     agent.check();
 }
@@ -57,7 +66,10 @@ fn removed_and_added_addresses_are_set_right() {
     let link = agent.kernel().host.links.get_mut(&key).unwrap();
     link.addresses = ["192.0.2.1/24".parse().unwrap()].into();
     let ifindex = link.ifindex;
-    agent.control.note_address(Place::Host, ifindex);
+    agent.control.on_event(&Event::Address {
+        place: Place::Host,
+        ifindex,
+    });
     agent.settle();
     agent.check();
 }
@@ -93,7 +105,7 @@ fn lost_messages_lead_to_a_full_comparison() {
     let (first, second) = (veth(&agent, "a"), bridge(&agent));
     agent.kernel().delete_link(Place::Host, &first);
     agent.kernel().delete_link(Place::Host, &second);
-    agent.control.note_lost();
+    agent.control.on_event(&Event::Lost);
     assert!(agent.control.is_pending());
     agent.settle();
     agent.check();
@@ -115,7 +127,11 @@ fn an_uplink_that_comes_gets_its_programs() {
     let name: IfName = "up1".parse().unwrap();
     agent.kernel().facts.uplinks.insert(name.clone(), uplink);
     agent.kernel().facts.resolv_conf.servers = vec!["203.0.113.7".parse().unwrap()];
-    agent.control.note_link(Place::Host, &name, false);
+    agent.control.on_event(&Event::Link {
+        place: Place::Host,
+        name: name.clone(),
+        deleted: false,
+    });
     agent.settle();
     agent.check();
     let attached = agent.kernel().host.attachments.iter();
@@ -140,7 +156,11 @@ fn a_sandbox_whose_joined_namespace_ends_is_collected() {
     assert!(matches!(view.sandbox.namespace, Namespace::Joined(_)));
     let (id, name) = (view.sandbox.id, veth(&agent, "guest"));
     agent.kernel().kill_namespace(Place::Sandbox(id));
-    agent.control.note_link(Place::Host, &name, true);
+    agent.control.on_event(&Event::Link {
+        place: Place::Host,
+        name: name.clone(),
+        deleted: true,
+    });
     agent.settle();
     assert!(agent.control.state().inspect_sandbox("guest").is_err());
     agent.check();

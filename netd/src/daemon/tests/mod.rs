@@ -87,6 +87,7 @@ impl Agent {
         };
         facts.uplinks.insert("up0".parse().unwrap(), uplink);
         facts.resolv_conf.servers = vec!["198.18.0.2".parse().unwrap()];
+        facts.external_servers = facts.resolv_conf.servers.clone();
         let mut kernel = FakeKernel::new(facts);
         kernel.add_foreign_link("up0");
         let mut agent = Agent::over(kernel, MemoryStore::default(), State::default());
