@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Parsed::Verb(verb) => verb,
         Parsed::Printed(printed) => return ExitCode::from(printed.show()),
     };
-    let printed = match verb.run() {
+    let printed = match verb.run().map_err(|verb| *verb) {
         Ok(printed) => printed,
         Err(Verb::Run(args)) => run(*args).unwrap_or_else(Printed::from),
         Err(Verb::Down(args)) => undo(&args).unwrap_or_else(Printed::from),

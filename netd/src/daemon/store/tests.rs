@@ -119,7 +119,7 @@ fn what_was_saved_is_read_again() {
     drop(store);
 
     let (_store, stored) = Store::open(&directory.0).unwrap();
-    assert_eq!(stored.networks, [two.clone()]);
+    assert_eq!(stored.networks, std::slice::from_ref(&two));
     // The creation of what is gone is forgotten, so that its id can be used again.
     assert_eq!(stored.creations, BTreeMap::from([(two.id, creation)]));
     assert_eq!((stored.meta, stored.boot.as_str()), (meta(3), "b"));

@@ -4,6 +4,7 @@ mod api;
 mod drift;
 mod faults;
 mod requests;
+mod rig;
 
 use std::collections::BTreeMap;
 

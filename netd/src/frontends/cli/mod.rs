@@ -1,6 +1,7 @@
 //! The command line: thin verbs over the socket API.
 
 mod attachment;
+mod bindings;
 pub mod client;
 mod config;
 pub mod down;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    Connection, Failure, Printed, attachment,
+    Connection, Failure, Printed, attachment, bindings,
     client::segment,
     format::{InspectFormat, ListFormat},
     publish, verbs,
@@ -15,7 +15,7 @@ use crate::frontends::api::{
     Code,
     reports::{Created, Done, SandboxList},
     sandbox_request::{Attachment, DnsRequest, ExtraHost, SandboxCreate},
-    sandbox_shape::{Bindings, SandboxShape},
+    sandbox_shape::SandboxShape,
 };
 
 /// `netd sandbox`.
@@ -262,47 +262,9 @@ fn row(sandbox: &SandboxShape, no_trunc: bool) -> Value {
         "Name": sandbox.name,
         "Networks": networks.join(","),
         "Owner": sandbox.owner,
-        "Ports": ports(&sandbox.ports),
+        "Ports": bindings::text(&sandbox.ports),
         "State": sandbox.state,
     })
-}
-
-/// `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`, runs of ports as one, as `docker ps` has it.
-fn ports(bindings: &Bindings) -> String {
-    let mut runs: Vec<(String, String, (u16, u16), (u16, u16))> = Vec::new();
-    let mut reserved = Vec::new();
-    let mut flat = Vec::new();
-    for (inside, held) in bindings {
-        let (port, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
-        let port: u16 = port.parse().unwrap_or_default();
-        match held {
-            Some(held) => flat.extend(held.iter().map(|binding| {
-                let host: u16 = binding.host_port.parse().unwrap_or_default();
-                (binding.host_ip.clone(), protocol.to_owned(), host, port)
-            })),
-            None => reserved.push(inside.clone()),
-        }
-    }
-    flat.sort();
-    for (address, protocol, host, inside) in flat {
-        match runs.last_mut() {
-            Some(run)
-                if (run.0 == address && run.1 == protocol)
-                    && (run.2.1.checked_add(1), run.3.1.checked_add(1))
-                        == (Some(host), Some(inside)) =>
-            {
-                run.2.1 = host;
-                run.3.1 = inside;
-            }
-            _ => runs.push((address, protocol, (host, host), (inside, inside))),
-        }
-    }
-    let shown = runs.iter().map(|(address, protocol, host, inside)| {
-        let address = super::port::bracketed(address);
-        let (host, inside) = (super::port::range(*host), super::port::range(*inside));
-        format!("{address}:{host}->{inside}/{protocol}")
-    });
-    shown.chain(reserved).collect::<Vec<_>>().join(", ")
 }
 
 fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {

@@ -123,9 +123,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Parsed {
 
 impl Verb {
     /// Carries out a verb that needs no more than the socket. `Err`: it is `main`'s to carry out.
-    pub fn run(self) -> Result<Printed, Verb> {
+    pub fn run(self) -> Result<Printed, Box<Verb>> {
         let printed = match self {
-            Verb::Run(_) | Verb::Down(_) => return Err(self),
+            Verb::Run(_) | Verb::Down(_) => return Err(Box::new(self)),
             Verb::Status(args) => status::run(&args),
             Verb::Version(args) => status::version(&args),
             Verb::Config(verb) => config::run(&verb),
