@@ -35,8 +35,7 @@ fn start(stage: &mut Stage) -> Result<()> {
     stage.title("1. A host with an uplink, an agent on it, and no packet filter");
     stage.run_expecting(Host, "ip -brief address show dev eth0", &[HOST, HOST6])?;
     stage.start_agent()?;
-    stage.run(Host, "netd status")?;
-    Ok(())
+    stage.run_head(Host, "netd status", 5)
 }
 
 fn network(stage: &mut Stage) -> Result<()> {

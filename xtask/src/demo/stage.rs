@@ -83,7 +83,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Shows a command, its output, and checks that it succeeds.
+    /// Shows a command and all of its output, and checks that it succeeds.
     pub fn run(&self, place: Place, line: &str) -> Result<String> {
         self.show_command(place, line);
         let finished = self.namespace(place).run(line)?;
@@ -95,7 +95,15 @@ impl Stage {
         Ok(finished.stdout)
     }
 
-    /// The same, and checks that the output holds all of `expected`.
+    /// Shows the first lines of a long output.
+    pub fn run_head(&self, place: Place, line: &str, lines: usize) -> Result<()> {
+        self.show_command(place, line);
+        let output = self.namespace(place).run_checked(line)?;
+        self.show_lines(&output, lines);
+        Ok(())
+    }
+
+    /// Shows a command and its output, and checks that it holds all of `expected`.
     pub fn run_expecting(&self, place: Place, line: &str, expected: &[&str]) -> Result<String> {
         let output = self.run(place, line)?;
         for part in expected {
@@ -141,12 +149,16 @@ impl Stage {
     }
 
     fn show_output(&self, output: &str) {
+        self.show_lines(output, SHOWN);
+    }
+
+    fn show_lines(&self, output: &str, most: usize) {
         let lines: Vec<&str> = output.lines().collect();
-        for line in lines.iter().take(SHOWN) {
+        for line in lines.iter().take(most) {
             println!("  {line}");
         }
-        if lines.len() > SHOWN {
-            self.note(&format!("{} more lines", lines.len() - SHOWN));
+        if lines.len() > most {
+            self.note(&format!("{} more lines", lines.len() - most));
         }
     }
 
