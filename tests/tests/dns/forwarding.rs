@@ -1,0 +1,112 @@
+//! What netd does not know: asked of upstreams, for those who may.
+
+use std::{net::IpAddr, time::Instant};
+
+use netd_tests::lab::{
+    Lab,
+    addresses::{HOST, OUTSIDE, PUBLIC},
+};
+
+use crate::{
+    address, app, dig, inside,
+    upstream::{BIG, Upstream, WWW},
+};
+
+fn www() -> String {
+    IpAddr::from(WWW).to_string()
+}
+
+#[test]
+fn other_names_are_asked_of_the_hosts_servers_by_the_host() {
+    let (lab, _agent) = app("forward");
+    let upstream = Upstream::start(lab.outside(), PUBLIC);
+    for (question, over_tcp) in [("www.example.test", false), ("+tcp www.example.test", true)] {
+        assert_eq!(dig(&lab, "web", question).answers, [www()], "{question}");
+        let asked = upstream.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert_eq!(asked[0].from.to_string(), HOST);
+        assert_eq!(
+            (asked[0].name.as_str(), asked[0].over_tcp),
+            ("www.example.test.", over_tcp)
+        );
+    }
+    assert_eq!(dig(&lab, "web", "nosuch").status, "NXDOMAIN");
+    assert_eq!(dig(&lab, "web", "broken.example.test").status, "SERVFAIL");
+    // Too big for a datagram: dig asks again over TCP by itself.
+    let big = dig(&lab, "web", "big.example.test");
+    assert!(
+        big.over_tcp && big.answers.len() == usize::from(BIG),
+        "{big:?}"
+    );
+    // The search list of the host.
+    assert!(inside(&lab, "web", "getent hosts www").starts_with(&www()));
+    // Of known names nothing gets out, whatever the type.
+    upstream.asked();
+    for kind in ["A", "AAAA", "MX", "TXT", "HTTPS", "+tcp SOA"] {
+        dig(&lab, "web", &format!("db {kind}"));
+    }
+    assert_eq!(upstream.asked(), []);
+}
+
+#[test]
+fn dead_servers_are_passed_over_and_all_dead_is_an_error_in_time() {
+    let lab = Lab::new("dead");
+    // Nobody is at the first, the second has no server, the third is well.
+    let _agent = lab.agent(&format!(
+        "--dns-upstream 198.18.0.99 --dns-upstream {OUTSIDE} --dns-upstream {PUBLIC}"
+    ));
+    lab.netd("network create app");
+    lab.netd("sandbox create --name web --network app");
+    let upstream = Upstream::start(lab.outside(), PUBLIC);
+    assert_eq!(dig(&lab, "web", "www.example.test").answers, [www()]);
+    assert_eq!(dig(&lab, "web", "+tcp www.example.test").answers, [www()]);
+    // The C library gives up after 5 s.
+    let start = Instant::now();
+    assert_eq!(dig(&lab, "web", "mute.example.test").status, "SERVFAIL");
+    assert!(start.elapsed().as_secs() < 6);
+    drop(upstream);
+    assert_eq!(dig(&lab, "web", "www.example.test").status, "SERVFAIL");
+}
+
+#[test]
+fn own_servers_are_asked_through_the_sandboxs_own_network() {
+    let (lab, _agent) = app("own");
+    let db = address(&lab, "db", "app", "IPAddress");
+    let outside = Upstream::start(lab.outside(), PUBLIC);
+    let inner = Upstream::start(&lab.sandbox("db"), "0.0.0.0");
+    lab.netd(&format!(
+        "sandbox create --name own --network app --dns {db}"
+    ));
+    let own = address(&lab, "own", "app", "IPAddress");
+    assert_eq!(
+        inside(&lab, "own", "grep nameserver /etc/resolv.conf"),
+        "nameserver 127.0.0.11"
+    );
+    for question in ["www.example.test", "+tcp www.example.test"] {
+        assert_eq!(dig(&lab, "own", question).answers, [www()]);
+        let asked = inner.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert_eq!(asked[0].from.to_string(), own);
+    }
+    // Names of the network are netd's all the same.
+    assert_eq!(dig(&lab, "own", "db").answers, [db]);
+    assert_eq!((inner.asked(), outside.asked()), (vec![], vec![]));
+}
+
+#[test]
+fn the_default_network_has_the_hosts_servers_and_no_names() {
+    let lab = Lab::new("default");
+    let _agent = lab.agent("");
+    let upstream = Upstream::start(lab.outside(), PUBLIC);
+    for name in ["one", "two"] {
+        lab.netd(&format!("sandbox create --name {name}"));
+    }
+    let resolv_conf = inside(&lab, "one", "cat /etc/resolv.conf");
+    assert!(
+        resolv_conf.contains(&format!("nameserver {PUBLIC}")),
+        "{resolv_conf}"
+    );
+    assert_eq!(dig(&lab, "one", "www.example.test").answers, [www()]);
+    assert_eq!(dig(&lab, "one", "two").status, "NXDOMAIN");
+    assert_eq!(upstream.asked().len(), 2);
+}

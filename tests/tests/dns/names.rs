@@ -1,0 +1,128 @@
+//! Names of sandboxes, answered in the datapath: also while the agent does nothing at all.
+
+use crate::{Dug, address, app, dig, inside};
+
+/// Docker's flags: no `aa`.
+const FLAGS: &str = "qr rd ra";
+
+#[track_caller]
+fn gives(dug: &Dug, expected: &[&str]) {
+    assert_eq!(
+        (dug.status.as_str(), dug.flags.as_str()),
+        ("NOERROR", FLAGS),
+        "{dug:?}"
+    );
+    assert_eq!(dug.answers, expected, "{dug:?}");
+    let ttl = netd_common::limits::DNS_TTL;
+    assert!(dug.ttls.iter().all(|own| *own == ttl), "{dug:?}");
+}
+
+#[test]
+fn names_resolve_while_the_agent_is_frozen() {
+    let (lab, agent) = app("frozen");
+    lab.netd("network disconnect app db");
+    lab.netd("network connect --alias store --alias STORE2 app db");
+    let db = address(&lab, "db", "app", "IPAddress");
+    let id = lab.netd_json("sandbox inspect db")[0]["Id"]
+        .as_str()
+        .expect("an id")[..12]
+        .to_owned();
+    // Entered before: `netd exec` asks the agent.
+    let web = lab.sandbox("web");
+    agent.freeze();
+    let ask = |question: &str| {
+        let text = web.ok(&format!("dig +time=2 +tries=1 @127.0.0.11 {question}"));
+        Dug::parse(&text).expect("dig's output")
+    };
+    for name in [
+        "db",
+        "DB",
+        "db.app",
+        "Db.App.",
+        "store",
+        "store.app",
+        "store2",
+        id.as_str(),
+    ] {
+        gives(&ask(&format!("{name} A")), &[&db]);
+        gives(&ask(&format!("+noedns {name} A")), &[&db]);
+    }
+    gives(&ask(&format!("-x {db}")), &["db.app."]);
+    for other in ["AAAA", "MX", "TXT", "ANY", "SRV", "SOA", "HTTPS"] {
+        gives(&ask(&format!("+notcp db {other}")), &[]);
+    }
+    agent.thaw();
+}
+
+#[test]
+fn the_c_library_resolves_while_the_agent_is_frozen() {
+    let (lab, agent) = app("libc");
+    let db = address(&lab, "db", "app", "IPAddress");
+    // One shell, entered before, that asks when told to.
+    let mut shell = lab
+        .host()
+        .spawn("netd exec web -- sh -c 'echo ready; while [ ! -e /run/lab/go ]; do sleep 0.02; done; getent ahosts db; getent ahosts db.app; echo end'")
+        .expect("a shell");
+    let limit = std::time::Duration::from_secs(10);
+    shell.wait_for("ready", limit).expect("the shell is ready");
+    agent.freeze();
+    lab.world().write("/run/lab/go", "").expect("a file");
+    let seen = shell.wait(limit).expect("it ends");
+    agent.thaw();
+    assert!(
+        seen.succeeded() && seen.stdout.contains("end"),
+        "{}",
+        seen.describe()
+    );
+    for name in ["db", "db.app"] {
+        let line = seen
+            .stdout
+            .lines()
+            .find(|line| line.ends_with(&format!(" {name}")));
+        let line = line.unwrap_or_else(|| panic!("{}", seen.describe()));
+        assert!(line.starts_with(&format!("{db} ")), "{line}");
+    }
+}
+
+#[test]
+fn names_follow_what_happens() {
+    let (lab, _agent) = app("changes");
+    let short = |name: &str| inside(&lab, "web", &format!("dig +short {name}"));
+    assert_eq!(short("late"), "");
+    lab.netd("sandbox create --name late --network name=app,alias=other");
+    let late = address(&lab, "late", "app", "IPAddress");
+    assert_eq!(
+        (short("late"), short("other")),
+        (late.clone(), late.clone())
+    );
+    lab.netd("sandbox create --name more --network name=app,alias=other");
+    let more = address(&lab, "more", "app", "IPAddress");
+    let mut both = vec![late, more.clone()];
+    both.sort();
+    assert_eq!(dig(&lab, "web", "other").answers, both);
+    lab.netd("sandbox rm -f late");
+    assert_eq!(
+        (short("late"), short("other")),
+        (String::new(), more.clone())
+    );
+    lab.netd("network disconnect app more");
+    assert_eq!(short("other"), "");
+    assert_eq!(inside(&lab, "web", &format!("dig +short -x {more}")), "");
+}
+
+#[test]
+fn names_of_all_own_networks_and_of_no_other() {
+    let (lab, _agent) = app("scopes");
+    lab.netd("network create --ipv6 back");
+    lab.netd("network connect back web");
+    lab.netd("sandbox create --name queue --network back");
+    let [v4, v6] =
+        ["IPAddress", "GlobalIPv6Address"].map(|field| address(&lab, "queue", "back", field));
+    gives(&dig(&lab, "web", "queue A"), &[&v4]);
+    gives(&dig(&lab, "web", "queue AAAA"), &[&v6]);
+    gives(&dig(&lab, "web", &format!("-x {v6}")), &["queue.back."]);
+    // `db` is not on `back`, `queue` not on `app`.
+    assert_eq!(inside(&lab, "db", "dig +short queue"), "");
+    assert_eq!(inside(&lab, "queue", "dig +short db"), "");
+    assert_ne!(inside(&lab, "queue", "dig +short web"), "");
+}
