@@ -156,6 +156,10 @@ async fn open(
     });
     let done = control.start(unix_now()).await?;
     tracing::info!(steps = done.done.len(), "the host is as it should be");
+    // Only now: until its successor was there, an older program carried the packets.
+    if let Err(error) = control.kernel().bpf().remove_older_versions() {
+        tracing::warn!(%error, "pins of an older version are left");
+    }
     let mut resolver = Resolver::new(namespaces.join("resolver"), table);
     resolver.keep();
     let run_dir = config.run_dir.clone();

@@ -39,6 +39,7 @@ fn a_link_of_a_device_that_was_made_anew_is_remade() {
     bpf.attach(&attachment).expect("attach");
     run("ip", &["link", "del", "up0"]);
     assert!(!bpf.attached(&attachment).expect("attached"));
+    assert_eq!(bpf.attachments().expect("attachments"), BTreeSet::new());
     let error = bpf.attach(&attachment).expect_err("no device");
     assert!(
         error.to_string().contains("there is no link up0"),
@@ -73,6 +74,27 @@ fn a_link_follows_the_name_not_the_device() {
     eventually("the other device is free", || {
         programs_at("away", TcHook::Ingress) == left
     });
+}
+
+#[test]
+fn a_renamed_device_takes_its_program_under_the_new_name() {
+    let host = Host::new();
+    run("ip", &["link", "add", "up0", "type", "veth"]);
+    let (former, latter) = (
+        uplink("up0", TcHook::Ingress),
+        uplink("away", TcHook::Ingress),
+    );
+    let (mut bpf, _) = host.open();
+    bpf.attach(&former).expect("attach");
+    run("ip", &["link", "set", "up0", "name", "away"]);
+    assert!(!bpf.attached(&former).expect("attached"));
+    bpf.attach(&latter).expect("attach");
+    assert!(bpf.attached(&latter).expect("attached"));
+    assert_eq!(programs_at("away", TcHook::Ingress), 1);
+    assert_eq!(
+        bpf.attachments().expect("attachments"),
+        BTreeSet::from([latter])
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! Which hook program belongs where is the plan's; how a hook takes it is in `tcx`, `clsact` and
 //! `cgroup`.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use nix::net::if_::if_nametoindex;
 
@@ -11,7 +11,7 @@ use super::{
     clsact,
     error::{During, failure, if_file_there},
     layout::{Layout, attachment_of, pin_name},
-    pin::{Pin, inspect},
+    pin::{LinkState, Pin, inspect},
     programs::Programs,
     report::AttachedProgram,
     tcx,
@@ -84,47 +84,60 @@ impl Hooks {
             .during(|| format!("detach {}", pin_name(attachment)))
     }
 
-    /// Whether the program of the loaded object is where it belongs and its pin is there.
+    /// Whether the program of the loaded object is where it belongs and its pin is there. A pin that
+    /// leads elsewhere, since its device is gone or has another name now, is removed: nobody would
+    /// ask for it again, and the hook it may still be at would refuse the program.
     pub(super) fn attached(
         &self,
         programs: &Programs,
         attachment: &Attachment,
     ) -> Result<bool, KernelError> {
-        let pin = self.layout.link(attachment);
         let doing = || format!("look for {}", pin_name(attachment));
+        let pin = self.layout.link(attachment);
         let Some(found) = inspect(&pin).during(doing)? else {
             return Ok(false);
         };
-        match (attachment, found) {
-            (
-                Attachment::Tc {
-                    link,
-                    hook,
-                    program,
-                },
-                found,
-            ) => {
-                let Ok(ifindex) = ifindex(link) else {
-                    return Ok(false);
-                };
+        match attachment {
+            Attachment::Tc {
+                link,
+                hook,
+                program,
+            } => {
                 let id = programs.id(*program)?;
-                match found {
-                    Pin::Link(state) if self.tcx => {
-                        Ok(state.program == id && tcx::is_at(&state, ifindex, *hook))
-                    }
-                    Pin::Program { id: pinned } if !self.tcx => {
-                        let place = clsact::Place::new(link, ifindex, *hook, *program);
+                let device = ifindex(link).ok();
+                let lost = match (&found, device) {
+                    (Pin::Link(state), Some(device)) => !tcx::is_at(state, device, *hook),
+                    (_, device) => device.is_none(),
+                };
+                if lost {
+                    self.forget(&pin, link).during(doing)?;
+                    return Ok(false);
+                }
+                match (found, device) {
+                    (Pin::Link(state), _) => Ok(self.tcx && state.program == id),
+                    (Pin::Program { id: pinned }, Some(device)) if !self.tcx => {
+                        let place = clsact::Place::new(link, device, *hook, *program);
                         Ok(pinned == id && clsact::attached(&place).during(doing)? == Some(id))
                     }
                     _ => Ok(false),
                 }
             }
-            (Attachment::Cgroup(program), Pin::Link(state)) => {
+            Attachment::Cgroup(program) => {
+                let id = programs.id(*program)?;
                 let root = Cgroup::find().during(doing)?;
-                Ok(state.program == programs.id(*program)? && root.is_at(&state))
+                let in_order = |state: &LinkState| state.program == id && root.is_at(state);
+                Ok(matches!(found, Pin::Link(state) if in_order(&state)))
             }
-            (Attachment::Cgroup(_), Pin::Map(_) | Pin::Program { .. }) => Ok(false),
         }
+    }
+
+    /// Removes a pin, and the mark of a qdisc that went with its device.
+    fn forget(&self, pin: &Path, link: &IfName) -> io::Result<()> {
+        if_file_there(fs::remove_file(pin))?;
+        if ifindex(link).is_err() {
+            if_file_there(fs::remove_file(self.layout.qdisc(link)))?;
+        }
+        Ok(())
     }
 
     /// All attachments that have a pin, in order or not.

@@ -116,7 +116,8 @@ impl Bpf {
         self.hooks.detach(attachment)
     }
 
-    /// Whether the link is there, on the right interface and hook, with the loaded program.
+    /// Whether the link is there, on the right interface and hook, with the loaded program. A pin
+    /// whose device is gone, or has another name now, is removed.
     pub fn attached(&mut self, attachment: &Attachment) -> Result<bool, KernelError> {
         self.hooks.attached(&self.programs, attachment)
     }
