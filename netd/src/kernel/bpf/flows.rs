@@ -47,16 +47,22 @@ fn records(map: &FlowMap, established: bool) -> impl Iterator<Item = Result<Flow
     })
 }
 
-/// Deletes the flows that `which` names; how many halves there were. Walks both tables.
+/// Deletes the flows that `which` names; how many halves there were. Walks both tables, and keeps
+/// nothing but the keys to delete: after a deleted key the kernel's walk begins anew.
 pub(super) fn flush(maps: &mut Maps, which: impl Fn(&Flow) -> bool) -> Result<u64, KernelError> {
-    let doomed = list(maps)?;
     let mut deleted = 0;
-    for record in doomed.iter().filter(|record| which(&record.flow)) {
-        let map = match record.established {
-            true => &mut maps.flows,
-            false => &mut maps.new_flows,
-        };
-        deleted += delete(map, &record.key)?;
+    for map in [&mut maps.flows, &mut maps.new_flows] {
+        let doomed: Vec<FlowKey> = map
+            .iter()
+            .filter_map(|entry| match entry {
+                Ok((Raw(key), Raw(flow))) => which(&flow).then_some(Ok(key)),
+                Err(error) => Some(Err(error)),
+            })
+            .collect::<Result<_, _>>()
+            .during(|| "read the flows".into())?;
+        for key in &doomed {
+            deleted += delete(map, key)?;
+        }
     }
     Ok(deleted)
 }
