@@ -48,6 +48,8 @@ pub struct Control<K, S> {
     pub(super) identities: Identities,
     pub(super) pending: super::drift::Pending,
     pub(super) walk: super::background::Walk,
+    /// It was told that the map of names is full.
+    pub(super) names_full: bool,
 }
 
 impl<K: Kernel, S: Store> Control<K, S> {
@@ -66,6 +68,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             identities: Identities::default(),
             pending: super::drift::Pending::default(),
             walk: super::background::Walk::default(),
+            names_full: false,
         }
     }
 

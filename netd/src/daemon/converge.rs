@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{control::Control, failure::Store};
 use crate::{
     kernel::{Kernel, KernelError, describe},
-    plan::{self, Action, Desired, Key, Observed, Stage, Subjects, diff},
+    plan::{self, Action, Desired, Entry, Key, Observed, Stage, Subjects, diff},
 };
 
 /// What to do when an action fails.
@@ -113,11 +113,22 @@ impl<K: Kernel, S: Store> Control<K, S> {
                     self.forget(action);
                     report.done.push(action.clone());
                 }
+                Err(error) if self.is_spared(action, &error) => {}
                 Err(error) if mode == Mode::StopAtFailure => return Err(error),
                 Err(error) => report.failures.push(error),
             }
         }
         Ok(())
+    }
+
+    /// A name that finds no room in the map is answered by the agent, whose table has all names.
+    fn is_spared(&mut self, action: &Action, error: &KernelError) -> bool {
+        let spared = matches!(action, Action::Put(Entry::Name(..))) && error.full_map().is_some();
+        if spared && !self.names_full {
+            tracing::warn!("the map of names is full: the agent answers what is not in it");
+            self.names_full = true;
+        }
+        spared
     }
 
     /// The kernel's numbers of what is gone mean nothing any longer.

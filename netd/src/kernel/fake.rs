@@ -9,11 +9,11 @@ use std::{
 use anyhow::{anyhow, bail, ensure};
 use netd_common::abi::endpoint::EndpointStats;
 
-use super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill};
+use super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill, MapFull};
 use crate::{
     model::{IfName, Mac, sandbox::Joined},
     plan::{
-        Action, Attachment, HostFacts, Key, Observed, Place,
+        Action, Attachment, Entry, EntryKey, HostFacts, Key, Observed, Place,
         action::Route,
         observed::{LinkKind, LinkState},
     },
@@ -37,8 +37,10 @@ pub struct FakeKernel {
     pub full_observations: usize,
     /// Actions in order, the failed ones too.
     pub actions: Vec<Action>,
-    /// Counts down with each action; the one that finds 0 fails.
-    pub fail_in: Option<usize>,
+    /// Actions that fail, counted from the next one on.
+    pub failing: BTreeSet<usize>,
+    /// Names that the map has room for; `None`: any number.
+    pub name_capacity: Option<usize>,
 }
 
 impl FakeKernel {
@@ -265,6 +267,19 @@ impl FakeKernel {
         Ok(())
     }
 
+    fn put(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        let entries = &mut self.host.entries;
+        let new = !entries.contains_key(&entry.key());
+        if let (Entry::Name(..), Some(capacity), true) = (entry, self.name_capacity, new) {
+            let names = entries
+                .keys()
+                .filter(|key| matches!(key, EntryKey::Name(_)));
+            ensure!(names.count() < capacity, MapFull("NAMES"));
+        }
+        entries.insert(entry.key(), entry.clone());
+        Ok(())
+    }
+
     fn carry_out(&mut self, action: &Action) -> anyhow::Result<()> {
         match action {
             Action::MakeNamespace(place) => self.make_namespace(*place, None),
@@ -355,9 +370,7 @@ impl FakeKernel {
             Action::Detach(attachment) => {
                 self.host.attachments.remove(attachment);
             }
-            Action::Put(entry) => {
-                self.host.entries.insert(entry.key(), entry.clone());
-            }
+            Action::Put(entry) => self.put(entry)?,
             Action::Delete(key) => {
                 self.host.entries.remove(key);
             }
@@ -429,11 +442,8 @@ impl Kernel for FakeKernel {
 
     async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
         self.actions.push(action.clone());
-        let failing = self.fail_in == Some(0);
-        self.fail_in = match self.fail_in {
-            Some(0) | None => None,
-            Some(left) => Some(left - 1),
-        };
+        let failing = self.failing.remove(&0);
+        self.failing = self.failing.iter().map(|left| left - 1).collect();
         let result = if failing {
             Err(anyhow!("injected"))
         } else {

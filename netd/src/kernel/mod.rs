@@ -43,6 +43,18 @@ pub struct KernelError {
     pub source: anyhow::Error,
 }
 
+impl KernelError {
+    /// The map that has no room, where that is the cause.
+    pub fn full_map(&self) -> Option<&'static str> {
+        self.source.downcast_ref::<MapFull>().map(|map| map.0)
+    }
+}
+
+/// A map has no room for another entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("map {0} is full")]
+pub struct MapFull(pub &'static str);
+
 /// A flow half as it is in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowRecord {

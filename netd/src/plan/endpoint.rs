@@ -54,6 +54,14 @@ pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mu
     desired.links.insert(host_key, outside);
     let inner_key = (place, endpoint.interface.clone());
     desired.links.insert(inner_key, inside);
+    // As in Docker: without an IPv6 address the interface does not speak IPv6 at all. A kernel
+    // without IPv6 has no such switch; ::1 tells.
+    let has_v6 = endpoint.v6().is_some();
+    let loopback = std::net::IpAddr::from(std::net::Ipv6Addr::LOCALHOST);
+    if !has_v6 && scene.facts.addresses.contains_key(&loopback) {
+        let key = format!("net/ipv6/conf/{}/disable_ipv6", endpoint.interface);
+        desired.sysctls.insert((place, key), "1".to_owned());
+    }
     // Nobody answers ARP or neighbour discovery on the bridge: the host is told.
     for address in &endpoint.addresses {
         let key = (Place::Host, bridge.name.clone(), address.addr());

@@ -12,11 +12,15 @@ use super::{Control, Failure, Parts, Store};
 use crate::{
     dns::Table,
     kernel::fake::FakeKernel,
-    model::{Endpoint, HostFacts, Id, Network, Sandbox, facts::UplinkFacts},
+    model::{
+        Endpoint, HostFacts, Id, Network, Sandbox,
+        facts::{AddressFacts, UplinkFacts},
+    },
     plan::{Stage, Subjects, diff},
     state::{
         Change, Edit, Meta, Reply, Request, Settings, State,
         tests::{CountedIds, create, network, network_with, port, sandbox},
+        view::{NetworkView, SandboxView},
     },
 };
 
@@ -89,6 +93,12 @@ impl Agent {
         facts.uplinks.insert("up0".parse().unwrap(), uplink);
         facts.resolv_conf.servers = vec!["198.18.0.2".parse().unwrap()];
         facts.external_servers = facts.resolv_conf.servers.clone();
+        let loopback = AddressFacts {
+            link: "lo".parse().unwrap(),
+            ifindex: 1,
+            net: "::1/128".parse().unwrap(),
+        };
+        facts.addresses.insert(loopback.net.addr(), loopback);
         let mut kernel = FakeKernel::new(facts);
         kernel.add_foreign_link("up0");
         let mut agent = Agent::over(kernel, MemoryStore::default(), State::default());
@@ -146,6 +156,12 @@ impl Agent {
 
     fn kernel(&mut self) -> &mut FakeKernel {
         self.control.kernel()
+    }
+
+    /// What a user sees.
+    fn seen(&self) -> (Vec<NetworkView>, Vec<SandboxView>) {
+        let state = self.control.state();
+        (state.list_networks(), state.list_sandboxes())
     }
 
     /// State, store, kernel and names agree, and the kernel has nothing else.

@@ -41,6 +41,7 @@ fn a_sandbox_is_made_in_a_safe_order() {
     expect_test::expect![[r#"
         MakeNamespace
         CreateVeth
+        SetSysctl
         SetMaster
         ClosePort
         AddFdb

@@ -18,7 +18,7 @@ use super::{
     pod::Raw,
 };
 use crate::{
-    kernel::KernelError,
+    kernel::{KernelError, MapFull},
     plan::{Entry, EntryKey},
 };
 
@@ -227,7 +227,7 @@ fn explain(error: MapError, key: &EntryKey) -> anyhow::Error {
     let full = matches!(errno(&error), Some(libc::E2BIG | libc::ENOSPC));
     let error = anyhow::Error::from(error);
     match full {
-        true => error.context(format!("map {} is full", map_of(key))),
+        true => error.context(MapFull(map_of(key))),
         false => error,
     }
 }

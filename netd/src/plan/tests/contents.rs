@@ -250,6 +250,7 @@ fn entries() {
             SUBNETS fd00:7::/64 -> 4 flags 0xa
             SUBNETS 172.17.0.0/112 -> 3 flags 0xa
             SUBNETS 10.7.0.0/120 -> 4 flags 0xa
+            HOST_ADDRESSES ::1 -> ifindex 1 network 0
             HOST_ADDRESSES 10.7.0.1 -> ifindex 100 network 4
             HOST_ADDRESSES 172.17.0.1 -> ifindex 103 network 3
             HOST_ADDRESSES fd00:7::1 -> ifindex 100 network 4

@@ -10,7 +10,10 @@ use super::{
     observed::{LinkKind, LinkState},
 };
 use crate::{
-    model::{HostFacts, IfName, Mac, facts::UplinkFacts},
+    model::{
+        HostFacts, IfName, Mac,
+        facts::{AddressFacts, UplinkFacts},
+    },
     state::{Request, Settings, tests::Host},
 };
 
@@ -28,6 +31,12 @@ fn host(requests: &[Request]) -> Host {
         v6: None,
     };
     facts.uplinks.insert("up0".parse().unwrap(), uplink);
+    let loopback = AddressFacts {
+        link: "lo".parse().unwrap(),
+        ifindex: 1,
+        net: "::1/128".parse().unwrap(),
+    };
+    facts.addresses.insert(loopback.net.addr(), loopback);
     facts.resolv_conf.servers = vec!["198.18.0.2".parse().unwrap()];
     facts.external_servers = facts.resolv_conf.servers.clone();
     facts.resolv_conf.search = vec!["lab.example.test".to_owned()];
