@@ -22,10 +22,10 @@ const RST: u32 = 4;
 
 /// Oldest first. `now` is nanoseconds of CLOCK_MONOTONIC.
 pub fn flows(records: &[FlowRecord], state: &State, now: u64) -> FlowList {
-    let halves: HashMap<FlowKey, &FlowRecord> = records.iter().map(|r| (r.key, r)).collect();
+    let halves = halves(records);
     let names = Names::of(state);
-    let mut shown: Vec<(u64, FlowReport)> = records
-        .iter()
+    let mut shown: Vec<(u64, FlowReport)> = halves
+        .values()
         .filter_map(|record| {
             let twin = halves.get(&twin_key(&record.key, &record.flow)).copied();
             // A half that came without its beginning stands for both.
@@ -38,6 +38,18 @@ pub fn flows(records: &[FlowRecord], state: &State, now: u64) -> FlowList {
     FlowList {
         flows: shown.into_iter().map(|(_, flow)| flow).collect(),
     }
+}
+
+/// By key, each once: a half that became established is still in the table of new ones for a while.
+fn halves(records: &[FlowRecord]) -> HashMap<FlowKey, &FlowRecord> {
+    let mut halves: HashMap<FlowKey, &FlowRecord> = HashMap::new();
+    for record in records {
+        let known = halves.entry(record.key).or_insert(record);
+        if record.established {
+            *known = record;
+        }
+    }
+    halves
 }
 
 /// The other half's key: the tuple as it leaves, turned round, where the twin's packets arrive.
@@ -130,7 +142,7 @@ fn state_of(record: &FlowRecord, twin: Option<&FlowRecord>) -> &'static str {
         "closed"
     } else if (ours | theirs) & FIN != 0 {
         "closing"
-    } else if record.established {
+    } else if record.established || twin.is_some_and(|twin| twin.established) {
         "established"
     } else {
         "new"
@@ -209,7 +221,10 @@ mod tests {
             0x13,
         );
         let back = half(FAR, UPLINK, [FAR, INSIDE], (0, 4), flags, 0x12);
-        let list = flows(&[back, out], &State::default(), 11 * NANOSECONDS);
+        // What it was before it became established is still there.
+        let mut new = out;
+        (new.established, new.flow.packets) = (false, 1);
+        let list = flows(&[new, back, out, new], &State::default(), 11 * NANOSECONDS);
         let [flow] = &list.flows[..] else {
             panic!("{list:?}");
         };
