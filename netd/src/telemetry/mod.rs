@@ -4,7 +4,9 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{Layer, layer::SubscriberExt, registry, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::Targets, layer::SubscriberExt, registry, util::SubscriberInitExt,
+};
 
 /// `--log-level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -57,12 +59,34 @@ pub fn start(level: LogLevel, format: LogFormat) {
     }
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
+/// netd's own events and its programs' by the level; of libraries only what looks wrong, since the
+/// BPF loader alone tells each relocation.
+fn filter(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
+    };
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("netd", level)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::{LogLevel, filter};
+
+    #[test]
+    fn libraries_are_quiet() {
+        let debug = filter(LogLevel::Debug);
+        assert!(debug.would_enable("netd::daemon", &Level::DEBUG));
+        assert!(debug.would_enable("netd_ebpf::programs::dns", &Level::DEBUG));
+        assert!(!debug.would_enable("aya_obj::relocation", &Level::DEBUG));
+        assert!(debug.would_enable("aya::bpf", &Level::WARN));
+        assert!(!filter(LogLevel::Error).would_enable("aya::bpf", &Level::WARN));
     }
 }

@@ -12,6 +12,11 @@ use netd::{
 };
 use netd_common::abi::endpoint::Endpoint;
 
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer, filter::Targets, layer::SubscriberExt, registry, util::SubscriberInitExt,
+};
+
 use crate::host::{Host, eventually};
 
 /// What `tracing` printed in this process.
@@ -41,11 +46,14 @@ impl io::Write for Printed {
 fn programs_log_to_tracing_when_they_are_asked_to() {
     let printed = Printed::default();
     let writer = printed.clone();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
+    // As the agent filters its log: of libraries only what looks wrong.
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("netd", LevelFilter::TRACE);
+    let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .init();
+        .with_writer(move || writer.clone());
+    registry().with(layer.with_filter(filter)).init();
     let host = Host::new();
     let (mut quiet, _) = host.open();
     question(&host, &mut quiet);
