@@ -73,6 +73,13 @@ pub struct Endpoint {
     pub gateways: [Addr; 2],
 }
 
+impl Endpoint {
+    /// Whether an address is one of the network's gateways.
+    pub fn has_gateway(&self, address: &Addr) -> bool {
+        !address.is_none() && self.gateways.contains(address)
+    }
+}
+
 /// Bits of [`Endpoint::flags`].
 pub mod flags {
     /// The link is up.

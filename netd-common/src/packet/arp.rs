@@ -85,7 +85,7 @@ pub(super) fn mac_of<T: Tables>(
     work: &mut Work,
 ) -> Result<[u8; 6], DropReason> {
     // The resolver answers every network from one interface: all of them are behind the gateway.
-    if work.source.flags & flags::IS_RESOLVER != 0 || work.source.gateways.contains(address) {
+    if work.source.flags & flags::IS_RESOLVER != 0 || work.source.has_gateway(address) {
         return Ok(work.source.gateway_mac);
     }
     let key = EndpointKey {

@@ -121,7 +121,7 @@ fn is_neighbour<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
         network: work.source.network,
         address: work.view.ip.destination,
     };
-    !work.source.gateways.contains(&key.address) && tables.endpoint(&key, &mut work.target)
+    !work.source.has_gateway(&key.address) && tables.endpoint(&key, &mut work.target)
 }
 
 /// To an endpoint of the same network. One that publishes ports may be replying to a neighbour
@@ -175,7 +175,7 @@ fn is_question(source: &Endpoint, view: &View) -> bool {
     source.flags & flags::RESOLVER != 0
         && view.transport.destination_port == RESOLVER_PORT.to_be_bytes()
         && matches!(view.ip.protocol, protocol::UDP | protocol::TCP)
-        && source.gateways.contains(&view.ip.destination)
+        && source.has_gateway(&view.ip.destination)
 }
 
 /// Over UDP the `dns` program goes on, over TCP the agent's resolver.

@@ -14,6 +14,8 @@ pub mod onward;
 pub mod published;
 pub mod rewrite;
 pub mod tables;
+#[cfg(not(target_arch = "bpf"))]
+pub mod testing;
 pub mod to_endpoint;
 pub mod to_uplink;
 pub mod transport;

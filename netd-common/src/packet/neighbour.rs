@@ -60,7 +60,7 @@ pub fn answer<P: Packet, T: Tables>(
     }
     let (frame, ip) = (work.view.frame, work.view.ip);
     let mac = arp::mac_of(tables, &target, DropReason::Neighbor, work)?;
-    let is_router = work.source.gateways.contains(&target);
+    let is_router = work.source.has_gateway(&target);
     let asker = (!ip.source.is_unspecified()).then_some((frame.source, ip.source));
     advertise(&mut work.answer, asker, &target, mac, is_router);
     Ok(Some(Verdict::Answer))

@@ -1,0 +1,13 @@
+//! What tests of decisions need on the host: tables in memory, frames to decide about, and the
+//! carrying out of a verdict on plain bytes. Never part of an object, and nothing in the agent
+//! uses it.
+
+mod apply;
+mod frame;
+mod memory;
+mod scene;
+
+pub use apply::apply;
+pub use frame::{Frame, Payload, sums_are_right};
+pub use memory::{Lookups, Memory};
+pub use scene::{Scene, names};
