@@ -1,5 +1,7 @@
 //! `netd down` and the end of objects: the host is as it was before netd came.
 
+use std::time::Duration;
+
 use netd_tests::lab::{App, EchoServer, Lab, Traces, addresses::*, reaches};
 
 #[track_caller]
@@ -84,16 +86,53 @@ fn what_is_removed_leaves_nothing() {
 }
 
 #[test]
-fn a_removed_sandbox_ends_its_flows_and_names() {
-    let app = App::start("removed-flows");
-    let _server = EchoServer::start(app.lab.outside(), 7000);
-    reaches(&app.web, PUBLIC.parse().expect("an address"), 7000);
+fn a_removed_sandbox_has_no_name() {
+    let app = App::start("removed-name");
+    let dig = || {
+        app.client
+            .run("dig @127.0.0.11 +short +tries=1 +time=2 web A")
+    };
     let address = app.lab.address("web", "app").to_string();
-    assert!(app.lab.netd("flow ls").contains(&address));
+    assert_eq!(dig().expect("dig").stdout.trim(), address);
     app.lab.netd("sandbox rm -f web");
-    assert!(!app.lab.netd("flow ls").contains(&address));
-    let names = app
-        .client
-        .run("dig @127.0.0.11 +short +tries=1 +time=2 web A");
-    assert!(!names.expect("dig").stdout.contains(&address));
+    assert!(!dig().expect("dig").stdout.contains(&address));
+}
+
+/// A client that sends from one port for ever is what Docker's stale entries used to strand.
+#[test]
+fn a_sandboxs_successor_takes_over_at_once() {
+    let publish = "-p 8080:7000/udp";
+    let app = App::with("successor", "", publish);
+    let lab = &app.lab;
+    let socket = lab
+        .outside()
+        .udp_bind("0.0.0.0:5000".parse().expect("an address"))
+        .expect("a socket");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("a limit");
+    let ask = |text: &str| {
+        socket
+            .send_to(text.as_bytes(), (HOST, 8080))
+            .expect("to send");
+        let mut answer = [0; 100];
+        let (length, _) = socket.recv_from(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert_eq!(answer, format!("{OUTSIDE}:5000|{text}"));
+    };
+    let server = EchoServer::start(&app.web, 7000);
+    ask("first");
+    drop(server);
+    lab.netd("sandbox rm -f web");
+    // Another address on the network, then the same one again.
+    for name in ["second", "third"] {
+        lab.netd("sandbox create --name between --network app");
+        lab.netd(&format!(
+            "sandbox create --name {name} --network app {publish}"
+        ));
+        let _server = EchoServer::start(&lab.sandbox(name), 7000);
+        ask(name);
+        lab.netd(&format!("sandbox rm -f {name}"));
+        lab.netd("sandbox rm -f between");
+    }
 }

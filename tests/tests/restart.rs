@@ -94,13 +94,13 @@ fn a_start_changes_nothing_that_is_right() {
 fn what_changed_while_it_was_away_is_put_right() {
     let mut app = App::with("away", "", PUBLISH);
     let _web = EchoServer::start(&app.web, PORT);
+    let (bridge, web) = (app.lab.bridge_of("app"), app.lab.address("web", "app"));
     app.agent.kill();
-    let bridge = app.lab.bridge_of("app");
     app.lab.host().ok(&format!("ip link delete {bridge}"));
     // The uplink's address is another now.
     app.lab.host().ok("ip address add 198.18.0.3/24 dev eth0");
     app.agent.start_again().expect("the agent");
-    reaches(&app.client, app.lab.address("web", "app"), PORT);
+    reaches(&app.client, web, PORT);
     asks(app.lab.outside(), at("198.18.0.3", 8080));
 }
 
