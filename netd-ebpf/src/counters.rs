@@ -34,7 +34,7 @@ pub fn carried(program: Program, verdict: Verdict, outcome: &Outcome, octets: u6
 pub fn dropped(program: Program, reason: DropReason, outcome: &Outcome, octets: u64) {
     let stats = ENDPOINT_STATS.get_ptr_mut(outcome.endpoint);
     counter::update(stats, |stats| match program {
-        Program::FromEndpoint => stats.tx_drops += 1,
+        Program::FromEndpoint | Program::Dns => stats.tx_drops += 1,
         _ => stats.rx_drops += 1,
     });
     let key = DropKey {
@@ -52,7 +52,8 @@ pub fn dropped(program: Program, reason: DropReason, outcome: &Outcome, octets: 
     });
 }
 
-fn sent(endpoint: u32, octets: u64) {
+/// A packet of a container goes on.
+pub fn sent(endpoint: u32, octets: u64) {
     counter::update(ENDPOINT_STATS.get_ptr_mut(endpoint), |stats| {
         stats.tx_packets += 1;
         stats.tx_bytes += octets;

@@ -5,6 +5,8 @@
 
 mod counters;
 mod ctx;
+#[cfg(feature = "log")]
+mod log;
 mod maps;
 mod programs;
 mod tables;

@@ -12,6 +12,8 @@ use netd_common::{
     },
 };
 
+#[cfg(feature = "log")]
+use crate::log;
 use crate::{counters, ctx::skb::Skb};
 
 /// What the program returns for its verdict; `work` has its outcome.
@@ -20,10 +22,14 @@ pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i3
     let octets = skb.octets();
     match carry_out(program, skb, verdict, work) {
         Ok(action) => {
+            #[cfg(feature = "log")]
+            log::carried(program, skb, verdict, &work.outcome);
             counters::carried(program, verdict, &work.outcome, octets);
             action
         }
         Err(reason) => {
+            #[cfg(feature = "log")]
+            log::dropped(program, skb, reason, &work.outcome);
             counters::dropped(program, reason, &work.outcome, octets);
             TC_ACT_SHOT
         }

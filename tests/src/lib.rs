@@ -3,4 +3,5 @@
 //! machine's own namespaces.
 #![forbid(unsafe_code)]
 
+pub mod bpf;
 pub mod lab;

@@ -3,15 +3,12 @@
 //!
 //! `BLESS=1 cargo test -p netd-tests --test verifier` records the costs anew.
 
-mod bpf;
-
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf, process::Command};
 
 use aya::{
     Ebpf,
     maps::{HashMap, Map},
 };
-use bpf::Object;
 use netd_common::{
     Addr,
     abi::{
@@ -20,6 +17,7 @@ use netd_common::{
         maps,
     },
 };
+use netd_tests::bpf::{self, Object};
 use nix::sys::utsname::uname;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 

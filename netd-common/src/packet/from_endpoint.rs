@@ -2,7 +2,7 @@
 //! host's addresses, leaves through an uplink, is answered, or is dropped for a named reason.
 
 use super::{
-    Packet, Tables, Work, arp, nat, neighbour, onward, published, rewrite, transport,
+    Packet, Tables, Work, arp, dns, nat, neighbour, onward, published, rewrite, transport,
     verdict::Verdict,
     view::{self, View, ethertype, protocol},
 };
@@ -183,13 +183,7 @@ fn to_resolver<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, Dr
     if work.view.ip.protocol == protocol::UDP {
         return Ok(Verdict::Dns);
     }
-    let config = tables.config();
-    if config.resolver_ifindex == 0 {
-        return Err(DropReason::EndpointDown);
-    }
-    rewrite::ethernet(work, config.resolver_mac, work.source.gateway_mac);
-    work.outcome.ifindex = config.resolver_ifindex;
-    Ok(Verdict::Peer)
+    dns::onward::to_resolver(tables, work)
 }
 
 /// A flow to the published port in `work`. The server sees the container's own address; only where

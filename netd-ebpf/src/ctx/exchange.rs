@@ -4,27 +4,19 @@
 use core::ptr;
 
 use aya_ebpf::{
-    bindings::TC_ACT_SHOT,
     btf_maps::PerCpuArray,
-    helpers::{
-        bpf_csum_diff, bpf_get_prandom_u32, bpf_redirect_peer, bpf_skb_change_tail,
-        bpf_skb_load_bytes, bpf_skb_store_bytes,
-    },
+    helpers::{bpf_csum_diff, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes},
     macros::btf_map,
-    programs::TcContext,
 };
 use netd_common::{
-    abi::{
-        endpoint::Endpoint,
-        name::{Name, NameKey, Scopes},
-    },
+    abi::name::{Name, NameKey, Scopes},
     packet::dns::{Exchange, Names},
 };
 
-use crate::maps::{INTERFACES, NAMES, SCOPES};
-
-/// A packet for this host (`linux/if_packet.h`).
-const PACKET_HOST: u32 = 0;
+use crate::{
+    ctx::skb::Skb,
+    maps::{NAMES, SCOPES},
+};
 
 /// Scratch memory of program `dns` alone, so not among the maps that are pinned.
 #[btf_map]
@@ -39,12 +31,12 @@ pub fn scratch() -> Option<&'static mut Exchange> {
 }
 
 /// Copies the message at `offset` of the packet into scratch memory.
-pub fn load(ctx: &TcContext, offset: usize, exchange: &mut Exchange) -> Option<()> {
+pub fn load(skb: &Skb<'_>, offset: usize, exchange: &mut Exchange) -> Option<()> {
     let len = exchange.octets();
     // SAFETY: the message has room for `MAX_DNS_MESSAGE` octets, the most that `octets` tells.
     let result = unsafe {
         bpf_skb_load_bytes(
-            ctx.skb.skb.cast(),
+            skb.ctx.skb.skb.cast(),
             offset as u32,
             exchange.message.as_mut_ptr().cast(),
             len,
@@ -54,12 +46,12 @@ pub fn load(ctx: &TcContext, offset: usize, exchange: &mut Exchange) -> Option<(
 }
 
 /// Copies the message to `offset` of the packet.
-pub fn store(ctx: &TcContext, offset: usize, exchange: &Exchange) -> Option<()> {
+pub fn store(skb: &Skb<'_>, offset: usize, exchange: &Exchange) -> Option<()> {
     let len = exchange.octets();
     // SAFETY: the message has `MAX_DNS_MESSAGE` octets, the most that `octets` tells.
     let result = unsafe {
         bpf_skb_store_bytes(
-            ctx.skb.skb.cast(),
+            skb.ctx.skb.skb.cast(),
             offset as u32,
             exchange.message.as_ptr().cast(),
             len,
@@ -88,40 +80,10 @@ pub fn plus(exchange: &Exchange, seed: u32) -> Option<u32> {
 }
 
 /// Makes the packet `len` octets long.
-pub fn resize(ctx: &TcContext, len: u32) -> Option<()> {
+pub fn resize(skb: &Skb<'_>, len: u32) -> Option<()> {
     // SAFETY: the context is the program's own; no pointer into the packet is kept.
-    let result = unsafe { bpf_skb_change_tail(ctx.skb.skb, len, 0) };
+    let result = unsafe { bpf_skb_change_tail(skb.ctx.skb.skb, len, 0) };
     (result == 0).then_some(())
-}
-
-/// Stores destination and source MAC.
-pub fn store_macs(ctx: &TcContext, to: &[u8; 6], from: &[u8; 6]) -> Option<()> {
-    ctx.store(0, to, 0).ok()?;
-    ctx.store(6, from, 0).ok()
-}
-
-/// Into the namespace behind the host-side interface `ifindex`, as a packet for it.
-pub fn to_peer(ctx: &TcContext, ifindex: u32) -> i32 {
-    if ctx.change_type(PACKET_HOST).is_err() {
-        return TC_ACT_SHOT;
-    }
-    // SAFETY: the helper only notes where the packet goes when the program has ended.
-    unsafe { bpf_redirect_peer(ifindex, 0) as i32 }
-}
-
-/// 32 random bits.
-pub fn random() -> u32 {
-    // SAFETY: the helper has no argument and cannot fail.
-    unsafe { bpf_get_prandom_u32() }
-}
-
-/// The endpoint whose packet this is (`INTERFACES`).
-pub fn asker(ctx: &TcContext) -> Option<(u32, Endpoint)> {
-    // SAFETY: the kernel passes a valid context; `ifindex` may be read.
-    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    // SAFETY: copied out at once.
-    let endpoint = unsafe { INTERFACES.get(ifindex) }?;
-    Some((ifindex, *endpoint))
 }
 
 /// Where a sandbox's questions are looked up (`SCOPES`).

@@ -2,23 +2,20 @@
 //! places, lengths and checksums follow. Computes bytes and differences; the adapter stores them.
 
 use super::message::HEADER;
-use crate::{limits::MAX_DNS_MESSAGE, packet::Packet};
+use crate::{
+    limits::MAX_DNS_MESSAGE,
+    packet::{
+        Packet, checksum,
+        view::{ETHERNET, View, protocol},
+    },
+};
 
-/// Octets of an Ethernet header.
-const ETHERNET: usize = 14;
 /// Octets of an IPv4 header without options.
 const IPV4: usize = 20;
 /// Octets of an IPv6 header.
 const IPV6: usize = 40;
 /// Octets of a UDP header.
 const UDP: usize = 8;
-const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
-const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
-/// Version 4, five words of header.
-const IPV4_PLAIN: u8 = 0x45;
-const PROTOCOL_UDP: u8 = 17;
-/// More fragments, and the fragment offset (RFC 791).
-const FRAGMENT: u16 = 0x3fff;
 
 /// Where a question's message lies. Only plain headers: others are the agent's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,50 +41,23 @@ pub struct Turn {
 }
 
 impl Datagram {
-    /// Offset of the IP header.
-    pub const IP: usize = ETHERNET;
     /// Offset of the checksum in the UDP header.
     pub const UDP_CHECKSUM: usize = 6;
 
-    /// Finds the message. `None`: not a plain UDP datagram, or one with a longer message.
-    pub fn parse(packet: &impl Packet) -> Option<Datagram> {
-        let ethertype = packet.read::<2>(ETHERNET - 2)?;
-        let (is_v4, protocol) = match ethertype {
-            ETHERTYPE_IPV4 => {
-                let header = packet.read::<10>(ETHERNET)?;
-                let [
-                    version,
-                    _,
-                    _,
-                    _,
-                    _,
-                    _,
-                    fragment_high,
-                    fragment_low,
-                    _,
-                    protocol,
-                ] = header;
-                let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
-                if version != IPV4_PLAIN || fragment & FRAGMENT != 0 {
-                    return None;
-                }
-                (true, protocol)
-            }
-            ETHERTYPE_IPV6 => {
-                let [protocol] = packet.read(ETHERNET + 6)?;
-                (false, protocol)
-            }
-            _ => return None,
-        };
-        if protocol != PROTOCOL_UDP {
+    /// Finds the message in a packet whose IP header was read. `None`: not a plain UDP datagram,
+    /// or one with a longer message.
+    pub fn of(view: &View, packet: &impl Packet) -> Option<Datagram> {
+        let ip = &view.ip;
+        if ip.protocol != protocol::UDP || ip.unobstructed().is_err() {
             return None;
         }
+        let is_v4 = ip.is_v4();
         let transport = transport(is_v4);
         let udp_len = usize::from(u16::from_be_bytes(packet.read(transport + 4)?));
         let message_len = udp_len.checked_sub(UDP)?;
-        let plain = (HEADER..=MAX_DNS_MESSAGE).contains(&message_len)
-            && transport + udp_len <= packet.length();
-        plain.then_some(Datagram { is_v4, message_len })
+        let is_whole = transport + udp_len <= ETHERNET + ip.length as usize;
+        let is_plain = (HEADER..=MAX_DNS_MESSAGE).contains(&message_len);
+        (is_whole && is_plain).then_some(Datagram { is_v4, message_len })
     }
 
     /// Offset of the UDP header.
@@ -112,11 +82,11 @@ impl Datagram {
         let [a, b, c, d, old_high, old_low] = packet.read::<6>(transport)?;
         let udp_len = UDP + answer_len;
         let [new_high, new_low] = (udp_len as u16).to_be_bytes();
-        let length_delta = difference([old_high, old_low], [new_high, new_low]);
+        let length_delta = checksum::delta(&[old_high, old_low], &[new_high, new_low]);
         Some(Turn {
             len: (transport + udp_len) as u32,
             transport: [c, d, a, b, new_high, new_low],
-            content_delta: add(message_delta, length_delta),
+            content_delta: checksum::add(message_delta, length_delta),
             pseudo_delta: length_delta,
         })
     }
@@ -143,10 +113,8 @@ pub fn turned_v4(header: [u8; IPV4], answer_len: usize) -> [u8; IPV4] {
     ] = header;
     let [s1, s2, s3, s4, d1, d2, d3, d4] = addresses;
     let [high, low] = ((IPV4 + UDP + answer_len) as u16).to_be_bytes();
-    let delta = difference([old_high, old_low], [high, low]);
-    // RFC 1624 equation 3: ~(~sum + delta).
-    let sum = add(u32::from(!u16::from_ne_bytes([sum_high, sum_low])), delta);
-    let [sum_high, sum_low] = (!fold(sum)).to_ne_bytes();
+    let delta = checksum::delta(&[old_high, old_low], &[high, low]);
+    let [sum_high, sum_low] = checksum::replace([sum_high, sum_low], delta);
     [
         v, t, high, low, i, j, f, g, ttl, protocol, sum_high, sum_low, d1, d2, d3, d4, s1, s2, s3,
         s4,
@@ -169,30 +137,14 @@ const fn transport(is_v4: bool) -> usize {
     ETHERNET + if is_v4 { IPV4 } else { IPV6 }
 }
 
-/// One's complement difference between two 16-bit fields in memory order.
-fn difference(old: [u8; 2], new: [u8; 2]) -> u32 {
-    add(
-        u32::from(!u16::from_ne_bytes(old)),
-        u32::from(u16::from_ne_bytes(new)),
-    )
-}
-
-/// One's complement sum of 32 bits.
-fn add(a: u32, b: u32) -> u32 {
-    let (sum, carry) = a.overflowing_add(b);
-    sum.wrapping_add(u32::from(carry))
-}
-
-/// Folds a one's complement sum into 16 bits.
-fn fold(sum: u32) -> u16 {
-    let once = (sum & 0xffff) + (sum >> 16);
-    ((once & 0xffff) + (once >> 16)) as u16
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Datagram, ETHERNET, add, fold, turned_v4, turned_v6};
-    use crate::packet::Packet;
+    use super::{Datagram, turned_v4, turned_v6};
+    use crate::packet::{
+        Packet,
+        checksum::{add, finish, replace},
+        view::{self, ETHERNET, View},
+    };
 
     const MAC: [u8; 6] = [2, 0x42, 0, 0, 0, 7];
     const GATEWAY_MAC: [u8; 6] = [2, 0x42, 0, 0, 0, 1];
@@ -212,7 +164,7 @@ mod tests {
         let mut all = add(sum(&packet[addresses]), sum(&datagram));
         all = add(all, sum(&[0, 17]));
         all = add(all, sum(&(datagram.len() as u16).to_be_bytes()));
-        (!fold(all)).to_ne_bytes()
+        finish(all)
     }
 
     fn packet(is_v4: bool, message: &[u8]) -> Vec<u8> {
@@ -224,7 +176,7 @@ mod tests {
             bytes.extend([
                 0x12, 0x34, 0x40, 0, 64, 17, 0, 0, 172, 18, 0, 2, 172, 18, 0, 1,
             ]);
-            let checksum = (!fold(sum(&bytes[14..34]))).to_ne_bytes();
+            let checksum = finish(sum(&bytes[14..34]));
             bytes[24..26].copy_from_slice(&checksum);
         } else {
             bytes.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
@@ -243,6 +195,12 @@ mod tests {
         bytes
     }
 
+    fn parse(packet: &[u8]) -> Option<Datagram> {
+        let mut headers = View::default();
+        view::read(&packet, &mut headers).ok()?;
+        Datagram::of(&headers, &packet)
+    }
+
     /// The differences lead to what a full sum over the answer gives.
     #[test]
     fn the_turned_packet_is_the_answer_with_right_checksums() {
@@ -252,7 +210,7 @@ mod tests {
                 let answer: Vec<u8> = (0..answer).map(|i| (i * 13 + 5) as u8).collect();
                 let packet = packet(is_v4, &question);
                 let view = packet.as_slice();
-                let datagram = Datagram::parse(&view).expect("plain");
+                let datagram = parse(view).expect("plain");
                 assert_eq!(
                     (datagram.is_v4, datagram.message_len),
                     (is_v4, question.len())
@@ -275,14 +233,13 @@ mod tests {
                 turned.extend(&answer);
                 assert_eq!(turned.len(), turn.len as usize);
                 let at = transport + Datagram::UDP_CHECKSUM;
-                let old = u16::from_ne_bytes([packet[at], packet[at + 1]]);
-                let new = add(add(u32::from(!old), turn.content_delta), turn.pseudo_delta);
-                let expected = udp_checksum(&turned, is_v4);
-                assert_eq!((!fold(new)).to_ne_bytes(), expected);
+                let new = replace([packet[at], packet[at + 1]], turn.content_delta);
+                let new = replace(new, turn.pseudo_delta);
+                assert_eq!(new, udp_checksum(&turned, is_v4));
 
                 assert_eq!(turned[transport..transport + 4], [0x27, 0x45, 0xa1, 0xb2]);
                 if is_v4 {
-                    assert_eq!(fold(sum(&turned[14..34])), 0xffff);
+                    assert_eq!(finish(sum(&turned[14..34])), [0, 0]);
                     assert_eq!(turned[26..34], [172, 18, 0, 1, 172, 18, 0, 2]);
                     let total = u16::from_be_bytes([turned[16], turned[17]]);
                     assert_eq!(usize::from(total), turned.len() - ETHERNET);
@@ -298,24 +255,24 @@ mod tests {
         for is_v4 in [true, false] {
             let good = packet(is_v4, &[0; 20]);
             for len in 0..good.len() {
-                assert_eq!(Datagram::parse(&&good[..len]), None, "{len}");
+                assert_eq!(parse(&good[..len]), None, "{len}");
             }
             let protocol = if is_v4 { 23 } else { 20 };
             for (at, octet) in [(12, 0x81), (protocol, 6)] {
                 let mut bad = good.clone();
                 bad[at] = octet;
-                assert_eq!(Datagram::parse(&bad.as_slice()), None, "{at}");
+                assert_eq!(parse(&bad), None, "{at}");
             }
             let short = if is_v4 { 39 } else { 59 };
             let mut bad = good.clone();
             bad[short] = 8 + 11;
-            assert_eq!(Datagram::parse(&bad.as_slice()), None);
-            assert_eq!(Datagram::parse(&packet(is_v4, &[0; 513]).as_slice()), None);
+            assert_eq!(parse(&bad), None);
+            assert_eq!(parse(&packet(is_v4, &[0; 513])), None);
         }
         for (at, octet) in [(14, 0x46), (20, 0x20), (21, 1)] {
             let mut bad = packet(true, &[0; 20]);
             bad[at] = octet;
-            assert_eq!(Datagram::parse(&bad.as_slice()), None, "{at}");
+            assert_eq!(parse(&bad), None, "{at}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod datagram;
 pub mod exchange;
 pub mod message;
+pub mod onward;
 pub mod question;
 pub mod stub;
 

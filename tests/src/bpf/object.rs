@@ -14,8 +14,8 @@ use netd_common::abi::{Program, maps};
 use nix::unistd::Uid;
 use zerocopy::{Immutable, IntoBytes};
 
-/// Entries of the large preallocated maps in tests: enough for every vector, at once allocated.
-const SMALL: u32 = 1_024;
+/// Entries of the large preallocated maps in tests: enough for every packet, at once allocated.
+const SMALL: u32 = 16_384;
 
 /// What `cargo xtask build-ebpf` leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

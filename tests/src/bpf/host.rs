@@ -1,0 +1,126 @@
+//! Packets decided on the host: netd-common's packet logic over plain tables, and its verdict
+//! carried out on plain bytes.
+
+use netd_common::{
+    DropReason,
+    abi::{Program, drops::DropKey},
+    packet::{Verdict, Work, from_endpoint, from_uplink, to_endpoint, to_uplink},
+};
+
+use super::{
+    Input, Output, World, action,
+    apply::apply,
+    dns,
+    tables::{Lookups, PlainTables},
+};
+
+/// The host's side.
+pub struct Host {
+    tables: PlainTables,
+}
+
+impl Host {
+    /// In the given world, without flows.
+    pub fn new(world: World) -> Host {
+        Host {
+            tables: PlainTables::new(world),
+        }
+    }
+
+    /// The tables, after the last packet.
+    pub fn tables(&self) -> &PlainTables {
+        &self.tables
+    }
+
+    /// Look-ups of the last packet.
+    pub fn lookups(&self) -> Lookups {
+        self.tables.lookups
+    }
+
+    /// What becomes of a packet, and the verdict in words.
+    pub fn run(&mut self, input: &Input) -> (Output, String) {
+        self.tables.packet_length = input.bytes.len() as u32;
+        self.tables.lookups = Lookups::default();
+        let mut work = Work::default();
+        let packet = input.bytes.as_slice();
+        let is_forwarded = input.ingress != 0;
+        let tables = &mut self.tables;
+        let verdict = match input.program {
+            Program::FromEndpoint => {
+                from_endpoint::decide(&packet, input.ifindex, tables, &mut work)
+            }
+            Program::ToEndpoint => {
+                to_endpoint::decide(&packet, input.ifindex, is_forwarded, tables, &mut work)
+            }
+            Program::FromUplink => from_uplink::decide(&packet, tables, &mut work),
+            Program::ToUplink => to_uplink::decide(&packet, is_forwarded, tables, &mut work),
+            other => panic!("{} is no hook of packets", other.name()),
+        };
+        let mut bytes = input.bytes.clone();
+        if verdict != Verdict::Dns {
+            return self.carry_out(input, input.program, bytes, verdict, &work);
+        }
+        // Where `from_endpoint` makes its tail call.
+        let verdict = dns::decide(&mut bytes, &mut self.tables, &mut work, 0);
+        self.carry_out(input, Program::Dns, bytes, verdict, &work)
+    }
+
+    fn carry_out(
+        &self,
+        input: &Input,
+        program: Program,
+        mut bytes: Vec<u8>,
+        verdict: Verdict,
+        work: &Work,
+    ) -> (Output, String) {
+        let outcome = &work.outcome;
+        let peer = self.tables.world.name_of(outcome.ifindex);
+        let (action, words) = match verdict {
+            Verdict::Pass => (action::UNSPEC, "pass".to_owned()),
+            Verdict::Host => {
+                apply(&mut bytes, &outcome.rewrite);
+                let action = if program == Program::FromEndpoint {
+                    action::OK
+                } else {
+                    action::UNSPEC
+                };
+                (action, "host".to_owned())
+            }
+            Verdict::Peer => {
+                apply(&mut bytes, &outcome.rewrite);
+                (action::REDIRECT, format!("peer {peer}"))
+            }
+            Verdict::Neighbour => {
+                apply(&mut bytes, &outcome.rewrite);
+                let next_hop = std::net::IpAddr::from(outcome.next_hop);
+                (action::REDIRECT, format!("neighbour {peer} {next_hop}"))
+            }
+            Verdict::Answer => {
+                bytes = work.answer.bytes[..work.answer.len.into()].to_vec();
+                (action::REDIRECT, "answer".to_owned())
+            }
+            Verdict::Drop(reason) => return dropped(input, program, reason, outcome.network),
+            Verdict::Dns => panic!("program dns decides otherwise"),
+        };
+        let output = Output {
+            action,
+            bytes,
+            dropped: None,
+        };
+        (output, words)
+    }
+}
+
+fn dropped(input: &Input, program: Program, reason: DropReason, network: u32) -> (Output, String) {
+    let key = DropKey {
+        reason: reason as u16,
+        program: program as u16,
+        network,
+    };
+    let output = Output {
+        action: action::SHOT,
+        bytes: input.bytes.clone(),
+        dropped: Some(key),
+    };
+    (output, format!("drop {}", reason.name()))
+}

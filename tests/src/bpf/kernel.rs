@@ -1,0 +1,224 @@
+//! Packets decided in the kernel: the built object over real maps, run by `BPF_PROG_TEST_RUN`.
+//! Nothing is attached, and no packet goes anywhere: where a redirect leads cannot be seen this
+//! way, only that there is one, the packet's bytes, and the counters and flows afterwards.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, LpmTrie, Map, PerCpuHashMap, ProgramArray, lpm_trie::Key},
+    programs::{Program as Loaded, SchedClassifier, TestRun as _, TestRunOptions},
+};
+use netd_common::abi::{
+    Program,
+    drops::{DropCount, DropKey},
+    endpoint::{Endpoint, EndpointKey, Subnet},
+    flow::{Flow, FlowKey},
+    host::{Config, HostAddress, Uplink},
+    maps,
+    name::{Name, NameKey, Scopes},
+    port::{Port, PortKey},
+    tail_calls,
+};
+use zerocopy::{FromBytes as _, Immutable, IntoBytes};
+
+use super::{Input, Object, Output, World, action, load, namespace, raw};
+
+/// Room for the packet afterwards.
+const LARGEST: usize = 2_048;
+/// Octets of `struct __sk_buff` up to and with `ifindex`.
+const CONTEXT: usize = 44;
+/// Where `ingress_ifindex` and `ifindex` are in it.
+const INGRESS_IFINDEX: usize = 36;
+const IFINDEX: usize = 40;
+/// The programs that packets are handed to, and the tail call.
+const PROGRAMS: [Program; 5] = [
+    Program::FromEndpoint,
+    Program::ToEndpoint,
+    Program::FromUplink,
+    Program::ToUplink,
+    Program::Dns,
+];
+
+/// The kernel's side.
+pub struct Kernel {
+    ebpf: Ebpf,
+    drops: BTreeMap<DropKey, u64>,
+}
+
+impl Kernel {
+    /// Does `job` with the plain object's programs over the world's maps and interfaces.
+    pub fn with<R: Send>(world: &World, job: impl FnOnce(&mut Kernel) -> R + Send) -> R {
+        super::require_root();
+        namespace::inside(world, || {
+            let mut ebpf = Object::Plain.open();
+            for program in PROGRAMS {
+                load(&mut ebpf, program);
+            }
+            let mut kernel = Kernel {
+                ebpf,
+                drops: BTreeMap::new(),
+            };
+            kernel.fill(world);
+            job(&mut kernel)
+        })
+    }
+
+    /// What becomes of a packet; the kernel's error where it does not take it for a test.
+    pub fn run(&mut self, input: &Input) -> Result<Output, String> {
+        let mut context = [0; CONTEXT];
+        context[INGRESS_IFINDEX..IFINDEX].copy_from_slice(&input.ingress.to_ne_bytes());
+        context[IFINDEX..].copy_from_slice(&input.ifindex.to_ne_bytes());
+        let mut bytes = vec![0; LARGEST];
+        let options = TestRunOptions {
+            data_in: Some(&input.bytes),
+            data_out: Some(&mut bytes),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        };
+        let result = self
+            .classifier(input.program)
+            .test_run(options)
+            .map_err(|error| format!("{error:?}"))?;
+        bytes.truncate(result.data_size_out as usize);
+        let action = result.return_value as i32;
+        let dropped = if action == action::SHOT {
+            self.new_drop()
+        } else {
+            None
+        };
+        Ok(Output {
+            action,
+            bytes,
+            dropped,
+        })
+    }
+
+    /// The flows in `FLOWS` and in `NEW_FLOWS`.
+    pub fn flows(&self) -> [BTreeMap<FlowKey, Flow>; 2] {
+        [maps::FLOWS, maps::NEW_FLOWS].map(|name| {
+            let map = self.ebpf.map(name).expect("the map");
+            let entries: HashMap<_, [u8; size_of::<FlowKey>()], [u8; size_of::<Flow>()]> =
+                HashMap::try_from(map).expect("its types");
+            entries
+                .iter()
+                .map(|entry| {
+                    let (key, value) = entry.expect("an entry");
+                    let key = FlowKey::read_from_bytes(&key).expect("its size");
+                    (key, Flow::read_from_bytes(&value).expect("its size"))
+                })
+                .collect()
+        })
+    }
+
+    fn classifier(&mut self, program: Program) -> &mut SchedClassifier {
+        match self.ebpf.program_mut(program.name()) {
+            Some(Loaded::SchedClassifier(classifier)) => classifier,
+            _ => panic!("{} is no hook of packets", program.name()),
+        }
+    }
+
+    /// The drop counter that has grown since the last drop; nothing unless it is one, by one.
+    fn new_drop(&mut self) -> Option<DropKey> {
+        let map = self.ebpf.map(maps::DROPS).expect("the map");
+        let entries: PerCpuHashMap<_, [u8; size_of::<DropKey>()], [u8; size_of::<DropCount>()]> =
+            PerCpuHashMap::try_from(map).expect("its types");
+        let mut now = BTreeMap::new();
+        for entry in entries.iter() {
+            let (key, values) = entry.expect("an entry");
+            let key = DropKey::read_from_bytes(&key).expect("its size");
+            let packets = values
+                .iter()
+                .map(|value| DropCount::read_from_bytes(value).expect("its size").packets)
+                .sum::<u64>();
+            now.insert(key, packets);
+        }
+        let mut grown = now
+            .iter()
+            .filter(|(key, packets)| self.drops.get(key).copied().unwrap_or(0) != **packets);
+        let found = match (grown.next(), grown.next()) {
+            (Some((key, packets)), None) => {
+                let before = self.drops.get(key).copied().unwrap_or(0);
+                (*packets == before + 1).then_some(*key)
+            }
+            _ => None,
+        };
+        self.drops = now;
+        found
+    }
+
+    fn fill(&mut self, world: &World) {
+        const ENDPOINT: usize = size_of::<Endpoint>();
+        for (ifindex, endpoint) in &world.interfaces {
+            self.insert::<4, ENDPOINT>(maps::INTERFACES, ifindex, endpoint);
+        }
+        for (key, endpoint) in &world.endpoints {
+            self.insert::<{ size_of::<EndpointKey>() }, ENDPOINT>(maps::ENDPOINTS, key, endpoint);
+        }
+        for (address, entry) in &world.host_addresses {
+            self.insert::<16, { size_of::<HostAddress>() }>(maps::HOST_ADDRESSES, address, entry);
+        }
+        for (ifindex, uplink) in &world.uplinks {
+            self.insert::<4, { size_of::<Uplink>() }>(maps::UPLINKS, ifindex, uplink);
+        }
+        for (key, name) in &world.names {
+            self.insert::<{ size_of::<NameKey>() }, { size_of::<Name>() }>(maps::NAMES, key, name);
+        }
+        for (sandbox, scopes) in &world.scopes {
+            self.insert::<4, { size_of::<Scopes>() }>(maps::SCOPES, sandbox, scopes);
+        }
+        for (address, bits, subnet) in &world.subnets {
+            self.insert_prefix::<16, { size_of::<Subnet>() }>(
+                maps::SUBNETS,
+                *bits,
+                address,
+                subnet,
+            );
+        }
+        for (key, bits, port) in &world.ports {
+            self.insert_prefix::<{ size_of::<PortKey>() }, { size_of::<Port>() }>(
+                maps::PORTS,
+                *bits,
+                key,
+                port,
+            );
+        }
+        let map = self.map(maps::CONFIG);
+        let mut config: Array<_, [u8; size_of::<Config>()]> =
+            Array::try_from(map).expect("its types");
+        config.set(0, raw(&world.config), 0).expect("room");
+        let dns = self.classifier(Program::Dns).fd().expect("loaded");
+        let dns = dns.try_clone().expect("a descriptor");
+        let mut calls = ProgramArray::try_from(self.map(maps::TAIL_CALLS)).expect("its type");
+        calls.set(tail_calls::DNS, &dns, 0).expect("room");
+    }
+
+    fn insert<const K: usize, const V: usize>(
+        &mut self,
+        name: &str,
+        key: &(impl IntoBytes + Immutable),
+        value: &(impl IntoBytes + Immutable),
+    ) {
+        let map = self.map(name);
+        let mut entries: HashMap<_, [u8; K], [u8; V]> = HashMap::try_from(map).expect("its types");
+        entries.insert(raw(key), raw(value), 0).expect("room");
+    }
+
+    fn insert_prefix<const K: usize, const V: usize>(
+        &mut self,
+        name: &str,
+        bits: u32,
+        key: &(impl IntoBytes + Immutable),
+        value: &(impl IntoBytes + Immutable),
+    ) {
+        let map = self.map(name);
+        let mut entries: LpmTrie<_, [u8; K], [u8; V]> = LpmTrie::try_from(map).expect("its types");
+        let key = Key::new(bits, raw(key));
+        entries.insert(&key, raw(value), 0).expect("room");
+    }
+
+    fn map(&mut self, name: &str) -> &mut Map {
+        let map = self.ebpf.map_mut(name);
+        map.unwrap_or_else(|| panic!("the object has no map {name}"))
+    }
+}

@@ -1,0 +1,234 @@
+//! The tables as plain collections: the host's side of a comparison. Counts look-ups, so that
+//! tests can say what a packet may cost.
+
+use std::collections::BTreeMap;
+
+use netd_common::{
+    Addr,
+    abi::{
+        endpoint::{Endpoint, EndpointKey, Subnet},
+        flow::{Flow, FlowKey},
+        host::{Config, HostAddress, Uplink},
+        name::{Name, NameKey, Scopes},
+        port::{Port, PortKey},
+    },
+    packet::{
+        Tables,
+        dns::Names,
+        tables::{InsertError, Route, Seen},
+    },
+};
+
+use super::World;
+
+/// Look-ups of one packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// In `INTERFACES` and `ENDPOINTS`.
+    pub endpoints: u32,
+    /// In `FLOWS` and `NEW_FLOWS`.
+    pub flows: u32,
+    /// In every other map, and routes.
+    pub others: u32,
+}
+
+/// The tables.
+#[derive(Clone, Debug)]
+pub struct PlainTables {
+    /// What does not change.
+    pub world: World,
+    /// `FLOWS`.
+    pub flows: BTreeMap<FlowKey, Flow>,
+    /// `NEW_FLOWS`.
+    pub new_flows: BTreeMap<FlowKey, Flow>,
+    /// Octets of the packet that is decided about, from its Ethernet header on.
+    pub packet_length: u32,
+    /// What [`Tables::random`] gives next.
+    pub chance: u32,
+    /// Since the last packet.
+    pub lookups: Lookups,
+}
+
+impl PlainTables {
+    /// Those of the world; no flow yet.
+    pub fn new(world: World) -> PlainTables {
+        PlainTables {
+            world,
+            flows: BTreeMap::new(),
+            new_flows: BTreeMap::new(),
+            packet_length: 0,
+            chance: 1,
+            lookups: Lookups::default(),
+        }
+    }
+}
+
+impl PlainTables {
+    /// Where a sandbox's questions are looked up (`SCOPES`).
+    pub fn scopes(&mut self, sandbox: u32) -> Option<Scopes> {
+        self.lookups.others += 1;
+        find(&self.world.scopes, &sandbox)
+    }
+}
+
+impl Tables for PlainTables {
+    fn interface(&mut self, ifindex: u32, into: &mut Endpoint) -> bool {
+        self.lookups.endpoints += 1;
+        copy(find(&self.world.interfaces, &ifindex), into)
+    }
+
+    fn endpoint(&mut self, key: &EndpointKey, into: &mut Endpoint) -> bool {
+        self.lookups.endpoints += 1;
+        copy(find(&self.world.endpoints, key), into)
+    }
+
+    fn subnet(&mut self, address: &Addr) -> Option<Subnet> {
+        self.lookups.others += 1;
+        longest(&self.world.subnets, |network| network.0, &address.0)
+    }
+
+    fn host_address(&mut self, address: &Addr) -> Option<HostAddress> {
+        self.lookups.others += 1;
+        find(&self.world.host_addresses, address)
+    }
+
+    fn uplink(&mut self, ifindex: u32, into: &mut Uplink) -> bool {
+        self.lookups.others += 1;
+        copy(find(&self.world.uplinks, &ifindex), into)
+    }
+
+    fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2], into: &mut Port) -> bool {
+        self.lookups.others += 1;
+        let key = PortKey {
+            protocol,
+            reserved: 0,
+            address: *address,
+            port,
+        };
+        copy(longest(&self.world.ports, octets, &octets(&key)), into)
+    }
+
+    fn config(&mut self) -> Config {
+        self.lookups.others += 1;
+        self.world.config
+    }
+
+    fn flow(&mut self, key: &FlowKey, seen: &Seen, into: &mut Flow) -> bool {
+        self.lookups.flows += 1;
+        record(self.flows.get_mut(key), seen, into)
+    }
+
+    fn new_flow(&mut self, key: &FlowKey, seen: &Seen, into: &mut Flow) -> bool {
+        self.lookups.flows += 1;
+        record(self.new_flows.get_mut(key), seen, into)
+    }
+
+    fn insert_new_flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+        insert(&mut self.new_flows, key, flow)
+    }
+
+    fn insert_flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError> {
+        insert(&mut self.flows, key, flow)
+    }
+
+    fn remove_new_flow(&mut self, key: &FlowKey) {
+        self.new_flows.remove(key);
+    }
+
+    fn remove_flow(&mut self, key: &FlowKey) {
+        self.flows.remove(key);
+    }
+
+    fn route(&mut self, _: u32, _: &Addr, destination: &Addr, _: u8) -> Route {
+        self.lookups.others += 1;
+        self.world.route(destination)
+    }
+
+    fn too_big(&mut self, ifindex: u32) -> bool {
+        let link = self.world.links.iter().find(|link| link.ifindex == ifindex);
+        link.is_some_and(|link| self.packet_length > link.mtu + 14)
+    }
+
+    fn now(&mut self) -> u64 {
+        1
+    }
+
+    fn random(&mut self) -> u32 {
+        self.chance = self
+            .chance
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        self.chance
+    }
+}
+
+impl Names for PlainTables {
+    fn name(&mut self, key: &NameKey) -> Option<&Name> {
+        let mut entries = self.world.names.iter();
+        entries
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+}
+
+fn find<K: PartialEq, V: Copy>(entries: &[(K, V)], key: &K) -> Option<V> {
+    let mut entries = entries.iter();
+    entries
+        .find(|(entry, _)| entry == key)
+        .map(|(_, value)| *value)
+}
+
+/// The entry with the longest prefix that `key` has, as an LPM trie finds it.
+fn longest<K, V: Copy, const N: usize>(
+    entries: &[(K, u32, V)],
+    octets: impl Fn(&K) -> [u8; N],
+    key: &[u8; N],
+) -> Option<V> {
+    let bit = |octets: &[u8; N], at: u32| octets[at as usize / 8] >> (7 - at % 8) & 1;
+    let matching = entries.iter().filter(|(prefix, bits, _)| {
+        let prefix = octets(prefix);
+        (0..*bits).all(|at| bit(&prefix, at) == bit(key, at))
+    });
+    matching
+        .max_by_key(|(_, bits, _)| *bits)
+        .map(|(.., value)| *value)
+}
+
+fn octets(key: &PortKey) -> [u8; 20] {
+    super::raw(key)
+}
+
+fn copy<T>(found: Option<T>, into: &mut T) -> bool {
+    match found {
+        Some(found) => {
+            *into = found;
+            true
+        }
+        None => false,
+    }
+}
+
+fn record(flow: Option<&mut Flow>, seen: &Seen, into: &mut Flow) -> bool {
+    let Some(flow) = flow else {
+        return false;
+    };
+    if seen.bytes != 0 {
+        flow.packets += 1;
+        flow.bytes += seen.bytes;
+        flow.tcp_flags |= u32::from(seen.tcp_flags);
+    }
+    *into = *flow;
+    true
+}
+
+fn insert(
+    flows: &mut BTreeMap<FlowKey, Flow>,
+    key: &FlowKey,
+    flow: &Flow,
+) -> Result<(), InsertError> {
+    if flows.contains_key(key) {
+        return Err(InsertError::Exists);
+    }
+    flows.insert(*key, *flow);
+    Ok(())
+}

@@ -1,0 +1,458 @@
+//! The world of the packet tests: what the agent would have written into the maps, and the
+//! interfaces and routes that go with it. Fixed numbers, so that packets can be read from files.
+//!
+//! Networks: `app` (1, ordinary), `quiet` (2, internal, endpoints may not talk to each other),
+//! `plain` (3, not masqueraded). Endpoints by the last octet of their address: `web` .2, `db` .3,
+//! `down` .4 in app; `hush` .2, `mute` .3 in quiet; `flat` .2 in plain.
+
+use std::net::IpAddr;
+
+use netd_common::{
+    Addr,
+    abi::{
+        endpoint::{Endpoint, EndpointKey, Subnet, flags},
+        host::{Config, HostAddress, Uplink},
+        name::{Name, NameKey, Resolver, Scopes, name_kind, scope_of_network},
+        port::{PORT_PREFIX_BITS, Port, PortKey},
+    },
+    limits::{MAX_NAME, MAX_NAME_V4, MAX_NAME_V6, MAX_SCOPES, RESOLVER_PORT},
+    packet::tables::Route,
+};
+
+/// An interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// Its name, in the kernel and in vectors.
+    pub name: &'static str,
+    /// Its number.
+    pub ifindex: u32,
+    /// A bridge, else one end of a veth pair.
+    pub is_bridge: bool,
+    /// Octets from the IP header on.
+    pub mtu: u32,
+    /// Addresses with prefix lengths.
+    pub addresses: &'static [&'static str],
+}
+
+const fn veth(name: &'static str, ifindex: u32) -> Link {
+    Link {
+        name,
+        ifindex,
+        is_bridge: false,
+        mtu: 1_500,
+        addresses: &[],
+    }
+}
+
+const fn bridge(name: &'static str, ifindex: u32, addresses: &'static [&'static str]) -> Link {
+    Link {
+        name,
+        ifindex,
+        is_bridge: true,
+        mtu: 1_500,
+        addresses,
+    }
+}
+
+/// Routes of the host, longest prefix first: the kernel's words, then what they mean.
+pub const ROUTES: [(&str, &str, Via); 8] = [
+    (
+        "198.51.100.0/24",
+        "blackhole 198.51.100.0/24",
+        Via::Prohibited,
+    ),
+    ("192.0.2.0/24", "", Via::OnLink(21)),
+    ("2001:db8:1::/64", "", Via::OnLink(21)),
+    (
+        "2001:db8:dead::/48",
+        "unreachable 2001:db8:dead::/48",
+        Via::Prohibited,
+    ),
+    ("100.64.0.0/10", "100.64.0.0/10 dev other", Via::OnLink(22)),
+    (
+        "2001:db8:64::/48",
+        "2001:db8:64::/48 dev other",
+        Via::OnLink(22),
+    ),
+    (
+        "0.0.0.0/0",
+        "default via 192.0.2.1",
+        Via::Gateway(21, "192.0.2.1"),
+    ),
+    (
+        "::/0",
+        "default via 2001:db8:1::1",
+        Via::Gateway(21, "2001:db8:1::1"),
+    ),
+];
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug)]
+pub enum Via {
+    /// To the destination itself, through this interface.
+    OnLink(u32),
+    /// To this neighbour.
+    Gateway(u32, &'static str),
+    /// Nowhere.
+    Prohibited,
+}
+
+/// All tables.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The interfaces.
+    pub links: Vec<Link>,
+    /// `INTERFACES`.
+    pub interfaces: Vec<(u32, Endpoint)>,
+    /// `ENDPOINTS`.
+    pub endpoints: Vec<(EndpointKey, Endpoint)>,
+    /// `SUBNETS`, with prefix lengths in bits of the sixteen octets.
+    pub subnets: Vec<(Addr, u32, Subnet)>,
+    /// `HOST_ADDRESSES`.
+    pub host_addresses: Vec<(Addr, HostAddress)>,
+    /// `UPLINKS`.
+    pub uplinks: Vec<(u32, Uplink)>,
+    /// `PORTS`, with prefix lengths.
+    pub ports: Vec<(PortKey, u32, Port)>,
+    /// `CONFIG`.
+    pub config: Config,
+    /// `NAMES`.
+    pub names: Vec<(NameKey, Name)>,
+    /// `SCOPES`.
+    pub scopes: Vec<(u32, Scopes)>,
+    /// `RESOLVERS`, without their keys.
+    pub resolver: Resolver,
+}
+
+/// A network, as its endpoints need it.
+struct Network {
+    index: u32,
+    bridge: u32,
+    flags: u32,
+    gateway_mac: [u8; 6],
+}
+
+impl World {
+    /// The world.
+    pub fn new() -> World {
+        let mut world = World {
+            links: links(),
+            interfaces: Vec::new(),
+            endpoints: Vec::new(),
+            subnets: Vec::new(),
+            host_addresses: Vec::new(),
+            uplinks: vec![(21, uplink())],
+            ports: Vec::new(),
+            config: Config {
+                ports: [[40_000, 40_000], [1, 0]],
+                resolver_ifindex: 31,
+                resolver_mac: [2, 0x42, 0, 0, 0, 0xfe],
+                reserved: [0; 2],
+                epoch: 1,
+            },
+            names: Vec::new(),
+            scopes: Vec::new(),
+            resolver: Resolver {
+                sandbox: 1,
+                address: [172, 18, 0, 1],
+                port: RESOLVER_PORT.to_be_bytes(),
+                reserved: [0; 2],
+            },
+        };
+        world.add_networks();
+        world.add_host();
+        world.add_ports();
+        world.add_names();
+        world
+    }
+
+    /// The interface with this name.
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    /// The name of an interface.
+    pub fn name_of(&self, ifindex: u32) -> &'static str {
+        let link = self.links.iter().find(|link| link.ifindex == ifindex);
+        link.map_or("?", |link| link.name)
+    }
+
+    /// The host's route, as [`ROUTES`] has it.
+    pub fn route(&self, destination: &Addr) -> Route {
+        let is_own = self
+            .host_addresses
+            .iter()
+            .any(|(own, _)| own == destination);
+        let found = ROUTES
+            .iter()
+            .find(|(prefix, ..)| contains(prefix, destination));
+        match found {
+            Some((_, _, Via::OnLink(ifindex))) if !is_own => Route::Via {
+                ifindex: *ifindex,
+                next_hop: *destination,
+            },
+            Some((_, _, Via::Gateway(ifindex, gateway))) if !is_own => Route::Via {
+                ifindex: *ifindex,
+                next_hop: address(gateway),
+            },
+            Some((_, _, Via::Prohibited)) => Route::Prohibited,
+            _ => Route::None,
+        }
+    }
+
+    fn add_networks(&mut self) {
+        let open = flags::ICC | flags::MASQUERADE | flags::RESOLVER;
+        let app = self.add_network(1, open);
+        let quiet = self.add_network(2, flags::INTERNAL | flags::RESOLVER);
+        let plain = self.add_network(3, flags::ICC | flags::RESOLVER);
+        self.add_endpoint(&app, 101, 1, 2, flags::UP | flags::PUBLISHES);
+        self.add_endpoint(&app, 102, 2, 3, flags::UP);
+        self.add_endpoint(&app, 103, 3, 4, 0);
+        self.add_endpoint(&quiet, 104, 4, 2, flags::UP);
+        self.add_endpoint(&quiet, 105, 5, 3, flags::UP);
+        self.add_endpoint(&plain, 106, 6, 2, flags::UP);
+        let resolver = Endpoint {
+            ifindex: 31,
+            flags: flags::UP | flags::IS_RESOLVER,
+            mac: self.config.resolver_mac,
+            gateway_mac: [2, 0x42, 0, 0, 0, 0xfd],
+            mtu: 1_500,
+            ..Endpoint::default()
+        };
+        self.interfaces.push((31, resolver));
+    }
+
+    fn add_network(&mut self, index: u32, flags: u32) -> Network {
+        let subnet = Subnet {
+            network: index,
+            flags,
+        };
+        self.subnets.push((v4(index, 0), 96 + 16, subnet));
+        self.subnets.push((v6(index, 0), 64, subnet));
+        Network {
+            index,
+            bridge: 10 + index,
+            flags,
+            gateway_mac: [2, 0x42, 0, 0, index as u8, 1],
+        }
+    }
+
+    fn add_endpoint(&mut self, network: &Network, ifindex: u32, index: u32, host: u8, more: u32) {
+        let number = network.index;
+        let endpoint = Endpoint {
+            ifindex,
+            network: number,
+            index,
+            generation: 1,
+            sandbox: index,
+            bridge: network.bridge,
+            flags: network.flags | more,
+            mtu: 1_500,
+            mac: [2, 0x42, 0xac, 0, number as u8, host],
+            gateway_mac: network.gateway_mac,
+            addresses: [v4(number, host), v6(number, host)],
+            gateways: [v4(number, 1), v6(number, 1)],
+        };
+        self.interfaces.push((ifindex, endpoint));
+        for address in endpoint.addresses {
+            let key = EndpointKey {
+                network: number,
+                address,
+            };
+            self.endpoints.push((key, endpoint));
+        }
+        let mut scopes = Scopes {
+            count: 1,
+            scopes: [0; MAX_SCOPES],
+        };
+        scopes.scopes[0] = scope_of_network(number);
+        self.scopes.push((index, scopes));
+    }
+
+    fn add_host(&mut self) {
+        let links = self.links.clone();
+        for link in links {
+            for text in link.addresses {
+                let (own, _) = prefix(text);
+                let network = if link.is_bridge { link.ifindex - 10 } else { 0 };
+                let entry = HostAddress {
+                    ifindex: link.ifindex,
+                    network,
+                };
+                self.host_addresses.push((own, entry));
+            }
+        }
+    }
+
+    /// TCP 8080 → web:80 and UDP 5300–5303 → web:53 onwards on every address, TCP 9090 → db:90 on
+    /// one, TCP 7070 → an endpoint that is gone.
+    fn add_ports(&mut self) {
+        let any = [Addr::ANY_V4, Addr::NONE];
+        for (family, wildcard) in any.into_iter().enumerate() {
+            let web = self.endpoints[family].1;
+            let to_web = |first: u16, target: u16| Port {
+                network: 1,
+                endpoint: web.index,
+                generation: web.generation,
+                address: web.addresses[family],
+                first: first.to_be_bytes(),
+                target: target.to_be_bytes(),
+            };
+            self.add_port(6, wildcard, 8_080, 0, to_web(8_080, 80));
+            self.add_port(17, wildcard, 5_300, 2, to_web(5_300, 53));
+            let mut gone = to_web(7_070, 70);
+            gone.generation = 9;
+            self.add_port(6, wildcard, 7_070, 0, gone);
+        }
+        let db = Port {
+            network: 1,
+            endpoint: 2,
+            generation: 1,
+            address: v4(1, 3),
+            first: 9_090_u16.to_be_bytes(),
+            target: 90_u16.to_be_bytes(),
+        };
+        self.add_port(6, address("192.0.2.10"), 9_090, 0, db);
+    }
+
+    /// `free` low bits of the port may be anything.
+    fn add_port(&mut self, protocol: u8, address: Addr, port: u16, free: u32, value: Port) {
+        let key = PortKey {
+            protocol,
+            reserved: 0,
+            address,
+            port: port.to_be_bytes(),
+        };
+        self.ports.push((key, PORT_PREFIX_BITS - free, value));
+    }
+
+    fn add_names(&mut self) {
+        let hosts: [(&str, &[u8]); 4] = [
+            ("web", &[2]),
+            ("web.app", &[2]),
+            ("db", &[3]),
+            ("all", &[2, 3, 4]),
+        ];
+        for (text, members) in hosts {
+            let mut name = empty(name_kind::HOST);
+            for (slot, host) in members.iter().enumerate() {
+                name.v4[slot] = v4(1, *host).octets_v4();
+                name.v6[slot] = v6(1, *host).0;
+            }
+            name.count_v4 = members.len() as u8;
+            name.count_v6 = members.len() as u8;
+            self.names.push((name_key(text), name));
+        }
+        let mut pointer = empty(name_kind::POINTER);
+        let (target, len) = wire("web.app");
+        pointer.target = target;
+        pointer.target_len = len;
+        self.names
+            .push((name_key("2.0.18.172.in-addr.arpa"), pointer));
+        self.names
+            .push((name_key("crowd"), empty(name_kind::AGENT)));
+    }
+}
+
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
+fn links() -> Vec<Link> {
+    let mut up = veth("up", 21);
+    up.mtu = 1_400;
+    up.addresses = &["192.0.2.10/24", "2001:db8:1::10/64"];
+    vec![
+        bridge("br-app", 11, &["172.18.0.1/16", "fd00:18::1/64"]),
+        bridge("br-quiet", 12, &["172.19.0.1/16", "fd00:19::1/64"]),
+        bridge("br-plain", 13, &["172.20.0.1/16", "fd00:20::1/64"]),
+        up,
+        veth("other", 22),
+        veth("resolver", 31),
+        veth("web", 101),
+        veth("db", 102),
+        veth("down", 103),
+        veth("hush", 104),
+        veth("mute", 105),
+        veth("flat", 106),
+        // Not netd's: in no map.
+        veth("stranger", 107),
+    ]
+}
+
+fn uplink() -> Uplink {
+    Uplink {
+        addresses: [address("192.0.2.10"), address("2001:db8:1::10")],
+        mtu: 1_400,
+        flags: 0,
+    }
+}
+
+/// 172.(17 + network).0.host.
+fn v4(network: u32, host: u8) -> Addr {
+    Addr::v4([172, 17 + network as u8, 0, host])
+}
+
+/// fd00:(17 + network in decimal)::host.
+fn v6(network: u32, host: u8) -> Addr {
+    let mut octets = [0; 16];
+    octets[0] = 0xfd;
+    octets[3] = [0x18, 0x19, 0x20][network as usize - 1];
+    octets[15] = host;
+    Addr::v6(octets)
+}
+
+fn address(text: &str) -> Addr {
+    let parsed: IpAddr = text.parse().expect("an address");
+    parsed.into()
+}
+
+/// An address and its prefix length in bits of the sixteen octets.
+fn prefix(text: &str) -> (Addr, u32) {
+    let (address_text, bits) = text.split_once('/').expect("a prefix");
+    let own = address(address_text);
+    let bits: u32 = bits.parse().expect("a length");
+    (own, if own.is_v4() { bits + 96 } else { bits })
+}
+
+fn contains(text: &str, address: &Addr) -> bool {
+    let (network, bits) = prefix(text);
+    let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+    let number = |address: &Addr| u128::from_be_bytes(address.0) & mask;
+    network.is_v4() == address.is_v4() && number(&network) == number(address)
+}
+
+fn empty(kind: u8) -> Name {
+    Name {
+        kind,
+        count_v4: 0,
+        count_v6: 0,
+        target_len: 0,
+        v4: [[0; 4]; MAX_NAME_V4],
+        v6: [[0; 16]; MAX_NAME_V6],
+        target: [0; MAX_NAME],
+        reserved: [0; 3],
+    }
+}
+
+fn name_key(text: &str) -> NameKey {
+    NameKey {
+        scope: scope_of_network(1),
+        name: wire(text).0,
+        reserved: [0; 3],
+    }
+}
+
+/// A name in wire format, and its length.
+fn wire(text: &str) -> ([u8; MAX_NAME], u8) {
+    let mut octets = [0; MAX_NAME];
+    let mut at = 0;
+    for label in text.split('.') {
+        octets[at] = label.len() as u8;
+        octets[at + 1..at + 1 + label.len()].copy_from_slice(label.as_bytes());
+        at += 1 + label.len();
+    }
+    (octets, at as u8 + 1)
+}
