@@ -1,6 +1,8 @@
 //! Drift that nobody tells of (a program detached, a map entry deleted, a file changed): a walk
 //! over all objects, a slice at a time, so that no request waits for long.
 
+use netd_common::abi::flow::Flow;
+
 use super::{control::Control, failure::Store};
 use crate::{
     kernel::{Kernel, KernelError},
@@ -50,9 +52,12 @@ impl<K: Kernel, S: Store> Control<K, S> {
         self.repair(&subjects).await
     }
 
-    /// Removes expired flows, looking at no more than `budget` halves; how many were removed.
+    /// Removes flows that have expired or whose endpoint is gone, looking at no more than `budget`
+    /// halves; how many were removed.
     pub fn collect(&mut self, budget: u32) -> Result<u64, KernelError> {
-        self.kernel.collect_flows(budget)
+        let state = &self.state;
+        let alive = |flow: &Flow| state.has_generation(flow.endpoint, flow.generation);
+        self.kernel.collect_flows(budget, &alive)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, ensure};
-use netd_common::abi::endpoint::EndpointStats;
+use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
 
 use super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill, MapFull};
 use crate::{
@@ -467,7 +467,11 @@ impl Kernel for FakeKernel {
         Ok(0)
     }
 
-    fn collect_flows(&mut self, _budget: u32) -> Result<u64, KernelError> {
+    fn collect_flows(
+        &mut self,
+        _budget: u32,
+        _alive: &dyn Fn(&Flow) -> bool,
+    ) -> Result<u64, KernelError> {
         Ok(0)
     }
 

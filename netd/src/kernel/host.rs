@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, io, path::PathBuf};
 
-use netd_common::abi::endpoint::EndpointStats;
+use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
 use tokio::{sync::mpsc, task::yield_now};
 
 use super::{
@@ -176,8 +176,12 @@ impl Kernel for HostKernel {
         self.bpf.flush_flows()
     }
 
-    fn collect_flows(&mut self, budget: u32) -> Result<u64, KernelError> {
-        self.bpf.collect_flows(budget)
+    fn collect_flows(
+        &mut self,
+        budget: u32,
+        alive: &dyn Fn(&Flow) -> bool,
+    ) -> Result<u64, KernelError> {
+        self.bpf.collect_flows(budget, alive)
     }
 
     fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {

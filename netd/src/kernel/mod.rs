@@ -110,9 +110,13 @@ pub trait Kernel: Send {
     /// Deletes all flows; how many halves there were.
     fn flush_flows(&mut self) -> Result<u64, KernelError>;
 
-    /// Removes expired flows, looking at no more than `budget` halves, going on where the last
-    /// call stopped; how many were removed.
-    fn collect_flows(&mut self, budget: u32) -> Result<u64, KernelError>;
+    /// Removes flows that have expired or are not `alive`, looking at no more than `budget` halves,
+    /// going on where the last call stopped; how many halves were removed.
+    fn collect_flows(
+        &mut self,
+        budget: u32,
+        alive: &dyn Fn(&Flow) -> bool,
+    ) -> Result<u64, KernelError>;
 
     /// All drop counters.
     fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError>;

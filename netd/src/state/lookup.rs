@@ -61,6 +61,14 @@ impl State {
             .find(|endpoint| endpoint.network == network)
     }
 
+    /// Whether an endpoint has this index and was attached with this generation; index 0 is no
+    /// endpoint's and always fits.
+    pub fn has_generation(&self, index: u32, generation: u32) -> bool {
+        let id = self.index.endpoint_numbers.get(&index);
+        let endpoint = id.and_then(|id| self.endpoints.get(id));
+        index == 0 || endpoint.is_some_and(|endpoint| endpoint.generation == generation)
+    }
+
     /// Whose a host-side interface is.
     pub fn interface(&self, name: &IfName) -> Option<Owned> {
         self.index.interfaces.get(name).copied()

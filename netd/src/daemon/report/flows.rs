@@ -20,9 +20,12 @@ const NANOSECONDS: u64 = 1_000_000_000;
 const FIN: u32 = 1;
 const RST: u32 = 4;
 
-/// Oldest first. `now` is nanoseconds of CLOCK_MONOTONIC.
+/// Oldest first, without what is left of endpoints that are gone, which no packet follows any more
+/// and which will be collected. `now` is nanoseconds of CLOCK_MONOTONIC.
 pub fn flows(records: &[FlowRecord], state: &State, now: u64) -> FlowList {
-    let halves = halves(records);
+    let alive =
+        |record: &&FlowRecord| state.has_generation(record.flow.endpoint, record.flow.generation);
+    let halves = halves(records.iter().filter(alive));
     let names = Names::of(state);
     let mut shown: Vec<(u64, FlowReport)> = halves
         .values()
@@ -41,7 +44,7 @@ pub fn flows(records: &[FlowRecord], state: &State, now: u64) -> FlowList {
 }
 
 /// By key, each once: a half that became established is still in the table of new ones for a while.
-fn halves(records: &[FlowRecord]) -> HashMap<FlowKey, &FlowRecord> {
+fn halves<'a>(records: impl Iterator<Item = &'a FlowRecord>) -> HashMap<FlowKey, &'a FlowRecord> {
     let mut halves: HashMap<FlowKey, &FlowRecord> = HashMap::new();
     for record in records {
         let known = halves.entry(record.key).or_insert(record);

@@ -97,14 +97,20 @@ impl Collector {
         Ok(Collector { keys })
     }
 
-    /// Looks at up to `budget` halves, fewer where a pass ends; how many halves were removed.
-    pub(super) fn collect(&self, maps: &mut Maps, budget: u32) -> Result<u64, KernelError> {
+    /// Looks at up to `budget` halves, fewer where a pass ends; how many halves were removed: those
+    /// of flows that have expired, or that are not `alive`.
+    pub(super) fn collect(
+        &self,
+        maps: &mut Maps,
+        budget: u32,
+        alive: &dyn Fn(&Flow) -> bool,
+    ) -> Result<u64, KernelError> {
         let now = monotonic()?;
         let mut removed = 0;
         for _ in 0..budget {
             let step = self.keys.recv().during(|| "walk over the flows".into())?;
             match step.during(|| "walk over the flows".into())? {
-                Some(key) => removed += remove_if_expired(maps, &key, now)?,
+                Some(key) => removed += remove_if_over(maps, &key, now, alive)?,
                 None => break,
             }
         }
@@ -129,12 +135,17 @@ fn pass(tables: &[FlowMap], sender: &SyncSender<Step>) -> Option<()> {
     sender.send(Ok(None)).ok()
 }
 
-fn remove_if_expired(maps: &mut Maps, key: &FlowKey, now: u64) -> Result<u64, KernelError> {
+fn remove_if_over(
+    maps: &mut Maps,
+    key: &FlowKey,
+    now: u64,
+    alive: &dyn Fn(&Flow) -> bool,
+) -> Result<u64, KernelError> {
     let Some(flow) = find(maps, key)? else {
         return Ok(0);
     };
     let other = twin_key(key, &flow);
-    if !expired(key, &flow, find(maps, &other)?.as_ref(), now) {
+    if alive(&flow) && !expired(key, &flow, find(maps, &other)?.as_ref(), now) {
         return Ok(0);
     }
     let mut removed = 0;

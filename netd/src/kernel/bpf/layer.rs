@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use netd_common::abi::endpoint::EndpointStats;
+use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
 
 use super::{
     attach::Hooks,
@@ -160,12 +160,16 @@ impl Bpf {
 
     /// Removes expired flows, looking at no more than `budget` halves, going on where the last
     /// call stopped; how many were removed. Ends early at the end of the tables.
-    pub fn collect_flows(&mut self, budget: u32) -> Result<u64, KernelError> {
+    pub fn collect_flows(
+        &mut self,
+        budget: u32,
+        alive: &dyn Fn(&Flow) -> bool,
+    ) -> Result<u64, KernelError> {
         let collector = match self.collector.take() {
             Some(collector) => collector,
             None => Collector::start(&self.layout)?,
         };
-        let removed = collector.collect(&mut self.maps, budget)?;
+        let removed = collector.collect(&mut self.maps, budget, alive)?;
         self.collector = Some(collector);
         Ok(removed)
     }
