@@ -27,7 +27,7 @@ use crate::{
 const COLLECT: u32 = 8_192;
 /// How long events are gathered before what they name is compared: a change of somebody else's
 /// often comes in several.
-const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// What the host tells about itself for `netd status`.
 pub type Describe<K> = Box<dyn FnMut(&mut K, &crate::state::State) -> Host + Send>;

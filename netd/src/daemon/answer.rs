@@ -114,7 +114,19 @@ impl<K: Kernel> Agent<K> {
         }
         let result = self.control.handle(&request, unix_now()).await;
         self.control.store().forget_creation();
-        let reply = result.map_err(refused)?;
+        let doing = describe(&request);
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(Failure::Refused(refusal)) => {
+                tracing::debug!(%refusal, "refused: {doing}");
+                return Err(refusal.into());
+            }
+            Err(failure) => {
+                tracing::error!(%failure, "undone: {doing}");
+                return Err(refused(failure));
+            }
+        };
+        tracing::info!(revision = self.control.state().revision(), "{doing}");
         if let (Some((id, creation)), Reply::Created { warnings, .. }) = (&mut creation, &reply) {
             self.remember(*id, creation, warnings);
         }
@@ -175,6 +187,27 @@ impl<K: Kernel> Agent<K> {
 fn send<T>(answer: Answer<T>, result: Result<T, ApiError>) {
     if answer.send(result).is_err() {
         tracing::debug!("a caller did not wait for its answer");
+    }
+}
+
+/// A change in words, for the log.
+fn describe(request: &Request) -> String {
+    match request {
+        Request::NetworkCreate(spec) => format!("create network {}", spec.name),
+        Request::NetworkRemove { network, .. } => format!("remove network {network}"),
+        Request::NetworkPrune => "remove unused networks".to_owned(),
+        Request::Connect {
+            network, sandbox, ..
+        } => format!("connect sandbox {sandbox} to network {network}"),
+        Request::Disconnect {
+            network, sandbox, ..
+        } => format!("disconnect sandbox {sandbox} from network {network}"),
+        Request::SandboxCreate(spec) => match (&spec.name, &spec.id) {
+            (Some(name), _) => format!("create sandbox {name}"),
+            (None, Some(id)) => format!("create sandbox {}", id.short()),
+            (None, None) => "create sandbox".to_owned(),
+        },
+        Request::SandboxRemove { sandbox, .. } => format!("remove sandbox {sandbox}"),
     }
 }
 

@@ -149,6 +149,7 @@ fn sandboxes_come_and_go() {
         netd: network-scoped aliases are only supported for user-defined networks
     "#]],
     );
+    assert_eq!(rig.out("inspect -f {{.Name}} web app"), "web\napp\n");
     rig.refused("network rm app", expect![[r#"
         netd: error while removing network: network app id b54cda2600000006abababababababababababababababababababababababab has active endpoints
         try: netd network inspect shows them; netd network disconnect -f removes one

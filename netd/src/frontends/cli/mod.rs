@@ -10,6 +10,7 @@ pub mod exec;
 mod failure;
 mod flow;
 mod format;
+mod inspect;
 mod labels;
 mod network;
 mod port;

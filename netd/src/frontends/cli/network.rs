@@ -270,7 +270,7 @@ fn row(network: &NetworkShape, no_trunc: bool) -> Value {
 
 fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {
     let client = args.connection.client()?;
-    verbs::inspect(
+    verbs::inspect_each(
         &args.networks,
         &args.format,
         "netd network inspect",

@@ -269,7 +269,7 @@ fn row(sandbox: &SandboxShape, no_trunc: bool) -> Value {
 
 fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {
     let client = args.connection.client()?;
-    verbs::inspect(
+    verbs::inspect_each(
         &args.sandboxes,
         &args.format,
         "netd sandbox inspect",

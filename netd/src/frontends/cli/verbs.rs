@@ -17,7 +17,7 @@ use super::{
     exec::{self, Exec},
     flow,
     format::InspectFormat,
-    network, port, sandbox, status,
+    inspect, network, port, sandbox, status,
 };
 use crate::frontends::{api::reports::Created, config::Settings};
 
@@ -67,6 +67,9 @@ pub enum Verb {
     /// Show published ports of a sandbox
     #[command(after_help = "Example:\n  netd port web 80/tcp")]
     Port(port::PortArgs),
+    /// Show sandboxes or networks as JSON
+    #[command(after_help = "Example:\n  netd inspect -f '{{.Id}}' web")]
+    Inspect(inspect::InspectArgs),
     /// Look into the flow table
     #[command(subcommand)]
     Flow(flow::FlowVerb),
@@ -133,6 +136,7 @@ impl Verb {
             Verb::Sandbox(verb) => sandbox::run(verb),
             Verb::Exec(args) => exec(&args),
             Verb::Port(args) => port::run(&args),
+            Verb::Inspect(args) => inspect::run(&args),
             Verb::Flow(verb) => flow::run(verb),
             Verb::Drops(args) => drops::run(&args),
         };
@@ -166,7 +170,7 @@ pub(super) fn shown_id(id: &str, no_trunc: bool) -> &str {
 }
 
 /// Prints the objects that were found as one array, then a failure for each that was not.
-pub(super) fn inspect<T: Serialize>(
+pub(super) fn inspect_each<T: Serialize>(
     names: &[String],
     format: &InspectFormat,
     verb: &str,
@@ -201,4 +205,101 @@ pub(super) fn confirmed(question: &str) -> Result<bool, Failure> {
         .and_then(|()| io::stdin().lock().read_line(&mut answer))
         .map_err(|error| Failure::refused(error.to_string()))?;
     Ok(answer.trim().eq_ignore_ascii_case("y"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::{Cli, Parsed, parse};
+
+    fn leaves(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
+        let path = format!("{path} {}", command.get_name())
+            .trim_start()
+            .to_owned();
+        if command.get_subcommands().next().is_none() {
+            found.push((path, command.clone()));
+            return;
+        }
+        for verb in command.get_subcommands() {
+            leaves(verb, &path, found);
+        }
+    }
+
+    fn printed(line: &str) -> (u8, String, String) {
+        match parse(line.split(' ').map(Into::into)) {
+            Parsed::Printed(printed) => (printed.exit, printed.out, printed.messages),
+            Parsed::Verb(verb) => panic!("{line}: {verb:?}"),
+        }
+    }
+
+    #[test]
+    fn every_verb_has_help_with_an_example() {
+        Cli::command().debug_assert();
+        let mut verbs = Vec::new();
+        leaves(&Cli::command(), "", &mut verbs);
+        assert!(verbs.len() > 20, "{}", verbs.len());
+        for (path, verb) in verbs {
+            let example = verb.get_after_help().map(ToString::to_string);
+            let example = example.unwrap_or_default();
+            assert!(example.contains(&path), "{path}: {example:?}");
+            let flags = verb
+                .get_arguments()
+                .filter(|flag| flag.get_help().is_none());
+            let silent: Vec<_> = flags.map(|flag| flag.get_id().to_string()).collect();
+            assert!(silent.is_empty(), "{path}: no help for {silent:?}");
+        }
+    }
+
+    #[test]
+    fn examples_are_right() {
+        let mut verbs = Vec::new();
+        leaves(&Cli::command(), "", &mut verbs);
+        for (path, verb) in verbs {
+            let help = verb
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let line = help.lines().last().unwrap_or_default().trim();
+            // Quoted words of the examples are templates, without another quote in them.
+            let words = line
+                .split('\'')
+                .enumerate()
+                .flat_map(|(i, part)| match i % 2 {
+                    0 => part.split_whitespace().map(str::to_owned).collect(),
+                    _ => vec![part.to_owned()],
+                });
+            let parsed = parse(words.map(Into::into));
+            assert!(matches!(parsed, Parsed::Verb(_)), "{path}: {line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused() {
+        for line in [
+            "netd network create --config-only x",
+            "netd network create --ipam-driver default x",
+            "netd network connect --link a x y",
+            "netd sandbox create --link a",
+            "netd sandbox create -P",
+            "netd sandbox publish web -p 80",
+            "netd sandbox env web",
+            "netd events",
+            "netd run --socket /x",
+            "netd sandbox create --netns /a --pid 7",
+            "netd sandbox ls -q -f json",
+            "netd sandbox create --pid x",
+        ] {
+            let (exit, out, messages) = printed(line);
+            assert_eq!((exit, out.as_str()), (2, ""), "{line}");
+            assert!(messages.starts_with("netd: "), "{line}: {messages}");
+        }
+    }
+
+    #[test]
+    fn help_goes_to_stdout() {
+        let (exit, out, messages) = printed("netd network create --help");
+        assert_eq!((exit, messages.as_str()), (0, ""));
+        assert!(out.contains("--subnet <CIDR>") && out.contains("Example:"));
+    }
 }

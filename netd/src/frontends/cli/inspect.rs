@@ -1,0 +1,38 @@
+//! `netd inspect`: any object by name or id.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Connection, Failure, Printed, client::segment, format::InspectFormat, verbs};
+use crate::frontends::api::Code;
+
+/// `netd inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Names, ids or id prefixes; a sandbox goes before a network of the same name
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    format: InspectFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Carries out the verb.
+pub fn run(args: &InspectArgs) -> Result<Printed, Failure> {
+    let client = args.connection.client()?;
+    verbs::inspect_each(&args.names, &args.format, "netd inspect", |name| {
+        let name_in_path = segment(name);
+        let sandbox = client.get::<Value>(&format!("/sandboxes/{name_in_path}"));
+        let missing = |code| Some(code) == sandbox.as_ref().err().and_then(|f| f.code);
+        if !missing(Code::NoSuchSandbox) {
+            return sandbox;
+        }
+        let network = client.get::<Value>(&format!("/networks/{name_in_path}"));
+        network.map_err(|failure| match failure.code {
+            Some(Code::NoSuchNetwork) => Failure::refused(format!("No such object: {name}"))
+                .hint("netd sandbox ls; netd network ls"),
+            _ => failure,
+        })
+    })
+}
