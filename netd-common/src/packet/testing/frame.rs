@@ -130,6 +130,17 @@ impl Frame {
     }
 }
 
+/// Source and destination port of a packet without IP options.
+pub fn ports(packet: &[u8]) -> [u16; 2] {
+    let at = if packet[12..14] == ethertype::IPV4 {
+        ETHERNET + 20
+    } else {
+        ETHERNET + 40
+    };
+    let port = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+    [port(at), port(at + 2)]
+}
+
 /// Whether IPv4 header and transport checksum of a TCP, UDP or ICMP packet are right; a UDP
 /// checksum of 0 is, in IPv4.
 pub fn sums_are_right(packet: &[u8]) -> bool {
