@@ -147,7 +147,7 @@ fn a_range_that_is_taken_is_exhausted() {
         // Chance decides; both of two ports come up in sixteen tries of a fixed sequence.
         out(&mut scene, 0, Payload::Tcp(number, 443, SYN));
     }
-    let mut dial = |scene: &mut Scene, destination: Addr| {
+    let dial = |scene: &mut Scene, destination: Addr| {
         let third = Payload::Tcp(40_002, 443, SYN);
         let frame = scene.frame(AT_CLIENT, CLIENT[0], destination, third);
         scene.from_endpoint(AT_CLIENT, &mut frame.bytes())

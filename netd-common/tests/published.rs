@@ -208,7 +208,7 @@ fn ports_that_do_not_answer() {
         let verdict = dial(&mut scene, OUTSIDE[0], HOST[0], flags);
         assert_eq!(verdict, Verdict::Pass);
     }
-    let mut is = |scene: &mut Scene, expected: DropReason| {
+    let is = |scene: &mut Scene, expected: DropReason| {
         let verdict = dial(scene, OUTSIDE[0], HOST[0], SYN);
         assert_eq!(verdict, Verdict::Drop(expected));
     };

@@ -24,10 +24,10 @@ pub fn along_flow<T: Tables>(
     if !flow::find(tables, work)? {
         return Ok(None);
     }
-    work.view.ip.unobstructed()?;
     if zone == 0 {
         work.outcome.network = work.flow.network;
     }
+    work.view.ip.unobstructed()?;
     let verdict = follow(tables, zone, work)?;
     if verdict.is_none() {
         flow::forget(tables, work);

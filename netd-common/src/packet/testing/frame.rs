@@ -1,6 +1,6 @@
 //! Frames with right checksums, of both families.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     Addr,
@@ -46,25 +46,15 @@ pub struct Frame {
 impl Frame {
     /// The bytes, with right checksums.
     pub fn bytes(&self) -> Vec<u8> {
-        let is_v4 = self.source.is_v4();
-        let (protocol, mut payload, checksum) = self.payload(is_v4);
-        if let Some(at) = checksum {
-            let pseudo = pseudo(&self.source, &self.destination, protocol, payload.len());
-            let covered: &[u8] = if protocol == protocol::ICMP {
-                &[]
-            } else {
-                &pseudo
-            };
-            let mut sum = !fold(add(covered) + add(&payload));
-            if sum == 0 && protocol == protocol::UDP {
-                sum = 0xffff;
-            }
-            payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-        }
+        let (protocol, payload) = self.payload();
         let mut bytes = [&self.to[..], &self.from].concat();
-        if is_v4 {
+        if self.source.is_v4() {
             bytes.extend(ethertype::IPV4);
-            bytes.extend(self.header_v4(protocol, payload.len()));
+            bytes.extend([0x45, 0]);
+            bytes.extend((20 + payload.len() as u16).to_be_bytes());
+            bytes.extend([0x12, 0x34, 0x40, 0, self.hops, protocol, 0, 0]);
+            bytes.extend(self.source.octets_v4());
+            bytes.extend(self.destination.octets_v4());
         } else {
             bytes.extend(ethertype::IPV6);
             bytes.extend([0x60, 0, 0, 0]);
@@ -74,58 +64,43 @@ impl Frame {
             bytes.extend(self.destination.0);
         }
         bytes.extend(payload);
+        correct_sums(&mut bytes);
         bytes
     }
 
-    fn header_v4(&self, protocol: u8, payload: usize) -> Vec<u8> {
-        let mut header = vec![0x45, 0];
-        header.extend((20 + payload as u16).to_be_bytes());
-        header.extend([0x12, 0x34, 0x40, 0, self.hops, protocol, 0, 0]);
-        header.extend(self.source.octets_v4());
-        header.extend(self.destination.octets_v4());
-        let sum = !fold(add(&header));
-        header[10..12].copy_from_slice(&sum.to_be_bytes());
-        header
-    }
-
-    /// Protocol, bytes, and where the checksum goes.
-    fn payload(&self, is_v4: bool) -> (u8, Vec<u8>, Option<usize>) {
-        let ports = |source: u16, destination: u16| {
-            [source.to_be_bytes(), destination.to_be_bytes()].concat()
-        };
-        let udp = |source, destination, data: &[u8]| {
+    /// Protocol and bytes; a UDP checksum of 0 will stay.
+    fn payload(&self) -> (u8, Vec<u8>) {
+        let words = |a: u16, b: u16| [a.to_be_bytes(), b.to_be_bytes()].concat();
+        let udp = |source, destination, checksum: u8, data: &[u8]| {
             let length = (8 + data.len() as u16).to_be_bytes();
-            [&ports(source, destination)[..], &length, &[0, 0], data].concat()
+            let bytes = [
+                &words(source, destination)[..],
+                &length,
+                &[checksum; 2],
+                data,
+            ];
+            (protocol::UDP, bytes.concat())
         };
-        let icmp = |kind: u8, rest: &[u8]| [&[kind, 0, 0, 0], rest].concat();
-        let icmp_protocol = if is_v4 {
-            protocol::ICMP
+        let (icmp, request, reply) = if self.source.is_v4() {
+            (protocol::ICMP, 8, 0)
         } else {
-            protocol::ICMPV6
+            (protocol::ICMPV6, 128, 129)
         };
-        let (request, reply) = if is_v4 { (8, 0) } else { (128, 129) };
+        let icmp = |kind: u8, rest: &[u8]| (icmp, [&[kind, 0, 0, 0], rest].concat());
         match &self.payload {
             Payload::Tcp(source, destination, flags) => {
-                let mut bytes = ports(*source, *destination);
+                let mut bytes = words(*source, *destination);
                 bytes.extend([0, 0, 0, 1, 0, 0, 0, 2, 0x50, *flags, 0xff, 0xff, 0, 0, 0, 0]);
-                (protocol::TCP, bytes, Some(16))
+                (protocol::TCP, bytes)
             }
-            Payload::Udp(source, destination, data) => {
-                (protocol::UDP, udp(*source, *destination, data), Some(6))
-            }
-            Payload::UdpUnchecked(source, destination, data) => {
-                (protocol::UDP, udp(*source, *destination, data), None)
-            }
+            Payload::Udp(source, destination, data) => udp(*source, *destination, 0xff, data),
+            Payload::UdpUnchecked(source, destination, data) => udp(*source, *destination, 0, data),
             Payload::EchoRequest(identifier, sequence) => {
-                let bytes = icmp(request, &ports(*identifier, *sequence));
-                (icmp_protocol, bytes, Some(2))
+                icmp(request, &words(*identifier, *sequence))
             }
-            Payload::EchoReply(identifier, sequence) => {
-                let bytes = icmp(reply, &ports(*identifier, *sequence));
-                (icmp_protocol, bytes, Some(2))
-            }
-            Payload::Icmp(kind, rest) => (icmp_protocol, icmp(*kind, rest), Some(2)),
-            Payload::Other(protocol, bytes) => (*protocol, bytes.clone(), None),
+            Payload::EchoReply(identifier, sequence) => icmp(reply, &words(*identifier, *sequence)),
+            Payload::Icmp(kind, rest) => icmp(*kind, rest),
+            Payload::Other(protocol, bytes) => (*protocol, bytes.clone()),
         }
     }
 }
@@ -141,51 +116,77 @@ pub fn ports(packet: &[u8]) -> [u16; 2] {
     [port(at), port(at + 2)]
 }
 
+/// Makes IPv4 header and transport checksum right; a UDP checksum of 0 stays.
+pub fn correct_sums(packet: &mut [u8]) {
+    let parts = Parts::of(packet);
+    if parts.payload == ETHERNET + 20 {
+        packet[ETHERNET + 10..ETHERNET + 12].fill(0);
+        let sum = !fold(add(&packet[ETHERNET..ETHERNET + 20]));
+        packet[ETHERNET + 10..ETHERNET + 12].copy_from_slice(&sum.to_be_bytes());
+    }
+    let at = parts.payload
+        + match parts.protocol {
+            protocol::TCP => 16,
+            protocol::UDP => 6,
+            protocol::ICMP | protocol::ICMPV6 => 2,
+            _ => return,
+        };
+    if packet.len() < at + 2 || (parts.protocol == protocol::UDP && packet[at..at + 2] == [0; 2]) {
+        return;
+    }
+    packet[at..at + 2].fill(0);
+    let mut sum = !fold(parts.sum(packet));
+    if sum == 0 && parts.protocol == protocol::UDP {
+        sum = 0xffff;
+    }
+    packet[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// Whether IPv4 header and transport checksum of a TCP, UDP or ICMP packet are right; a UDP
 /// checksum of 0 is, in IPv4.
 pub fn sums_are_right(packet: &[u8]) -> bool {
-    let is_v4 = packet[12..14] == ethertype::IPV4;
-    let (protocol, source, destination, payload) = if is_v4 {
-        let header = &packet[ETHERNET..ETHERNET + 20];
-        if fold(add(header)) != 0xffff {
-            return false;
-        }
-        let address = |at: usize| Addr::v4([0, 1, 2, 3].map(|i| packet[ETHERNET + at + i]));
-        (
-            header[9],
-            address(12),
-            address(16),
-            &packet[ETHERNET + 20..],
-        )
-    } else {
-        let address = |at: usize| Addr(core::array::from_fn(|i| packet[ETHERNET + at + i]));
-        let protocol = packet[ETHERNET + 6];
-        (protocol, address(8), address(24), &packet[ETHERNET + 40..])
-    };
-    if protocol == protocol::UDP && payload[6..8] == [0, 0] {
+    let parts = Parts::of(packet);
+    let is_v4 = parts.payload == ETHERNET + 20;
+    if is_v4 && fold(add(&packet[ETHERNET..ETHERNET + 20])) != 0xffff {
+        return false;
+    }
+    let payload = &packet[parts.payload..];
+    if parts.protocol == protocol::UDP && payload[6..8] == [0, 0] {
         return is_v4;
     }
-    let mut sum = add(payload);
-    if protocol != protocol::ICMP {
-        sum += add(&pseudo(&source, &destination, protocol, payload.len()));
-    }
-    fold(sum) == 0xffff
+    fold(parts.sum(packet)) == 0xffff
 }
 
-/// The pseudo header; that of IPv4 sums up to the same with its addresses in sixteen octets,
-/// except for the prefix.
-fn pseudo(source: &Addr, destination: &Addr, protocol: u8, length: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for address in [source, destination] {
-        if address.is_v4() {
-            bytes.extend(address.octets_v4());
+/// What a checksum needs to know of a packet.
+struct Parts {
+    protocol: u8,
+    payload: usize,
+    pseudo: Vec<u8>,
+}
+
+impl Parts {
+    fn of(packet: &[u8]) -> Parts {
+        let (protocol, addresses, payload) = if packet[12..14] == ethertype::IPV4 {
+            (packet[ETHERNET + 9], ETHERNET + 12, ETHERNET + 20)
         } else {
-            bytes.extend(address.0);
+            (packet[ETHERNET + 6], ETHERNET + 8, ETHERNET + 40)
+        };
+        let mut pseudo = Vec::new();
+        if protocol != protocol::ICMP {
+            pseudo.extend(&packet[addresses..payload]);
+            pseudo.extend(((packet.len() - payload) as u32).to_be_bytes());
+            pseudo.extend([0, 0, 0, protocol]);
+        }
+        Parts {
+            protocol,
+            payload,
+            pseudo,
         }
     }
-    bytes.extend((length as u32).to_be_bytes());
-    bytes.extend([0, 0, 0, protocol]);
-    bytes
+
+    fn sum(&self, packet: &[u8]) -> u64 {
+        add(&self.pseudo) + add(&packet[self.payload..])
+    }
 }
 
 /// The sum of big-endian words, an odd octet padded: written apart from the code under test.

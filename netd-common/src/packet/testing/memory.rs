@@ -57,6 +57,8 @@ pub struct Memory {
     pub new_flows: BTreeMap<FlowKey, Flow>,
     /// Halves that `NEW_FLOWS` keeps; the one seen longest ago makes room.
     pub max_new_flows: usize,
+    /// So many look-ups in `NEW_FLOWS` find nothing, as if another CPU inserted right after.
+    pub blind: u32,
     /// Routes to single destinations.
     pub routes: BTreeMap<Addr, Route>,
     /// The route to everything else: the uplink; the next hop is the destination.
@@ -86,6 +88,7 @@ impl Default for Memory {
             max_flows: usize::MAX,
             new_flows: BTreeMap::new(),
             max_new_flows: usize::MAX,
+            blind: 0,
             routes: BTreeMap::new(),
             default_uplink: None,
             too_big: false,
@@ -160,6 +163,10 @@ impl Tables for Memory {
 
     fn new_flow(&mut self, key: &FlowKey, seen: &Seen, into: &mut Flow) -> bool {
         self.lookups.flows += 1;
+        if self.blind > 0 {
+            self.blind -= 1;
+            return false;
+        }
         record(self.new_flows.get_mut(key), seen, self.now, into)
     }
 

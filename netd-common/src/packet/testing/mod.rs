@@ -8,6 +8,6 @@ mod memory;
 mod scene;
 
 pub use apply::apply;
-pub use frame::{Frame, Payload, ports, sums_are_right};
+pub use frame::{Frame, Payload, correct_sums, ports, sums_are_right};
 pub use memory::{Lookups, Memory};
 pub use scene::{Scene, names};
