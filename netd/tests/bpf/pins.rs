@@ -239,6 +239,11 @@ fn pins_of_others_survive() {
     let (bpf, report) = Bpf::open(&options).expect("open");
     assert_eq!(report.mounted, None);
     drop(bpf);
+    let inside = options.bpffs.join("inside");
+    foreign.pin(&inside).expect("pin");
+    unpin_all(&options.bpffs).expect("unpin all");
+    assert!(inside.exists());
+    fs::remove_file(inside).expect("unpin");
     unpin_all(&options.bpffs).expect("unpin all");
     assert!(!options.bpffs.exists());
     assert!(host.bpffs.join("theirs").exists());

@@ -52,8 +52,8 @@ pub(super) fn prepare(directory: &Path) -> Result<Option<PathBuf>, KernelError> 
     Ok(Some(point.to_owned()))
 }
 
-/// Removes the empty directory, and the mount around it where netd made it and nothing else is
-/// left in it.
+/// Removes the directory, and the mount around it where netd made it, as far as nothing else is
+/// left in them.
 pub(super) fn dismantle(directory: &Path) -> Result<(), KernelError> {
     let doing = || format!("clean up {}", directory.display());
     let mounts = mountinfo::read().during(doing)?;
@@ -61,7 +61,7 @@ pub(super) fn dismantle(directory: &Path) -> Result<(), KernelError> {
         let last = mounts.iter().rfind(|mount| mount.point == point);
         last.is_some_and(|mount| mount.kind == "bpf" && mount.source == SOURCE)
     };
-    if !ours(directory) {
+    if !ours(directory) && is_unused(directory).during(doing)? {
         if_file_there(fs::remove_dir(directory)).during(doing)?;
     }
     for point in [directory, Path::new(STANDARD)] {
