@@ -240,7 +240,8 @@ fn pins_of_others_survive() {
     assert_eq!(report.mounted, None);
     drop(bpf);
     let inside = options.bpffs.join("inside");
-    foreign.pin(&inside).expect("pin");
+    let another: HashMap<MapData, u32, u32> = HashMap::create(1, 0).expect("a map");
+    another.pin(&inside).expect("pin");
     unpin_all(&options.bpffs).expect("unpin all");
     assert!(inside.exists());
     fs::remove_file(inside).expect("unpin");
