@@ -35,7 +35,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             } => self.note_link(*place, name, *deleted),
             Event::Address { place, ifindex } => self.note_address(*place, *ifindex),
             Event::Route { place } => self.note_routes(*place),
-            Event::Forwarding { place } => self.note_forwarding(*place),
+            Event::Forwarding { place, ifindex } => self.note_forwarding(*place, *ifindex),
             Event::Lost => self.pending.everything = true,
         }
     }
@@ -68,18 +68,21 @@ impl<K: Kernel, S: Store> Control<K, S> {
     }
 
     /// Somebody switched forwarding: a change of the host's `ip_forward` resets every bridge's.
-    fn note_forwarding(&mut self, place: Place) {
-        match place {
-            Place::Host => {
+    fn note_forwarding(&mut self, place: Place, ifindex: Option<u32>) {
+        match (place, ifindex) {
+            (Place::Host, Some(ifindex)) => {
+                if let Some(name) = self.identities.link(ifindex).cloned() {
+                    self.note_host_link(&name, false);
+                }
+            }
+            (Place::Host, None) => {
                 let networks = self.state.networks();
                 let bridges = networks.filter(|network| network.bridge().is_some());
-                self.pending
-                    .subjects
-                    .networks
-                    .extend(bridges.map(|network| network.id));
+                let subjects = &mut self.pending.subjects;
+                subjects.networks.extend(bridges.map(|network| network.id));
             }
-            Place::Sandbox(_) => {}
-            Place::Resolver => self.note_resolver(),
+            (Place::Sandbox(_), _) => {}
+            (Place::Resolver, _) => self.note_resolver(),
         }
     }
 
@@ -94,8 +97,17 @@ impl<K: Kernel, S: Store> Control<K, S> {
     }
 
     /// Looks at everything that was noted and sets it right.
+    ///
+    /// # Errors
+    /// The host cannot be read; the next call compares everything.
     pub async fn settle(&mut self) -> Result<(), KernelError> {
         let pending = std::mem::take(&mut self.pending);
+        let settled = self.look_at(pending).await;
+        self.pending.everything |= settled.is_err();
+        settled
+    }
+
+    async fn look_at(&mut self, pending: Pending) -> Result<(), KernelError> {
         if pending.everything {
             self.reconcile_all().await?;
             return Ok(());

@@ -7,8 +7,11 @@ use super::{
 };
 use crate::{
     kernel::{Kernel, KernelError, describe},
-    model::{Id, sandbox::Namespace},
-    plan::{self, Action, Desired, Place, Stage, Subjects, diff},
+    model::{
+        Id,
+        sandbox::{Joined, Namespace},
+    },
+    plan::{self, Action, Desired, Key, Place, Stage, Subjects, diff},
 };
 
 impl<K: Kernel, S: Store> Control<K, S> {
@@ -91,12 +94,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
                 continue;
             };
             let name = sandbox.name.clone();
-            let place = Place::Sandbox(*id);
-            let Err(error) = self
-                .kernel
-                .execute(&Action::JoinNamespace { place, joined })
-                .await
-            else {
+            let Some(error) = self.has_ended(*id, joined).await else {
                 continue;
             };
             tracing::info!(sandbox = %name, %error, "its namespace has ended: removing the sandbox");
@@ -108,6 +106,19 @@ impl<K: Kernel, S: Store> Control<K, S> {
             if let Err(error) = result {
                 tracing::error!(sandbox = %name, %error, "it could not be removed");
             }
+        }
+    }
+
+    /// Why a joined namespace is known to be gone. A kernel that only cannot tell right now proves
+    /// nothing.
+    async fn has_ended(&mut self, sandbox: Id, joined: Joined) -> Option<KernelError> {
+        let place = Place::Sandbox(sandbox);
+        let join = Action::JoinNamespace { place, joined };
+        let error = self.kernel.execute(&join).await.err()?;
+        let seen = self.kernel.observe(&[Key::Namespace(place)].into()).await;
+        match seen {
+            Ok(observed) if !observed.namespaces.contains_key(&place) => Some(error),
+            _ => None,
         }
     }
 

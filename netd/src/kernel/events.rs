@@ -61,6 +61,8 @@ pub enum Event {
     Forwarding {
         /// Where.
         place: Place,
+        /// Of which link; `None`: of all.
+        ifindex: Option<u32>,
     },
     /// Messages were lost: anything may have changed.
     Lost,
@@ -248,6 +250,8 @@ fn event(one: &[u8], place: Place) -> Option<Event> {
     const HEADER: usize = 16;
     const IFINFOMSG: usize = 16;
     const IFLA_IFNAME: u16 = 3;
+    const NETCONFMSG: usize = 4;
+    const NETCONFA_IFINDEX: u16 = 1;
     let kind = NetlinkBuffer::new(one).message_type();
     let body = one.get(HEADER..)?;
     match kind {
@@ -274,7 +278,15 @@ fn event(one: &[u8], place: Place) -> Option<Event> {
             ifindex: parse_u32(body.get(4..8)?).ok()?,
         }),
         libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Some(Event::Route { place }),
-        RTM_NEWNETCONF | RTM_DELNETCONF => Some(Event::Forwarding { place }),
+        RTM_NEWNETCONF | RTM_DELNETCONF => {
+            let number = NlasIterator::new(body.get(NETCONFMSG..)?)
+                .filter_map(Result::ok)
+                .find(|attribute| attribute.kind() == NETCONFA_IFINDEX)
+                .and_then(|attribute| parse_u32(attribute.value()).ok())?;
+            // NETCONFA_IFINDEX_ALL and _DEFAULT are -1 and -2.
+            let ifindex = i32::try_from(number).ok().map(i32::cast_unsigned);
+            Some(Event::Forwarding { place, ifindex })
+        }
         _ => None,
     }
 }

@@ -56,11 +56,10 @@ impl Draft<'_, '_> {
                 .next()
                 .is_some()
             {
-                return Err(Refusal::Invalid(format!(
-                    "the default network is in use: settings {} and {} cannot change while it has \
-                     endpoints",
-                    "bridge", "bip"
-                )));
+                return Err(Refusal::Invalid(
+                    "the default network has endpoints: its bridge, bip and mtu cannot change now"
+                        .to_owned(),
+                ));
             }
             self.delete_network(existing.id);
         }

@@ -83,7 +83,8 @@ fn host_and_sandbox_are_told_apart() {
         );
 
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-        wait(&mut events, &Event::Forwarding { place: Place::Host });
+        let (place, ifindex) = (Place::Host, None);
+        wait(&mut events, &Event::Forwarding { place, ifindex });
     });
 }
 

@@ -112,6 +112,27 @@ fn lost_messages_lead_to_a_full_comparison() {
 }
 
 #[test]
+fn switched_forwarding_is_switched_back() {
+    let mut agent = agent();
+    let name = bridge(&agent);
+    let ifindex = agent.kernel().host.links[&(Place::Host, name)].ifindex;
+    for ifindex in [Some(ifindex), None] {
+        for ((place, key), value) in &mut agent.kernel().host.sysctls {
+            let one = ifindex.is_none() || !key.contains("netd0");
+            if *place == Place::Host && one {
+                *value = "0".to_owned();
+            }
+        }
+        let place = Place::Host;
+        agent
+            .control
+            .on_event(&Event::Forwarding { place, ifindex });
+        agent.settle();
+        agent.check();
+    }
+}
+
+#[test]
 fn an_uplink_that_comes_gets_its_programs() {
     let mut agent = agent();
     agent.kernel().add_foreign_link("up1");
