@@ -337,7 +337,7 @@ fn the_resolver_is_at_the_own_gateway() {
         scene.memory.config.resolver_ifindex = 0;
         assert_eq!(
             dropped(&mut scene, AT_CLIENT, client, gateway, tcp),
-            DropReason::EndpointDown
+            DropReason::NoResolver
         );
         scene.change(AT_CLIENT, |client| client.flags &= !flags::RESOLVER);
         let frame = scene.frame(AT_CLIENT, client, gateway, question);

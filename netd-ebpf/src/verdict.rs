@@ -23,13 +23,13 @@ pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i3
     match carry_out(program, skb, verdict, work) {
         Ok(action) => {
             #[cfg(feature = "log")]
-            log::carried(program, skb, verdict, &work.outcome);
+            log::carried(program, skb, verdict, work);
             counters::carried(program, verdict, &work.outcome, octets);
             action
         }
         Err(reason) => {
             #[cfg(feature = "log")]
-            log::dropped(program, skb, reason, &work.outcome);
+            log::dropped(program, skb, reason, work);
             counters::dropped(program, reason, &work.outcome, octets);
             TC_ACT_SHOT
         }

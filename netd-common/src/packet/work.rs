@@ -4,8 +4,9 @@
 use zerocopy::FromBytes;
 
 use super::{
+    transport::Transport,
     verdict::{Answer, Outcome},
-    view::View,
+    view::{Ip, View},
 };
 use crate::abi::{
     endpoint::Endpoint,
@@ -46,6 +47,8 @@ pub struct Work {
 impl Work {
     /// Forgets the former packet.
     pub(super) fn begin(&mut self) {
+        self.view.ip = Ip::default();
+        self.view.transport = Transport::default();
         let outcome = &mut self.outcome;
         outcome.network = 0;
         outcome.endpoint = 0;
