@@ -1,7 +1,7 @@
 //! Everything that netd can leave on a host, as lines that can be compared: what was there before has
 //! to be there afterwards, and nothing else.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::Lab;
 
@@ -14,6 +14,9 @@ const SYSCTLS: [&str; 6] = [
     "net.ipv6.conf.all.accept_ra",
     "net.ipv4.ip_local_reserved_ports",
 ];
+
+/// How long addresses may be tentative.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// What each kind of trace is listed by.
 const LISTINGS: [(&str, &str); 11] = [
@@ -46,6 +49,11 @@ impl Traces {
     #[track_caller]
     pub fn of(lab: &Lab) -> Traces {
         let host = lab.host();
+        // Link-local addresses are checked for duplicates (RFC 4862) for a second or two.
+        lab.wait_until("no address is tentative", SETTLED, || {
+            host.run("ip -6 -o address show tentative")
+                .is_ok_and(|shown| shown.stdout.is_empty())
+        });
         let mut lines = BTreeSet::new();
         for (kind, command) in LISTINGS {
             let listing = match host.run(command) {
