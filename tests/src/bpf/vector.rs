@@ -150,7 +150,7 @@ fn octets(text: &str) -> Result<Vec<u8>, String> {
         .chars()
         .filter(|digit| !digit.is_whitespace())
         .collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err("half an octet".to_owned());
     }
     let octet = |pair: &[char]| {
