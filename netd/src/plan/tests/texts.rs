@@ -170,7 +170,8 @@ fn a_host_without_servers_of_use_gets_the_fallback() {
         sandbox("a", &[]),
         |facts| facts.external_servers.clear(),
         expect![[r#"
-            nameserver 198.18.0.2
+            nameserver 8.8.8.8
+            nameserver 8.8.4.4
             search lab.example.test
             options ndots:1
         "#]],
