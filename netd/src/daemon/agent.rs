@@ -15,7 +15,8 @@ use super::{
     Control,
     report::{Host, Process},
     resolver::Resolver,
-    store::{Creation, Store},
+    shown::Shown,
+    store::Creation,
 };
 use crate::{
     frontends::api::door::Call,
@@ -35,7 +36,7 @@ pub type Describe<K> = Box<dyn FnMut(&mut K, &crate::state::State) -> Host + Sen
 /// The task's belongings.
 pub struct Agent<K: Kernel> {
     /// State, store and host.
-    pub control: Control<K, Store>,
+    pub control: Control<K, Shown>,
     /// What objects with given ids were created with.
     pub creations: BTreeMap<Id, Creation>,
     /// The DNS server.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     frontends::api::{
         ApiError, Code,
-        door::{Answer, Call, Listed, Wish},
+        door::{Answer, Call, Wish},
         reports::{DownRequest, Flushed, StatusReport},
     },
     kernel::{Kernel, KernelError, netns},
@@ -26,19 +26,6 @@ impl<K: Kernel> Agent<K> {
             Call::Change(wish, answer) => {
                 let result = self.change(*wish).await;
                 send(answer, result);
-            }
-            Call::Networks(answer) => send(answer, Ok(self.listed(|state| state.list_networks()))),
-            Call::Sandboxes(answer) => {
-                send(answer, Ok(self.listed(|state| state.list_sandboxes())));
-            }
-            Call::Network(name, answer) => {
-                let found = self.control.state().inspect_network(&name);
-                send(answer, found.map_err(ApiError::from));
-            }
-            Call::Sandbox(name, answer) => {
-                let state = self.control.state();
-                let found = state.inspect_sandbox(&name).map_err(ApiError::from);
-                send(answer, found.map(|view| (state.revision(), view)));
             }
             Call::Flows(answer) => {
                 let records = self.control.kernel().flows().map_err(host_failure);
@@ -67,14 +54,6 @@ impl<K: Kernel> Agent<K> {
             Call::Down(request, answer) => return self.down(request, answer).await,
         }
         None
-    }
-
-    fn listed<T>(&self, list: impl FnOnce(&crate::state::State) -> Vec<T>) -> Listed<T> {
-        let state = self.control.state();
-        Listed {
-            revision: state.revision(),
-            objects: list(state),
-        }
     }
 
     fn status(&mut self) -> Result<StatusReport, KernelError> {
@@ -110,10 +89,13 @@ impl<K: Kernel> Agent<K> {
             (id, Creation { body, warnings })
         });
         if let Some((id, creation)) = &creation {
-            self.control.store().note_creation(*id, creation.clone());
+            self.control
+                .store()
+                .store
+                .note_creation(*id, creation.clone());
         }
         let result = self.control.handle(&request, unix_now()).await;
-        self.control.store().forget_creation();
+        self.control.store().store.forget_creation();
         let doing = describe(&request);
         let reply = match result {
             Ok(reply) => reply,
@@ -156,7 +138,7 @@ impl<K: Kernel> Agent<K> {
     fn remember(&mut self, id: Id, creation: &mut Creation, warnings: &[String]) {
         creation.warnings = warnings.to_vec();
         if !warnings.is_empty()
-            && let Err(error) = self.control.store().set_creation(id, creation)
+            && let Err(error) = self.control.store().store.set_creation(id, creation)
         {
             tracing::warn!(%error, "the warnings of a create are not kept for its repetition");
         }

@@ -13,6 +13,7 @@ pub mod names;
 pub mod reconcile;
 pub mod report;
 pub mod resolver;
+pub mod shown;
 pub mod start;
 pub mod store;
 #[cfg(test)]

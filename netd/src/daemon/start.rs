@@ -23,6 +23,7 @@ use super::{
     lock::Lock,
     report::{self, Host, Process},
     resolver::Resolver,
+    shown::Shown,
     store::{Store, Stored},
 };
 use crate::{
@@ -71,7 +72,9 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     let (mut agent, events) = open(config).await?;
     let listener = server::listen(&server::socket_path(&config.run_dir))
         .with_context(|| format!("the socket in {}", config.run_dir.display()))?;
-    let (door, calls) = Door::new(config.run_dir.clone(), agent.process.version.clone());
+    let shown = agent.control.store().state();
+    let version = agent.process.version.clone();
+    let (door, calls) = Door::new(shown, config.run_dir.clone(), version);
     let stop = Arc::new(Notify::new());
     let stopping = stop.clone();
     let mut serving = tokio::spawn(server::serve(listener, door, async move {
@@ -145,9 +148,9 @@ async fn open(
     let table = Table::new();
     let namespaces = places::directory(&config.run_dir);
     let mut control = Control::new(Parts {
+        store: Shown::new(store, state.clone()),
         state,
         kernel,
-        store,
         ids: Box::new(RandomIds),
         settings: settings(config),
         table: table.clone(),

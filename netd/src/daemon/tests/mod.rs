@@ -5,6 +5,7 @@ mod drift;
 mod faults;
 mod requests;
 mod rig;
+mod shown;
 
 use std::collections::BTreeMap;
 

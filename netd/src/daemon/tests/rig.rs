@@ -25,6 +25,7 @@ use crate::{
         agent::Agent,
         report::{self, Host, Process},
         resolver::Resolver,
+        shown::Shown,
         store::Store,
     },
     dns::Table,
@@ -156,10 +157,11 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
     kernel.add_foreign_link("up0");
     let ids = CountedIds::starting_at(stored.meta.attaches * 1000 + 1);
     let parts = (stored.networks, stored.sandboxes, stored.endpoints);
+    let state = State::from_records(stored.meta, parts.0, parts.1, parts.2).unwrap();
     let mut control = Control::new(Parts {
-        state: State::from_records(stored.meta, parts.0, parts.1, parts.2).unwrap(),
+        store: Shown::new(store, state.clone()),
+        state,
         kernel,
-        store,
         ids: Box::new(ids),
         settings: Settings::default(),
         table: Table::new(),
@@ -174,7 +176,11 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
         state_dir: directory.to_owned(),
         bpffs: "/sys/fs/bpf/netd".into(),
     };
-    let (door, calls) = Door::new(process.run_dir.clone(), process.version.clone());
+    let (door, calls) = Door::new(
+        control.store().state(),
+        process.run_dir.clone(),
+        process.version.clone(),
+    );
     let listener = UnixListener::bind(directory.join("netd.sock")).unwrap();
     let serving = tokio::spawn(server::serve(listener, door, async move {
         stop.notified().await

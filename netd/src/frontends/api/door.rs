@@ -1,7 +1,10 @@
-//! The way from the handlers to the task that owns the state: calls with their answers. Decides
-//! nothing, waits for nobody but the task.
+//! The way from the handlers to the agent: looks at the saved state, and calls to the task that owns
+//! the host. Decides nothing. A look waits for nobody.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,10 +14,7 @@ use super::{
 };
 use crate::{
     model::Id,
-    state::{
-        Reply, Request,
-        view::{NetworkView, SandboxView},
-    },
+    state::{Reply, Request, State},
 };
 
 /// Where an answer goes. A caller that went away is no error.
@@ -24,14 +24,6 @@ pub type Answer<T> = oneshot::Sender<Result<T, ApiError>>;
 pub enum Call {
     /// To change something.
     Change(Box<Wish>, Answer<Reply>),
-    /// For all networks.
-    Networks(Answer<Listed<NetworkView>>),
-    /// For a network by name, id or id prefix.
-    Network(String, Answer<NetworkView>),
-    /// For all sandboxes.
-    Sandboxes(Answer<Listed<SandboxView>>),
-    /// For a sandbox by name, id or id prefix, with the revision.
-    Sandbox(String, Answer<(u64, SandboxView)>),
     /// For the flow tables.
     Flows(Answer<FlowList>),
     /// To empty the flow tables.
@@ -55,19 +47,11 @@ pub struct Wish {
     pub given: Option<(Id, String)>,
 }
 
-/// All objects of a kind, as of a revision.
-#[derive(Clone, Debug)]
-pub struct Listed<T> {
-    /// Of the state they are from.
-    pub revision: u64,
-    /// By name.
-    pub objects: Vec<T>,
-}
-
 /// The handlers' end.
 #[derive(Clone)]
 pub struct Door {
     calls: mpsc::Sender<Call>,
+    state: Arc<RwLock<State>>,
     /// Where sandboxes' files are.
     pub run_dir: PathBuf,
     /// What is served, and by whom.
@@ -76,15 +60,25 @@ pub struct Door {
 
 impl Door {
     /// A door and the task's end of it.
-    pub fn new(run_dir: PathBuf, version: VersionReport) -> (Door, mpsc::Receiver<Call>) {
+    pub fn new(
+        state: Arc<RwLock<State>>,
+        run_dir: PathBuf,
+        version: VersionReport,
+    ) -> (Door, mpsc::Receiver<Call>) {
         // More callers than this wait their turn in the socket's own queue.
         let (calls, receiver) = mpsc::channel(64);
         let door = Door {
             calls,
+            state,
             run_dir,
             version,
         };
         (door, receiver)
+    }
+
+    /// Looks at what is saved.
+    pub fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Carries out a change.

@@ -20,7 +20,13 @@ use super::{
     sandbox_request::SandboxCreate,
     sandbox_shape::SandboxShape,
 };
-use crate::state::{Reply, Request, view::NetworkView};
+use crate::{
+    model::Network,
+    state::{
+        Reply, Request,
+        view::{NetworkView, PortView},
+    },
+};
 
 type Answered<T> = Result<Json<T>, ApiError>;
 
@@ -67,16 +73,21 @@ pub async fn status(State(door): State<Door>) -> Answered<StatusReport> {
 #[utoipa::path(get, path = "/v1/networks", tag = "networks",
     responses((status = 200, body = NetworkList), (status = "default", body = ApiError)))]
 pub async fn networks(State(door): State<Door>) -> Answered<NetworkList> {
-    let listed = door.ask(Call::Networks).await?;
-    let bare = |network| NetworkView {
-        network,
-        endpoints: Vec::new(),
+    let bare = |network: &Network| {
+        NetworkShape::new(&NetworkView {
+            network: network.clone(),
+            endpoints: Vec::new(),
+        })
     };
-    let views = listed.objects.into_iter().map(|view| bare(view.network));
-    Ok(Json(NetworkList {
-        revision: listed.revision,
-        networks: views.map(|view| NetworkShape::new(&view)).collect(),
-    }))
+    let list = door.look(|state| {
+        let mut networks: Vec<NetworkShape> = state.networks().map(bare).collect();
+        networks.sort_by(|a, b| a.name.cmp(&b.name));
+        NetworkList {
+            revision: state.revision(),
+            networks,
+        }
+    });
+    Ok(Json(list))
 }
 
 /// Makes a network
@@ -105,7 +116,7 @@ pub async fn create_network(
     params(("name" = String, Path, description = "Name, id or id prefix")),
     responses((status = 200, body = NetworkShape), (status = "default", body = ApiError)))]
 pub async fn network(State(door): State<Door>, Path(name): Path<String>) -> Answered<NetworkShape> {
-    let view = door.ask(|answer| Call::Network(name, answer)).await?;
+    let view = door.look(|state| state.inspect_network(&name))?;
     Ok(Json(NetworkShape::new(&view)))
 }
 
@@ -178,11 +189,11 @@ pub async fn disconnect(
 #[utoipa::path(get, path = "/v1/sandboxes", tag = "sandboxes",
     responses((status = 200, body = SandboxList), (status = "default", body = ApiError)))]
 pub async fn sandboxes(State(door): State<Door>) -> Answered<SandboxList> {
-    let listed = door.ask(Call::Sandboxes).await?;
+    let (revision, views) = door.look(|state| (state.revision(), state.list_sandboxes()));
     let shape = |view| SandboxShape::new(view, &door.run_dir);
     Ok(Json(SandboxList {
-        revision: listed.revision,
-        sandboxes: listed.objects.iter().map(shape).collect(),
+        revision,
+        sandboxes: views.iter().map(shape).collect(),
     }))
 }
 
@@ -208,7 +219,7 @@ pub async fn create_sandbox(
     params(("name" = String, Path, description = "Name, id or id prefix")),
     responses((status = 200, body = SandboxShape), (status = "default", body = ApiError)))]
 pub async fn sandbox(State(door): State<Door>, Path(name): Path<String>) -> Answered<SandboxShape> {
-    let (_, view) = door.ask(|answer| Call::Sandbox(name, answer)).await?;
+    let view = door.look(|state| state.inspect_sandbox(&name))?;
     Ok(Json(SandboxShape::new(&view, &door.run_dir)))
 }
 
@@ -230,8 +241,9 @@ pub async fn remove_sandbox(
     params(("name" = String, Path, description = "Name, id or id prefix")),
     responses((status = 200, body = PortList), (status = "default", body = ApiError)))]
 pub async fn ports(State(door): State<Door>, Path(name): Path<String>) -> Answered<PortList> {
-    let (revision, view) = door.ask(|answer| Call::Sandbox(name, answer)).await?;
-    let report = |view: &crate::state::view::PortView| PublishedPortReport {
+    let (revision, view) = door.look(|state| (state.revision(), state.inspect_sandbox(&name)));
+    let view = view?;
+    let report = |view: &PortView| PublishedPortReport {
         host_address: view.port.host_address.to_string(),
         host: (view.port.host.first, view.port.host.last),
         target: (view.port.target.first, view.port.target.last),
