@@ -3,8 +3,13 @@
 
 use std::sync::Arc;
 
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{DNSClass, RecordType},
+};
+
 use super::{
-    message::{self, CLASS_IN, Data, NoQuestion, Question, Rcode, record_type},
+    message::{self, Data, NoQuestion, Question},
     table::{Client, Record, Table},
 };
 
@@ -18,7 +23,7 @@ pub enum Transport {
 }
 
 /// What becomes of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// This goes back.
     Answer {
@@ -73,29 +78,33 @@ pub fn decide(
         kind,
     };
     let Some(client) = client else {
-        return reply(Kind::Refused, Rcode::Refused, &[]);
+        return reply(Kind::Refused, ResponseCode::Refused, &[]);
     };
-    if question.edns.is_some_and(|edns| edns.version != 0) {
-        return reply(Kind::Refused, Rcode::BadVers, &[]);
+    if question
+        .edns
+        .as_ref()
+        .is_some_and(|edns| edns.version() != 0)
+    {
+        return reply(Kind::Refused, ResponseCode::BADVERS, &[]);
     }
     if let Some(record) = table.name(&client.scopes, &question.name) {
         return reply(
             Kind::Local,
-            Rcode::NoError,
+            ResponseCode::NoError,
             &records(&record, &question, random),
         );
     }
-    if let record_type::AXFR | record_type::IXFR = question.record_type {
-        return reply(Kind::Refused, Rcode::Refused, &[]);
+    if let RecordType::AXFR | RecordType::IXFR = question.query.query_type() {
+        return reply(Kind::Refused, ResponseCode::Refused, &[]);
     }
     if is_own_reverse(&client, &question) {
-        return reply(Kind::Local, Rcode::NxDomain, &[]);
+        return reply(Kind::Local, ResponseCode::NXDomain, &[]);
     }
     if client.single_labels_stay && is_single_label_host(&question) {
-        return reply(Kind::Withheld, Rcode::NoError, &[]);
+        return reply(Kind::Withheld, ResponseCode::NoError, &[]);
     }
     if !client.forward {
-        return reply(Kind::Withheld, Rcode::ServFail, &[]);
+        return reply(Kind::Withheld, ResponseCode::ServFail, &[]);
     }
     Decision::Forward(question, client)
 }
@@ -103,15 +112,13 @@ pub fn decide(
 /// The records of the type asked for. Of other types a known name has none, and saying so here
 /// keeps it from leaking to the upstreams.
 fn records(record: &Record, question: &Question, random: u32) -> Vec<Data> {
-    if question.class != CLASS_IN {
+    if question.query.query_class() != DNSClass::IN {
         return Vec::new();
     }
-    let mut records: Vec<Data> = match (record, question.record_type) {
-        (Record::Host { v4, .. }, record_type::A) => v4.iter().copied().map(Data::A).collect(),
-        (Record::Host { v6, .. }, record_type::AAAA) => {
-            v6.iter().copied().map(Data::Aaaa).collect()
-        }
-        (Record::Pointer(target), record_type::PTR) => vec![Data::Ptr(target.clone())],
+    let mut records: Vec<Data> = match (record, question.query.query_type()) {
+        (Record::Host { v4, .. }, RecordType::A) => v4.iter().copied().map(Data::A).collect(),
+        (Record::Host { v6, .. }, RecordType::AAAA) => v6.iter().copied().map(Data::Aaaa).collect(),
+        (Record::Pointer(target), RecordType::PTR) => vec![Data::Ptr(target.clone())],
         _ => Vec::new(),
     };
     // Multiply and shift, as the BPF program does: below the number of records.
@@ -134,7 +141,10 @@ fn is_own_reverse(client: &Client, question: &Question) -> bool {
 }
 
 fn is_single_label_host(question: &Question) -> bool {
-    let is_host = matches!(question.record_type, record_type::A | record_type::AAAA);
+    let is_host = matches!(
+        question.query.query_type(),
+        RecordType::A | RecordType::AAAA
+    );
     is_host && question.name.labels().count() == 1
 }
 

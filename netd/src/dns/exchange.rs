@@ -70,7 +70,10 @@ async fn udp(question: &Question, upstream: SocketAddr, place: &Place) -> io::Re
     socket.connect(upstream).await?;
     let (asked, id) = with_random_id(question)?;
     socket.send(&asked).await?;
-    let size = question.edns.map_or(0, |edns| usize::from(edns.size));
+    let size = question
+        .edns
+        .as_ref()
+        .map_or(0, |edns| usize::from(edns.max_payload()));
     let mut buffer = vec![0; size.max(MAX_QUESTION)];
     loop {
         let length = socket.recv(&mut buffer).await?;

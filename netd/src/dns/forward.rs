@@ -18,7 +18,7 @@ use super::{
     answer::Transport,
     exchange::{self, Place},
     limits::{FORWARD_DEADLINE, FORWARD_HEDGE, MAX_ATTEMPTS, MAX_UPSTREAMS, UPSTREAM_PENALTY},
-    message::{self, Question, Rcode},
+    message::{self, Question},
     table::{Client, Table, Upstreams},
 };
 
@@ -108,9 +108,8 @@ impl Forwarder {
         match result {
             Ok(answer) => {
                 self.lock().remove(&upstream);
-                const GOOD: [u8; 2] = [Rcode::NoError as u8, Rcode::NxDomain as u8];
                 match message::response_code(&answer) {
-                    Some(rcode) if GOOD.contains(&rcode) => Judged::Good(answer),
+                    Some(rcode) if message::is_good(rcode) => Judged::Good(answer),
                     _ => Judged::Poor(answer),
                 }
             }

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use hickory_proto::op::ResponseCode;
+
 use super::{
     answer::{self, Decision, Transport},
     counters::Counters,
@@ -9,7 +11,7 @@ use super::{
     limits::{
         MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT, MAX_FORWARDED, MAX_FORWARDED_PER_CLIENT,
     },
-    message::{Question, Rcode},
+    message::Question,
     slots::{Slot, Slots},
     table::{Client, Table},
 };
@@ -74,7 +76,7 @@ impl Service {
                 }
                 None => {
                     Counters::count(&self.counters.overload);
-                    Todo::Send(question.answer(Rcode::ServFail, &[], usize::MAX))
+                    Todo::Send(question.answer(ResponseCode::ServFail, &[], usize::MAX))
                 }
             },
             Decision::Ignore => {
@@ -99,7 +101,7 @@ impl Service {
             (Some(answer), Transport::Tcp) => answer,
             (None, _) => {
                 Counters::count(&self.counters.failed);
-                question.answer(Rcode::ServFail, &[], usize::MAX)
+                question.answer(ResponseCode::ServFail, &[], usize::MAX)
             }
         }
     }
