@@ -4,6 +4,7 @@
 mod agent;
 mod forwarding;
 mod names;
+mod sockets;
 mod upstream;
 
 use netd_tests::lab::{Agent, Lab};
