@@ -7,12 +7,7 @@ use netd_common::{
     packet::{Verdict, Work, from_endpoint, from_uplink, to_endpoint, to_uplink},
 };
 
-use super::{
-    Input, Output, World, action,
-    apply::apply,
-    dns,
-    tables::{Lookups, PlainTables},
-};
+use super::{Input, Output, World, action, apply::apply, dns, tables::PlainTables};
 
 /// The host's side.
 pub struct Host {
@@ -32,15 +27,9 @@ impl Host {
         &self.tables
     }
 
-    /// Look-ups of the last packet.
-    pub fn lookups(&self) -> Lookups {
-        self.tables.lookups
-    }
-
     /// What becomes of a packet, and the verdict in words.
     pub fn run(&mut self, input: &Input) -> (Output, String) {
         self.tables.packet_length = input.bytes.len() as u32;
-        self.tables.lookups = Lookups::default();
         let mut work = Work::default();
         let packet = input.bytes.as_slice();
         let is_forwarded = input.ingress != 0;

@@ -1,5 +1,4 @@
-//! The tables as plain collections: the host's side of a comparison. Counts look-ups, so that
-//! tests can say what a packet may cost.
+//! The tables as plain collections: the host's side of a comparison. Time stands still in them.
 
 use std::collections::BTreeMap;
 
@@ -21,17 +20,6 @@ use netd_common::{
 
 use super::World;
 
-/// Look-ups of one packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lookups {
-    /// In `INTERFACES` and `ENDPOINTS`.
-    pub endpoints: u32,
-    /// In `FLOWS` and `NEW_FLOWS`.
-    pub flows: u32,
-    /// In every other map, and routes.
-    pub others: u32,
-}
-
 /// The tables.
 #[derive(Clone, Debug)]
 pub struct PlainTables {
@@ -45,8 +33,6 @@ pub struct PlainTables {
     pub packet_length: u32,
     /// What [`Tables::random`] gives next.
     pub chance: u32,
-    /// Since the last packet.
-    pub lookups: Lookups,
 }
 
 impl PlainTables {
@@ -58,7 +44,6 @@ impl PlainTables {
             new_flows: BTreeMap::new(),
             packet_length: 0,
             chance: 1,
-            lookups: Lookups::default(),
         }
     }
 }
@@ -66,39 +51,32 @@ impl PlainTables {
 impl PlainTables {
     /// Where a sandbox's questions are looked up (`SCOPES`).
     pub fn scopes(&mut self, sandbox: u32) -> Option<Scopes> {
-        self.lookups.others += 1;
         find(&self.world.scopes, &sandbox)
     }
 }
 
 impl Tables for PlainTables {
     fn interface(&mut self, ifindex: u32, into: &mut Endpoint) -> bool {
-        self.lookups.endpoints += 1;
         copy(find(&self.world.interfaces, &ifindex), into)
     }
 
     fn endpoint(&mut self, key: &EndpointKey, into: &mut Endpoint) -> bool {
-        self.lookups.endpoints += 1;
         copy(find(&self.world.endpoints, key), into)
     }
 
     fn subnet(&mut self, address: &Addr) -> Option<Subnet> {
-        self.lookups.others += 1;
         longest(&self.world.subnets, |network| network.0, &address.0)
     }
 
     fn host_address(&mut self, address: &Addr) -> Option<HostAddress> {
-        self.lookups.others += 1;
         find(&self.world.host_addresses, address)
     }
 
     fn uplink(&mut self, ifindex: u32, into: &mut Uplink) -> bool {
-        self.lookups.others += 1;
         copy(find(&self.world.uplinks, &ifindex), into)
     }
 
     fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2], into: &mut Port) -> bool {
-        self.lookups.others += 1;
         let key = PortKey {
             protocol,
             reserved: 0,
@@ -109,17 +87,14 @@ impl Tables for PlainTables {
     }
 
     fn config(&mut self) -> Config {
-        self.lookups.others += 1;
         self.world.config
     }
 
     fn flow(&mut self, key: &FlowKey, seen: &Seen, into: &mut Flow) -> bool {
-        self.lookups.flows += 1;
         record(self.flows.get_mut(key), seen, into)
     }
 
     fn new_flow(&mut self, key: &FlowKey, seen: &Seen, into: &mut Flow) -> bool {
-        self.lookups.flows += 1;
         record(self.new_flows.get_mut(key), seen, into)
     }
 
@@ -140,7 +115,6 @@ impl Tables for PlainTables {
     }
 
     fn route(&mut self, _: u32, _: &Addr, destination: &Addr, _: u8) -> Route {
-        self.lookups.others += 1;
         self.world.route(destination)
     }
 
