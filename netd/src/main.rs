@@ -1,9 +1,9 @@
 //! The `netd` binary: verbs to their layers, results to exit codes.
 
-use std::{env, process::ExitCode};
+use std::{env, process::ExitCode, time::Duration};
 
 use netd::{
-    daemon::{down, start},
+    daemon::{down, lock::Lock, start},
     frontends::{
         api::{reports::DownRequest, server::socket_path},
         cli::{
@@ -15,6 +15,9 @@ use netd::{
     },
     telemetry,
 };
+
+/// How long an agent that has undone everything may take to end.
+const AGENT_ENDS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let verb = match parse(env::args_os()) {
@@ -45,6 +48,9 @@ fn undo(args: &DownArgs) -> Result<Printed, Failure> {
     let file = Settings::read(args.config.as_deref()).map_err(bad_config)?;
     let config = args.settings().over(file).check().map_err(bad_config)?;
     if let Some(result) = args.ask_agent(socket_path(&config.run_dir)) {
+        if result.is_ok() {
+            Lock::wait_until_free(&config.run_dir, AGENT_ENDS);
+        }
         return result;
     }
     let request = DownRequest {

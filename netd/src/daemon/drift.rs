@@ -129,7 +129,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
     pub(super) async fn repair(&mut self, subjects: &Subjects) -> Result<(), KernelError> {
         let former = self.desired(subjects);
         let report = self.converge(&former, subjects, Mode::GoOn).await?;
-        self.log("compared", &report);
+        self.log("compared", "repaired", &report);
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
         self.facts = facts;
         self.tell_upstreams();
         let report = self.converge(&former, &subjects, Mode::GoOn).await?;
-        self.log("followed the host", &report);
+        self.log("followed the host", "adjusted", &report);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -67,6 +68,17 @@ impl Lock {
         lock.set_len(0).map_err(failed)?;
         writeln!(lock, "{}", std::process::id()).map_err(failed)?;
         Ok(Lock(lock))
+    }
+
+    /// Waits until the process that holds the lock has ended, at most `limit`: its last words come
+    /// a moment before its end.
+    pub fn wait_until_free(run_dir: &Path, limit: Duration) {
+        const LOOK_EVERY: Duration = Duration::from_millis(10);
+        let begin = Instant::now();
+        while begin.elapsed() < limit && matches!(Lock::take(run_dir), Err(LockError::Held { .. }))
+        {
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
         self.facts = self.read_facts().await?;
         self.pending.everything = false;
         let mut observed = self.kernel.observe_all().await?;
+        let is_new = observed.links.is_empty();
         self.identities = plan::Identities::default();
         self.identities.learn(&observed);
         let joined = self.joined_sandboxes();
@@ -61,7 +62,12 @@ impl<K: Kernel, S: Store> Control<K, S> {
         self.execute(&finish, Mode::GoOn, &mut report).await?;
         self.tell_names(&Desired::default(), &wanted);
         self.tell_upstreams();
-        self.log("compared everything", &report);
+        if is_new {
+            // A first start, or the first after a reboot: nothing was broken.
+            self.log("made everything", "made", &report);
+        } else {
+            self.log("compared everything", "repaired", &report);
+        }
         Ok(report)
     }
 
@@ -71,7 +77,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
         let mut report = Report::default();
         let actions = diff(&Desired::default(), &observed, Stage::Finish);
         self.execute(&actions, Mode::GoOn, &mut report).await?;
-        self.log("took everything down", &report);
+        self.log("took everything down", "removed", &report);
         Ok(report)
     }
 
@@ -122,10 +128,10 @@ impl<K: Kernel, S: Store> Control<K, S> {
         }
     }
 
-    /// Tells what was set right and what could not be.
-    pub(super) fn log(&self, what: &str, report: &Report) {
+    /// Tells what was done (`done`, a participle) and what could not be.
+    pub(super) fn log(&self, what: &str, done: &str, report: &Report) {
         for action in &report.done {
-            tracing::info!("repaired: {}", describe::action(action));
+            tracing::info!("{done}: {}", describe::action(action));
         }
         for error in &report.failures {
             tracing::error!("not repaired: {error}");

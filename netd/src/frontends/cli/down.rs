@@ -66,6 +66,9 @@ impl DownArgs {
 pub fn show(report: &DownReport) -> Printed {
     let mut printed = Printed::default();
     report.undone.iter().for_each(|line| printed.line(line));
+    if report.undone.is_empty() && report.failed.is_empty() {
+        printed.line("nothing of netd is on this host");
+    }
     for failed in &report.failed {
         printed.failure(&Failure::refused(failed));
     }
