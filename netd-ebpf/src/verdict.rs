@@ -17,7 +17,6 @@ use crate::log;
 use crate::{counters, ctx::skb::Skb};
 
 /// What the program returns for its verdict; `work` has its outcome.
-#[inline(never)]
 pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i32 {
     let octets = skb.octets();
     match carry_out(program, skb, verdict, work) {
@@ -82,7 +81,6 @@ fn redirected(action: i32) -> Result<i32, DropReason> {
 }
 
 /// Stores what changes; `None` where the kernel refuses.
-#[inline(never)]
 fn apply(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
     if rewrite.changes & changes::ETHERNET != 0 {
         skb.store(0, &rewrite.ethernet)?;

@@ -22,7 +22,6 @@ const REPLY: [u8; 2] = [0, 2];
 /// [`DropReason::Arp`] for what is malformed, no request, of another's MAC, or about the sender
 /// itself (an announcement or a probe: nobody else has the address);
 /// [`DropReason::NoNeighbor`] where no endpoint has the address.
-#[inline(never)]
 pub fn answer<P: Packet, T: Tables>(
     packet: &P,
     tables: &mut T,

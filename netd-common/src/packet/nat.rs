@@ -24,6 +24,7 @@ use crate::{
 ///
 /// # Errors
 /// [`DropReason::PortsExhausted`] after [`MAX_PORT_TRIES`], [`DropReason::FlowTableFull`].
+// Not inlined: its 250 octets of stack would stay with the caller to the end.
 #[inline(never)]
 pub fn open<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
     let config = tables.config();

@@ -33,7 +33,6 @@ const OVERRIDE: u8 = 0x20;
 /// [`DropReason::RouterAdvertisement`]; [`DropReason::Neighbor`] for what is malformed, no
 /// solicitation, or about the sender itself; [`DropReason::NoNeighbor`] where no endpoint has the
 /// address.
-#[inline(never)]
 pub fn answer<P: Packet, T: Tables>(
     packet: &P,
     tables: &mut T,

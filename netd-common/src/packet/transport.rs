@@ -88,6 +88,8 @@ pub fn key(view: &View, zone: u32, key: &mut FlowKey) {
 ///
 /// # Errors
 /// [`DropReason::Truncated`] where the header is cut.
+// Not inlined, so that the verifier reads the view from memory: 3,400 instructions of
+// `to_endpoint` instead of 21,300.
 #[inline(never)]
 pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     let (ip, transport) = (&view.ip, &mut view.transport);
