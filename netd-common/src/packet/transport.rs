@@ -88,8 +88,8 @@ pub fn key(view: &View, zone: u32, key: &mut FlowKey) {
 ///
 /// # Errors
 /// [`DropReason::Truncated`] where the header is cut.
-// Not inlined, so that the verifier reads the view from memory: 3,400 instructions of
-// `to_endpoint` instead of 21,300.
+// Not inlined, so that its callers read the view from memory. (With the view in their registers
+// and stack the verifier walked 21,300 instructions of `to_endpoint`, instead of 3,400.)
 #[inline(never)]
 pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     let (ip, transport) = (&view.ip, &mut view.transport);

@@ -150,8 +150,8 @@ pub fn read_frame<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReas
 /// [`DropReason::UnknownEthertype`]; [`DropReason::Truncated`] where lengths contradict each
 /// other or the packet; [`DropReason::MappedAddress`] where IPv6 carries a v4-mapped address: it
 /// would alias IPv4.
-// Not inlined, so that the verifier reads the view from memory: 3,400 instructions of
-// `to_endpoint` instead of 21,300.
+// Not inlined, so that its callers read the view from memory. (With the view in their registers
+// and stack the verifier walked 21,300 instructions of `to_endpoint`, instead of 3,400.)
 #[inline(never)]
 pub fn read_ip<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     let read = match view.frame.ethertype {
