@@ -44,7 +44,9 @@ use crate::{
 };
 
 /// How long requests under way may take when the agent is told to stop.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the last answer may take to leave.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Runs the agent until it is told to stop. Needs root, in the network namespace that is to be the
 /// host's.
@@ -100,8 +102,9 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     };
     notify(&[NotifyState::Stopping]);
     stop.notify_one();
-    if tokio::time::timeout(PATIENCE, &mut serving).await.is_err() {
-        tracing::warn!("a request was cut off");
+    let served = tokio::time::timeout(LAST_ANSWER, &mut serving).await;
+    if served.is_err() {
+        tracing::warn!("clients that did not go on were cut off");
         serving.abort();
     }
     agent.resolver.stop().await;
