@@ -8,14 +8,17 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{Program as Loaded, ProgramInfo},
+    programs::{Program as Loaded, ProgramError, ProgramInfo},
 };
 use netd_common::abi::{Program, maps};
-use nix::unistd::Uid;
+use nix::{errno::Errno, unistd::Uid};
 use zerocopy::{Immutable, IntoBytes};
 
 /// Entries of the large preallocated maps in tests: enough for every packet, at once allocated.
 const SMALL: u32 = 16_384;
+
+/// Tries to load a program, as many as libbpf has.
+const LOAD_TRIES: u32 = 5;
 
 /// What `cargo xtask build-ebpf` leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,17 +80,29 @@ pub fn load(ebpf: &mut Ebpf, program: Program) -> ProgramInfo {
     let loaded = ebpf
         .program_mut(name)
         .unwrap_or_else(|| panic!("the object has no program {name}"));
-    let result = match loaded {
-        Loaded::SchedClassifier(classifier) => classifier.load(),
-        Loaded::CgroupSockAddr(sock_addr) => sock_addr.load(),
-        other => panic!("{name} has an unexpected type: {:?}", other.prog_type()),
-    };
-    if let Err(error) = result {
-        panic!("the verifier refuses {name}: {error}\n{error:?}");
+    let mut tries = 0;
+    loop {
+        let result = match loaded {
+            Loaded::SchedClassifier(classifier) => classifier.load(),
+            Loaded::CgroupSockAddr(sock_addr) => sock_addr.load(),
+            other => panic!("{name} has an unexpected type: {:?}", other.prog_type()),
+        };
+        tries += 1;
+        match result {
+            Ok(()) => break,
+            Err(error) if is_interrupted(&error) && tries < LOAD_TRIES => {}
+            Err(error) => panic!("the verifier refuses {name}: {error}\n{error:?}"),
+        }
     }
     loaded
         .info()
         .unwrap_or_else(|error| panic!("{name} has no program info: {error}"))
+}
+
+/// Whether the verifier gave up because a signal was pending: no word about the program.
+fn is_interrupted(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::LoadError { io_error, .. }
+        if io_error.raw_os_error() == Some(Errno::EAGAIN as i32))
 }
 
 /// A key or value as aya takes it, without unsafe code: its bytes.
