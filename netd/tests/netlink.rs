@@ -24,3 +24,5 @@ mod facts;
 mod kernel;
 #[path = "netlink/namespaces.rs"]
 mod namespaces;
+#[path = "netlink/sockets.rs"]
+mod sockets;

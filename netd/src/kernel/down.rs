@@ -1,11 +1,13 @@
 //! `netd down`: undoes everything that netd made on the host, found by marks and below the run
 //! directory, without its state. Goes on after an error and tells all of them.
 
-use std::path::Path;
+use std::{path::Path, thread};
+
+use tokio::runtime::Builder;
 
 use super::{
     KernelError, bpf, describe, files,
-    netlink::{Socket, link},
+    netlink::link,
     netns,
     places::{self, Places},
     sysctl,
@@ -49,15 +51,9 @@ pub fn down(run_dir: &Path, bpffs: &Path) -> Undone {
 /// Undoes what is not BPF's.
 pub fn undo_stack(run_dir: &Path) -> Undone {
     let mut undone = Undone::default();
-    if let Err(source) = links(&mut undone) {
+    if let Err(source) = on_a_runtime(links_and_namespaces(run_dir, &mut undone)) {
         undone.failed.push(KernelError {
-            doing: "list netd's interfaces".to_owned(),
-            source,
-        });
-    }
-    if let Err(source) = namespaces(run_dir, &mut undone) {
-        undone.failed.push(KernelError {
-            doing: "list netd's namespaces".to_owned(),
+            doing: "start a runtime to remove netd's interfaces and namespaces".to_owned(),
             source,
         });
     }
@@ -71,25 +67,58 @@ pub fn undo_stack(run_dir: &Path) -> Undone {
     undone
 }
 
-fn links(undone: &mut Undone) -> Result<(), anyhow::Error> {
-    let mut socket = Socket::open()?;
-    let mut links = link::list(&mut socket)?;
+/// rtnetlink needs a runtime. The command has none, and within the agent's own one cannot wait for
+/// another: so a small one, on a thread of its own, which is in its maker's namespaces.
+fn on_a_runtime(future: impl Future<Output = ()> + Send) -> Result<(), anyhow::Error> {
+    thread::scope(|scope| {
+        let waiting = thread::Builder::new().spawn_scoped(scope, || {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(future);
+            Ok(())
+        })?;
+        let panicked = |_| anyhow::anyhow!("a thread panicked");
+        waiting.join().map_err(panicked)?
+    })
+}
+
+async fn links_and_namespaces(run_dir: &Path, undone: &mut Undone) {
+    let mut places = Places::new(run_dir);
+    if let Err(source) = links(&mut places, undone).await {
+        undone.failed.push(KernelError {
+            doing: "list netd's interfaces".to_owned(),
+            source,
+        });
+    }
+    if let Err(source) = namespaces(run_dir, &mut places, undone) {
+        undone.failed.push(KernelError {
+            doing: "list netd's namespaces".to_owned(),
+            source,
+        });
+    }
+}
+
+async fn links(places: &mut Places, undone: &mut Undone) -> Result<(), anyhow::Error> {
+    let socket = places.host()?;
+    let mut links = link::list(&socket).await?;
     links.retain(|link| link.ours);
     // Ports before their bridge: it would only have to let go of each.
     links.sort_by_key(|link| (link.kind == LinkKind::Bridge, link.ifindex));
     for link in links {
-        let result = link::delete(&mut socket, link.ifindex);
+        let result = link::delete(&socket, link.ifindex).await;
         undone.note(format!("delete interface {}", link.name), result);
     }
     Ok(())
 }
 
-fn namespaces(run_dir: &Path, undone: &mut Undone) -> Result<(), anyhow::Error> {
+fn namespaces(
+    run_dir: &Path,
+    places: &mut Places,
+    undone: &mut Undone,
+) -> Result<(), anyhow::Error> {
     let directory = places::directory(run_dir);
     if !directory.exists() {
         return Ok(());
     }
-    let mut places = Places::open(run_dir)?;
     for place in places.list()? {
         let result = places.remove(place);
         undone.note(

@@ -2,8 +2,6 @@
 
 use std::os::fd::AsFd;
 
-use netlink_packet_route::link::LinkAttribute;
-
 use super::{
     KernelError, describe, files,
     netlink::{
@@ -26,29 +24,29 @@ struct NotHere;
 
 impl Stack {
     /// Carries out one action that is not BPF's.
-    pub fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
+    pub async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
         let result = match action {
             Action::MakeNamespace(_)
             | Action::JoinNamespace { .. }
             | Action::RemoveNamespace(_)
             | Action::SetSysctl { .. }
             | Action::WriteFiles(_)
-            | Action::RemoveFiles(_) => self.without_netlink(action),
+            | Action::RemoveFiles(_) => self.places_and_files(action).await,
             Action::CreateBridge { .. }
             | Action::CreateVeth { .. }
             | Action::DeleteLink(_)
             | Action::SetMaster { .. }
             | Action::ClosePort(_)
-            | Action::AddFdb { .. } => self.host_links(action),
+            | Action::AddFdb { .. } => self.host_links(action).await,
             Action::SetUp { .. }
             | Action::SetMtu { .. }
             | Action::SetMac { .. }
             | Action::AddAddress { .. }
-            | Action::RemoveAddress { .. }
             | Action::AddRoute { .. }
+            | Action::AddNeighbour { .. } => self.contents(action).await,
+            Action::RemoveAddress { .. }
             | Action::RemoveRoute { .. }
-            | Action::AddNeighbour { .. }
-            | Action::RemoveNeighbour { .. } => self.contents(action),
+            | Action::RemoveNeighbour { .. } => self.without(action).await,
             Action::Attach(_)
             | Action::Detach(_)
             | Action::Put(_)
@@ -61,15 +59,15 @@ impl Stack {
         })
     }
 
-    fn without_netlink(&mut self, action: &Action) -> Result<(), anyhow::Error> {
+    async fn places_and_files(&mut self, action: &Action) -> Result<(), anyhow::Error> {
         match action {
-            Action::MakeNamespace(place) => self.places.make(*place)?,
+            Action::MakeNamespace(place) => self.places.make(*place).await?,
             Action::JoinNamespace { place, joined } => self.places.join(*place, joined)?,
             Action::RemoveNamespace(place) => {
                 self.numbers.forget(*place);
                 self.places.remove(*place)?;
             }
-            Action::SetSysctl { place, key, value } => self.set_sysctl(*place, key, value)?,
+            Action::SetSysctl { place, key, value } => self.set_sysctl(*place, key, value).await?,
             Action::WriteFiles(files) => files::write(&self.run_dir, files)?,
             Action::RemoveFiles(id) => files::remove_sandbox(&self.run_dir, *id)?,
             _ => return Err(NotHere.into()),
@@ -77,78 +75,85 @@ impl Stack {
         Ok(())
     }
 
-    fn host_links(&mut self, action: &Action) -> Result<(), anyhow::Error> {
-        let host = self.places.host();
+    async fn host_links(&mut self, action: &Action) -> Result<(), anyhow::Error> {
+        let socket = self.places.host()?;
         match action {
-            Action::CreateBridge { name, mac, mtu } => bridge::create(host, name, *mac, *mtu)?,
+            Action::CreateBridge { name, mac, mtu } => {
+                bridge::create(&socket, name, *mac, *mtu).await?;
+            }
             Action::CreateVeth {
                 host,
                 place,
                 inside,
                 mac,
                 mtu,
-            } => self.create_veth(host, *place, inside, *mac, *mtu)?,
-            Action::DeleteLink(name) => link::delete_ours(host, name)?,
-            Action::SetMaster { link, bridge } => bridge::set_master(host, link, bridge)?,
-            Action::ClosePort(name) => bridge::close_port(host, name)?,
-            Action::AddFdb { link, mac } => fdb::add(host, link, *mac)?,
+            } => self.create_veth(host, *place, inside, *mac, *mtu).await?,
+            Action::DeleteLink(name) => link::delete_ours(&socket, name).await?,
+            Action::SetMaster { link, bridge } => bridge::set_master(&socket, link, bridge).await?,
+            Action::ClosePort(name) => bridge::close_port(&socket, name).await?,
+            Action::AddFdb { link, mac } => fdb::add(&socket, link, *mac).await?,
             _ => return Err(NotHere.into()),
         }
         Ok(())
     }
 
-    /// What is added needs its namespace; what is removed went with it.
-    fn contents(&mut self, action: &Action) -> Result<(), anyhow::Error> {
+    /// What is added or set needs its namespace.
+    async fn contents(&mut self, action: &Action) -> Result<(), anyhow::Error> {
         let places = &mut self.places;
         match action {
             Action::SetUp { place, link, up } => {
-                places.with(*place, |s| link::set_up(s, link, *up))??;
+                link::set_up(&places.socket(*place)?, link, *up).await?;
             }
             Action::SetMtu { place, link, mtu } => {
-                let mtu = LinkAttribute::Mtu(*mtu);
-                places.with(*place, |s| link::set(s, link, mtu))??;
+                link::set_mtu(&places.socket(*place)?, link, *mtu).await?;
             }
             Action::SetMac { place, link, mac } => {
-                let mac = LinkAttribute::Address(mac.0.to_vec());
-                places.with(*place, |s| link::set(s, link, mac))??;
+                link::set_mac(&places.socket(*place)?, link, *mac).await?;
             }
             Action::AddAddress {
                 place,
                 link,
                 address: net,
-            } => places.with(*place, |s| address::add(s, link, *net))??,
-            Action::RemoveAddress {
-                place,
-                link,
-                address: net,
-            } => places
-                .try_with(*place, |s| address::remove(s, link, *net))?
-                .unwrap_or(Ok(()))?,
+            } => address::add(&places.socket(*place)?, link, *net).await?,
             Action::AddRoute { place, route: to } => {
-                places.with(*place, |s| route::add(s, to))??;
+                route::add(&places.socket(*place)?, to).await?;
             }
-            Action::RemoveRoute { place, route: to } => places
-                .try_with(*place, |s| route::remove(s, to))?
-                .unwrap_or(Ok(()))?,
             Action::AddNeighbour {
                 place,
                 link,
                 address,
                 mac,
-            } => places.with(*place, |s| neighbour::add(s, link, *address, *mac))??,
-            Action::RemoveNeighbour {
-                place,
-                link,
-                address,
-            } => places
-                .try_with(*place, |s| neighbour::remove(s, link, *address))?
-                .unwrap_or(Ok(()))?,
+            } => neighbour::add(&places.socket(*place)?, link, *address, *mac).await?,
             _ => return Err(NotHere.into()),
         }
         Ok(())
     }
 
-    fn create_veth(
+    /// What is removed from a namespace that is gone went with it.
+    async fn without(&mut self, action: &Action) -> Result<(), anyhow::Error> {
+        let (Action::RemoveAddress { place, .. }
+        | Action::RemoveRoute { place, .. }
+        | Action::RemoveNeighbour { place, .. }) = action
+        else {
+            return Err(NotHere.into());
+        };
+        let Some(socket) = self.places.find(*place)? else {
+            return Ok(());
+        };
+        match action {
+            Action::RemoveAddress { link, address, .. } => {
+                address::remove(&socket, link, *address).await?;
+            }
+            Action::RemoveRoute { route, .. } => route::remove(&socket, route).await?,
+            Action::RemoveNeighbour { link, address, .. } => {
+                neighbour::remove(&socket, link, *address).await?;
+            }
+            _ => return Err(NotHere.into()),
+        }
+        Ok(())
+    }
+
+    async fn create_veth(
         &mut self,
         host: &IfName,
         place: Place,
@@ -169,19 +174,25 @@ impl Stack {
             mtu,
             alias: mark::alias(purpose, host.as_str()),
         };
-        self.places.with_both(place, |outer, inner| {
-            veth::create(outer, inner, namespace.as_fd(), &pair)
-        })??;
+        let (outer, inner) = (self.places.host()?, self.places.socket(place)?);
+        veth::create(&outer, &inner, namespace.as_fd(), &pair).await?;
         // The pair has given the namespace a number: its events are heard from now on.
-        if let Some(number) = nsid::find(self.places.host(), namespace.as_fd())? {
+        if let Some(number) = nsid::find(&outer, namespace.as_fd()).await? {
             self.numbers.set(number, place);
         }
         Ok(())
     }
 
-    fn set_sysctl(&mut self, place: Place, key: &str, value: &str) -> Result<(), anyhow::Error> {
+    async fn set_sysctl(
+        &mut self,
+        place: Place,
+        key: &str,
+        value: &str,
+    ) -> Result<(), anyhow::Error> {
         let ours = match sysctl::link_of(key).and_then(|name| name.parse::<IfName>().ok()) {
-            Some(name) => link::find(self.places.host(), &name)?.is_some_and(|link| link.ours),
+            Some(name) => link::find(&self.places.host()?, &name)
+                .await?
+                .is_some_and(|link| link.ours),
             None => false,
         };
         let remember = (place == Place::Host && !ours).then_some(self.run_dir.as_path());

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use netlink_packet_route::link::LinkLayerType;
+use rtnetlink::packet_route::link::LinkLayerType;
 
 use super::{
     netlink::{
@@ -38,10 +38,10 @@ const DEFAULT_LOCAL_PORTS: (u16, u16) = (32_768, 60_999);
 const SHORTEST_ROUTE: u8 = 8;
 
 /// Reads all facts. `only` narrows the uplinks, where it is not empty.
-pub fn read(socket: &mut Socket, only: &[IfName]) -> Result<HostFacts, anyhow::Error> {
-    let links = link::list(socket)?;
-    let addresses = address::list(socket, None)?;
-    let routes = route::list(socket, true)?;
+pub async fn read(socket: &Socket, only: &[IfName]) -> Result<HostFacts, anyhow::Error> {
+    let links = link::list(socket).await?;
+    let addresses = address::list(socket, None).await?;
+    let routes = route::list(socket, true).await?;
     let resolv_conf = resolv_conf(Path::new(RESOLV_CONF))?;
     let external_servers = match resolv::external(&resolv_conf) {
         servers if servers.is_empty() => resolv::external(&self::resolv_conf(Path::new(RESOLVED))?),

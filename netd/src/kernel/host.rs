@@ -1,6 +1,6 @@
-//! The real [`Kernel`]: the network stack ([`Stack`]) and BPF ([`Bpf`]) of one host. Calls block for
-//! as long as the kernel takes, which is never for something to happen; between the objects of a long list
-//! other tasks get their turn.
+//! The real [`Kernel`]: the network stack ([`Stack`]) and BPF ([`Bpf`]) of one host. What does not go
+//! over netlink blocks for as long as the kernel takes, which is never for something to happen;
+//! between the objects of a long list other tasks get their turn.
 
 use std::{collections::BTreeSet, io, path::PathBuf};
 
@@ -42,7 +42,8 @@ pub struct HostKernel {
 
 impl HostKernel {
     /// Opens everything, in the calling thread's network namespace, which is the host's: all use
-    /// must be from threads in it. Attaches and changes nothing.
+    /// must be from threads in it, and within one tokio runtime with I/O and timers. Attaches and
+    /// changes nothing.
     pub fn open(options: &HostOptions) -> Result<(HostKernel, OpenReport), KernelError> {
         let failed = |doing: &str, error: io::Error| KernelError {
             doing: format!("{doing} {}", options.run_dir.display()),
@@ -74,13 +75,13 @@ impl HostKernel {
         &mut self.stack
     }
 
-    fn observe_one(&mut self, key: &Key, found: &mut Observed) -> Result<(), KernelError> {
+    async fn observe_one(&mut self, key: &Key, found: &mut Observed) -> Result<(), KernelError> {
         match key {
             Key::Namespace(_)
             | Key::Link(..)
             | Key::Neighbour(..)
             | Key::Sysctl(..)
-            | Key::Files(_) => self.stack.observe(key, found)?,
+            | Key::Files(_) => self.stack.observe(key, found).await?,
             Key::Attachment(attachment) => {
                 if self.bpf.attached(attachment)? {
                     found.attachments.insert(attachment.clone());
@@ -95,7 +96,7 @@ impl HostKernel {
         Ok(())
     }
 
-    fn execute_one(&mut self, action: &Action) -> Result<(), KernelError> {
+    async fn execute_one(&mut self, action: &Action) -> Result<(), KernelError> {
         match action {
             Action::MakeNamespace(_)
             | Action::JoinNamespace { .. }
@@ -117,7 +118,7 @@ impl HostKernel {
             | Action::AddFdb { .. }
             | Action::SetSysctl { .. }
             | Action::WriteFiles(_)
-            | Action::RemoveFiles(_) => self.stack.execute(action),
+            | Action::RemoveFiles(_) => self.stack.execute(action).await,
             Action::Attach(attachment) => self.bpf.attach(attachment),
             Action::Detach(attachment) => self.bpf.detach(attachment),
             Action::Put(entry) => self.bpf.put(entry),
@@ -134,17 +135,17 @@ impl Kernel for HostKernel {
             if number % TURN == TURN - 1 {
                 yield_now().await;
             }
-            self.observe_one(key, &mut found)?;
+            self.observe_one(key, &mut found).await?;
         }
         Ok(found)
     }
 
     async fn observe_all(&mut self) -> Result<Observed, KernelError> {
         let mut found = Observed::default();
-        let pairs = self.stack.observe_host(&mut found)?;
+        let pairs = self.stack.observe_host(&mut found).await?;
         for place in self.stack.inside()? {
-            yield_now().await;
-            self.stack.observe_inside(place, &pairs, &mut found)?;
+            let inside = self.stack.observe_inside(place, &pairs, &mut found);
+            inside.await?;
         }
         yield_now().await;
         for attachment in self.bpf.attachments()? {
@@ -161,11 +162,11 @@ impl Kernel for HostKernel {
     }
 
     async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
-        self.execute_one(action)
+        self.execute_one(action).await
     }
 
     async fn facts(&mut self) -> Result<HostFacts, KernelError> {
-        self.stack.facts()
+        self.stack.facts().await
     }
 
     fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {

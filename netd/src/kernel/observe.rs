@@ -32,43 +32,36 @@ pub type Pairs = BTreeMap<u32, u32>;
 
 impl Stack {
     /// Reads what one key names into `found`. There is nothing to read of BPF's keys here.
-    pub fn observe(&mut self, key: &Key, found: &mut Observed) -> Result<(), KernelError> {
-        self.read(key, found).map_err(|source| KernelError {
+    pub async fn observe(&mut self, key: &Key, found: &mut Observed) -> Result<(), KernelError> {
+        let read = self.read(key, found).await;
+        read.map_err(|source| KernelError {
             doing: describe::key(key),
             source,
         })
     }
 
-    fn read(&mut self, key: &Key, found: &mut Observed) -> Result<(), anyhow::Error> {
+    async fn read(&mut self, key: &Key, found: &mut Observed) -> Result<(), anyhow::Error> {
         match key {
             Key::Namespace(place) => {
-                if let Some(cookie) = self.namespace_cookie(*place)? {
+                if let Some(cookie) = self.namespace_cookie(*place).await? {
                     found.namespaces.insert(*place, cookie);
                 }
             }
             Key::Link(place, name) => {
-                let host = *place == Place::Host;
-                let state = self
-                    .places
-                    .try_with(*place, |socket| link_state(socket, name, host))?
-                    .transpose()?
-                    .flatten();
-                if let Some(state) = state {
-                    found.links.insert((*place, name.clone()), state);
+                if let Some(socket) = self.places.find(*place)? {
+                    let host = *place == Place::Host;
+                    let state = link_state(&socket, name, host).await?;
+                    let key = (*place, name.clone());
+                    found.links.extend(state.map(|state| (key, state)));
                 }
             }
             Key::Neighbour(place, name, address) => {
-                let mac = self
-                    .places
-                    .try_with(*place, |socket| match link::find(socket, name)? {
-                        Some(link) => neighbour::find(socket, link.ifindex, *address),
-                        None => Ok(None),
-                    })?
-                    .transpose()?
-                    .flatten();
-                if let Some(mac) = mac {
+                if let Some(socket) = self.places.find(*place)?
+                    && let Some(link) = link::find(&socket, name).await?
+                {
+                    let mac = neighbour::find(&socket, link.ifindex, *address).await?;
                     let key = (*place, name.clone(), *address);
-                    found.neighbours.insert(key, mac);
+                    found.neighbours.extend(mac.map(|mac| (key, mac)));
                 }
             }
             Key::Sysctl(place, key) => {
@@ -87,46 +80,43 @@ impl Stack {
     }
 
     /// The cookie of a namespace, where there is one. Its number is noted for events.
-    fn namespace_cookie(&mut self, place: Place) -> Result<Option<u64>, anyhow::Error> {
+    async fn namespace_cookie(&mut self, place: Place) -> Result<Option<u64>, anyhow::Error> {
         let Some(file) = self.places.namespace(place)? else {
             self.numbers.forget(place);
             return Ok(None);
         };
         if place != Place::Host
-            && let Some(number) = nsid::find(self.places.host(), file.as_fd())?
+            && let Some(number) = nsid::find(&self.places.host()?, file.as_fd()).await?
         {
             self.numbers.set(number, place);
         }
-        let cookie = self
-            .places
-            .try_with(place, |socket| netns::socket_cookie(socket))?;
-        Ok(cookie.transpose()?)
+        Ok(self.places.find(place)?.map(|socket| socket.cookie()))
     }
 
     /// Reads everything of netd's in the host namespace, and the files. Also tells the veth pairs,
     /// by which [`Stack::observe_inside`] knows what is netd's there.
-    pub fn observe_host(&mut self, found: &mut Observed) -> Result<Pairs, KernelError> {
-        self.read_host(found).map_err(|source| KernelError {
+    pub async fn observe_host(&mut self, found: &mut Observed) -> Result<Pairs, KernelError> {
+        self.read_host(found).await.map_err(|source| KernelError {
             doing: "read netd's interfaces".to_owned(),
             source,
         })
     }
 
-    fn read_host(&mut self, found: &mut Observed) -> Result<Pairs, anyhow::Error> {
-        let socket = self.places.host();
-        let mut links = link::list(socket)?;
+    async fn read_host(&mut self, found: &mut Observed) -> Result<Pairs, anyhow::Error> {
+        let socket = self.places.host()?;
+        let mut links = link::list(&socket).await?;
         let names: BTreeMap<u32, IfName> =
             links.iter().map(|l| (l.ifindex, l.name.clone())).collect();
         links.retain(|link| link.ours);
         let mut entries = BTreeSet::new();
         for bridge in links.iter().filter(|link| link.kind == LinkKind::Bridge) {
-            entries.extend(fdb::list_bridge(socket, bridge.ifindex)?);
+            entries.extend(fdb::list_bridge(&socket, bridge.ifindex).await?);
         }
         let pairs = links
             .iter()
             .filter_map(|link| Some((link.ifindex, link.peer?)))
             .collect();
-        let listed = Lists::read(socket)?;
+        let listed = Lists::read(&socket).await?;
         let noted = sysctl::changes(&self.run_dir)?.into_keys();
         let bridges = links.iter().filter(|link| link.kind == LinkKind::Bridge);
         let keys: Vec<String> = bridges
@@ -162,33 +152,33 @@ impl Stack {
     }
 
     /// Reads a namespace other than the host's: itself, and the links in it that are netd's.
-    pub fn observe_inside(
+    pub async fn observe_inside(
         &mut self,
         place: Place,
         pairs: &Pairs,
         found: &mut Observed,
     ) -> Result<(), KernelError> {
-        self.read_inside(place, pairs, found)
-            .map_err(|source| KernelError {
-                doing: format!("read the interfaces of {}", describe::place(place)),
-                source,
-            })
+        let read = self.read_inside(place, pairs, found).await;
+        read.map_err(|source| KernelError {
+            doing: format!("read the interfaces of {}", describe::place(place)),
+            source,
+        })
     }
 
-    fn read_inside(
+    async fn read_inside(
         &mut self,
         place: Place,
         pairs: &Pairs,
         found: &mut Observed,
     ) -> Result<(), anyhow::Error> {
-        let Some(cookie) = self.namespace_cookie(place)? else {
+        let Some(cookie) = self.namespace_cookie(place).await? else {
             return Ok(());
         };
         found.namespaces.insert(place, cookie);
         let host = netns::open(Path::new("/proc/thread-self/ns/net"))?;
-        let read = self.places.try_with(place, |socket| {
-            let mut links = link::list(socket)?;
-            let host = nsid::find(socket, host.as_fd())?;
+        if let Some(socket) = self.places.find(place)? {
+            let mut links = link::list(&socket).await?;
+            let host = nsid::find(&socket, host.as_fd()).await?;
             let netds = |link: &Link| {
                 link.kind == LinkKind::Veth
                     && link.peer_namespace.is_some()
@@ -197,13 +187,10 @@ impl Stack {
             };
             // The resolver's namespace is netd's altogether.
             links.retain(|link| place == Place::Resolver || netds(link));
-            if links.is_empty() {
-                return Ok(None);
+            if !links.is_empty() {
+                let listed = Lists::read(&socket).await?;
+                listed.into_observed(place, links, &BTreeMap::new(), &BTreeSet::new(), found);
             }
-            Ok::<_, NetlinkError>(Some((links, Lists::read(socket)?)))
-        })?;
-        if let Some((links, listed)) = read.transpose()?.flatten() {
-            listed.into_observed(place, links, &BTreeMap::new(), &BTreeSet::new(), found);
         }
         if place == Place::Resolver {
             let keys = sysctl::OF_RESOLVER.map(str::to_owned);
@@ -221,11 +208,11 @@ struct Lists {
 }
 
 impl Lists {
-    fn read(socket: &mut Socket) -> Result<Lists, NetlinkError> {
+    async fn read(socket: &Socket) -> Result<Lists, NetlinkError> {
         Ok(Lists {
-            addresses: address::list(socket, None)?,
-            routes: route::list(socket, false)?,
-            neighbours: neighbour::list(socket)?,
+            addresses: address::list(socket, None).await?,
+            routes: route::list(socket, false).await?,
+            neighbours: neighbour::list(socket).await?,
         })
     }
 
@@ -269,30 +256,31 @@ impl Lists {
     }
 }
 
-fn link_state(
-    socket: &mut Socket,
+async fn link_state(
+    socket: &Socket,
     name: &IfName,
     host: bool,
 ) -> Result<Option<LinkState>, NetlinkError> {
-    let Some(link) = link::find(socket, name)? else {
+    let Some(link) = link::find(socket, name).await? else {
         return Ok(None);
     };
     let ifindex = link.ifindex;
     let master = match link.master {
-        Some(master) => link::name(socket, master)?,
+        Some(master) => link::name(socket, master).await?,
         None => None,
     };
     let port = host && master.is_some();
     let mut state = state(link, master);
     state.ours &= host;
-    let addresses = address::list(socket, Some(ifindex))?;
+    let addresses = address::list(socket, Some(ifindex)).await?;
     state.addresses = addresses.iter().filter_map(own).collect();
-    state.routes = route::list_ours(socket, ifindex)?
+    state.routes = route::list_ours(socket, ifindex)
+        .await?
         .into_iter()
         .map(|listed| to_route(listed, name))
         .collect();
     if port {
-        state.fdb = fdb::list(socket, ifindex)?;
+        state.fdb = fdb::list(socket, ifindex).await?;
     }
     Ok(Some(state))
 }

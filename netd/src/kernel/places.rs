@@ -6,10 +6,16 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use tokio::runtime::Handle;
+
 use super::{
-    netlink::Socket,
+    netlink::{Socket, link},
     netns::{self, Identity, NamespaceError},
 };
 use crate::{
@@ -25,10 +31,10 @@ const NOTE: &str = ".joined";
 /// See the module.
 pub struct Places {
     directory: PathBuf,
-    host: Socket,
+    host: Option<Socket>,
     kept: BTreeMap<Place, Kept>,
     clock: u64,
-    received: u64,
+    received: Arc<AtomicU64>,
 }
 
 struct Kept {
@@ -38,26 +44,33 @@ struct Kept {
 }
 
 impl Places {
-    /// The calling thread's namespace is the host's.
-    pub fn open(run_dir: &Path) -> io::Result<Places> {
-        Ok(Places {
+    /// Nothing is opened yet.
+    pub fn new(run_dir: &Path) -> Places {
+        Places {
             directory: directory(run_dir),
-            host: Socket::open()?,
+            host: None,
             kept: BTreeMap::new(),
             clock: 0,
-            received: 0,
-        })
+            received: Arc::default(),
+        }
     }
 
-    /// The host's socket.
-    pub fn host(&mut self) -> &mut Socket {
-        &mut self.host
+    /// The host's socket: in the namespace of the thread that first calls this, or calls it after
+    /// the former socket failed.
+    pub fn host(&mut self) -> io::Result<Socket> {
+        match &self.host {
+            Some(socket) if !socket.is_closed() => Ok(socket.clone()),
+            _ => {
+                let socket = Socket::open(self.received.clone())?;
+                self.host = Some(socket.clone());
+                Ok(socket)
+            }
+        }
     }
 
     /// Netlink messages received so far, from all places.
     pub fn received(&self) -> u64 {
-        let kept: u64 = self.kept.values().map(|kept| kept.socket.received()).sum();
-        self.received + self.host.received() + kept
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Where the namespace of a place is, or should be, mounted.
@@ -70,16 +83,14 @@ impl Places {
     }
 
     /// Makes the namespace of a place, with `lo` up.
-    pub fn make(&mut self, place: Place) -> Result<(), anyhow::Error> {
+    pub async fn make(&mut self, place: Place) -> Result<(), anyhow::Error> {
         let Some(path) = self.path(place) else {
             anyhow::bail!("the host's namespace is not made");
         };
         netns::prepare_directory(&self.directory)?;
         netns::make(&path)?;
         let lo = "lo".parse()?;
-        self.with(place, |socket| {
-            super::netlink::link::set_up(socket, &lo, true)
-        })??;
+        link::set_up(&self.socket(place)?, &lo, true).await?;
         Ok(())
     }
 
@@ -99,7 +110,7 @@ impl Places {
         let Some(path) = self.path(place) else {
             anyhow::bail!("the host's namespace is not removed");
         };
-        self.forget(place);
+        self.kept.remove(&place);
         netns::remove(&path)?;
         super::files::remove(&note(&path))?;
         Ok(())
@@ -131,47 +142,34 @@ impl Places {
         }
     }
 
-    /// Runs `body` with a socket in a place; `None` where there is no such namespace.
-    pub fn try_with<T>(
-        &mut self,
-        place: Place,
-        body: impl FnOnce(&mut Socket) -> T,
-    ) -> Result<Option<T>, anyhow::Error> {
+    /// A socket in a place; `None` where there is no such namespace. It is kept for the next time,
+    /// unless its namespace was joined: a socket keeps its namespace alive, and that one is not
+    /// netd's to keep, nor the caller's for longer than a few requests.
+    pub fn find(&mut self, place: Place) -> Result<Option<Socket>, anyhow::Error> {
         if place == Place::Host {
-            return Ok(Some(body(&mut self.host)));
+            return Ok(Some(self.host()?));
         }
-        let Some(mut kept) = self.take(place)? else {
+        let kept = self.kept.remove(&place);
+        let Some(file) = self.namespace(place)? else {
             return Ok(None);
         };
-        let result = body(&mut kept.socket);
-        self.keep(place, kept)?;
-        Ok(Some(result))
+        let identity = netns::identity(&file)?;
+        let socket = match kept {
+            Some(kept) if kept.identity == identity && !kept.socket.is_closed() => kept.socket,
+            _ => self.open(&file)?,
+        };
+        if self.joined(place)?.is_none() {
+            self.keep(place, socket.clone(), identity);
+        }
+        Ok(Some(socket))
     }
 
-    /// Runs `body` with a socket in a place, which must exist.
-    pub fn with<T>(
-        &mut self,
-        place: Place,
-        body: impl FnOnce(&mut Socket) -> T,
-    ) -> Result<T, anyhow::Error> {
-        match self.try_with(place, body)? {
-            Some(result) => Ok(result),
+    /// A socket in a place, which must exist.
+    pub fn socket(&mut self, place: Place) -> Result<Socket, anyhow::Error> {
+        match self.find(place)? {
+            Some(socket) => Ok(socket),
             None => Err(self.missing(place)?),
         }
-    }
-
-    /// Runs `body` with the host's socket and one in another place, which must exist.
-    pub fn with_both<T>(
-        &mut self,
-        place: Place,
-        body: impl FnOnce(&mut Socket, &mut Socket) -> T,
-    ) -> Result<T, anyhow::Error> {
-        let Some(mut kept) = self.take(place)? else {
-            return Err(self.missing(place)?);
-        };
-        let result = body(&mut self.host, &mut kept.socket);
-        self.keep(place, kept)?;
-        Ok(result)
     }
 
     /// All places with a namespace file or a note.
@@ -207,52 +205,30 @@ impl Places {
         }
     }
 
-    /// A socket in a place other than the host, kept or new.
-    fn take(&mut self, place: Place) -> Result<Option<Kept>, anyhow::Error> {
-        let kept = self.kept.remove(&place);
-        let Some(file) = self.namespace(place)? else {
-            self.received += kept.map_or(0, |kept| kept.socket.received());
-            return Ok(None);
-        };
-        let identity = netns::identity(&file)?;
-        match kept {
-            Some(kept) if kept.identity == identity => Ok(Some(kept)),
-            other => {
-                self.received += other.map_or(0, |kept| kept.socket.received());
-                let socket = netns::in_namespace(&file, Socket::open)??;
-                let used = 0;
-                Ok(Some(Kept {
-                    socket,
-                    identity,
-                    used,
-                }))
-            }
-        }
+    /// The connection's task is on the caller's runtime, whichever thread opens it.
+    fn open(&self, namespace: &File) -> Result<Socket, anyhow::Error> {
+        let runtime = Handle::try_current()?;
+        let opened = netns::in_namespace(namespace, || {
+            let _entered = runtime.enter();
+            Socket::open(self.received.clone())
+        });
+        Ok(opened??)
     }
 
-    /// Keeps a socket for the next time, unless its namespace was joined: a socket keeps its
-    /// namespace alive, and that one is not netd's to keep.
-    fn keep(&mut self, place: Place, mut kept: Kept) -> Result<(), anyhow::Error> {
-        if self.joined(place)?.is_some() {
-            self.received += kept.socket.received();
-            return Ok(());
-        }
+    fn keep(&mut self, place: Place, socket: Socket, identity: Identity) {
         if self.kept.len() >= MAX_SOCKETS {
             let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.used);
             if let Some(oldest) = oldest.map(|(place, _)| *place) {
-                self.forget(oldest);
+                self.kept.remove(&oldest);
             }
         }
         self.clock += 1;
-        kept.used = self.clock;
+        let kept = Kept {
+            socket,
+            identity,
+            used: self.clock,
+        };
         self.kept.insert(place, kept);
-        Ok(())
-    }
-
-    fn forget(&mut self, place: Place) {
-        if let Some(kept) = self.kept.remove(&place) {
-            self.received += kept.socket.received();
-        }
     }
 
     fn missing(&self, place: Place) -> Result<anyhow::Error, anyhow::Error> {

@@ -18,12 +18,15 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The calling thread's network namespace is the host's: all use must be from threads in it.
+    /// The calling thread's network namespace is the host's: all use must be from threads in it, and
+    /// within one tokio runtime with I/O and timers.
     pub fn open(run_dir: &Path, uplinks: Vec<IfName>) -> io::Result<Stack> {
+        let mut places = Places::new(run_dir);
+        places.host()?;
         Ok(Stack {
             run_dir: run_dir.to_owned(),
             uplinks,
-            places: Places::open(run_dir)?,
+            places,
             numbers: Numbers::default(),
         })
     }
@@ -39,8 +42,12 @@ impl Stack {
     }
 
     /// The host's own links, addresses and routes.
-    pub fn facts(&mut self) -> Result<HostFacts, KernelError> {
-        facts::read(self.places.host(), &self.uplinks).map_err(|source| KernelError {
+    pub async fn facts(&mut self) -> Result<HostFacts, KernelError> {
+        let read = async {
+            let socket = self.places.host()?;
+            facts::read(&socket, &self.uplinks).await
+        };
+        read.await.map_err(|source| KernelError {
             doing: "read the host's interfaces, addresses and routes".to_owned(),
             source,
         })

@@ -10,10 +10,8 @@ use netd::{
     kernel::bpf::{Bpf, BpfOptions},
     plan::Entry,
 };
-use netd_common::{
-    DropReason,
-    abi::{Program, endpoint::Endpoint},
-};
+use netd_common::abi::endpoint::Endpoint;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     Layer, filter::Targets, layer::SubscriberExt, registry, util::SubscriberInitExt,
@@ -58,10 +56,10 @@ fn programs_log_to_tracing_when_they_are_asked_to() {
     registry().with(layer.with_filter(filter)).init();
     let host = Host::new();
     let (mut quiet, _) = host.open();
-    packet(&host, &mut quiet);
+    question(&host, &mut quiet);
     let ids = quiet.programs().expect("programs");
     drop(quiet);
-    assert!(!printed.text().contains("network 77"));
+    assert!(!printed.text().contains("dns: sandbox"));
 
     let options = BpfOptions {
         log: true,
@@ -70,41 +68,36 @@ fn programs_log_to_tracing_when_they_are_asked_to() {
     let (mut logging, report) = Bpf::open(&options).expect("open");
     assert!(report.loaded);
     assert_ne!(logging.programs().expect("programs"), ids);
-    packet(&host, &mut logging);
-    let dropped = format!(
-        "network 77 endpoint 0: dropped for reason {}",
-        DropReason::UnknownEthertype as u16
-    );
-    eventually("a line about the packet", || {
+    question(&host, &mut logging);
+    eventually("a line of the dns program", || {
         printed
             .text()
             .lines()
-            .any(|line| line.contains("TRACE") && line.contains(&dropped))
+            .any(|line| line.contains("TRACE") && line.contains("dns: sandbox 77"))
     });
     drop(logging);
     let (_, report) = host.open();
     assert!(report.loaded, "back to the object without log calls");
 }
 
-/// Hands `from_endpoint` a packet without an ethertype, from an endpoint of the network 77.
-fn packet(host: &Host, bpf: &mut Bpf) {
+/// Hands the dns program a packet that is no question, from a sandbox numbered 77.
+fn question(host: &Host, bpf: &mut Bpf) {
     // The kernel's test packets come from lo.
-    let endpoint = Endpoint {
+    let asker = Endpoint {
         ifindex: 1,
-        network: 77,
+        sandbox: 77,
         ..Endpoint::default()
     };
-    bpf.put(&Entry::Interface(1, endpoint)).expect("put");
+    bpf.put(&Entry::Interface(1, asker)).expect("put");
     let directory = std::fs::read_dir(host.pin("programs"))
         .expect("programs")
         .next();
     let path = directory.expect("an object").expect("entry").path();
-    let program = Program::FromEndpoint.name();
-    let program = SchedClassifier::from_pin(path.join(program)).expect("the program");
-    let bytes = [0_u8; 64];
+    let dns = SchedClassifier::from_pin(path.join("dns")).expect("the dns program");
+    let packet = [0_u8; 64];
     let run = TestRunOptions {
-        data_in: Some(&bytes),
+        data_in: Some(&packet),
         ..TestRunOptions::default()
     };
-    program.test_run(run).expect("a test run");
+    dns.test_run(run).expect("a test run");
 }

@@ -30,7 +30,7 @@ fn a_host_beside_docker() {
         ] {
             run(line);
         }
-        let facts = host.stack.facts().unwrap();
+        let facts = host.runtime.block_on(host.stack.facts()).unwrap();
         let names: Vec<&str> = facts.uplinks.keys().map(|name| name.as_str()).collect();
         assert_eq!(names, ["docker0", "other", "theirs2", "tun0", "up0"]);
         let up0 = facts.uplinks.get(&ifname("up0")).unwrap();
@@ -54,7 +54,7 @@ fn a_host_beside_docker() {
         assert_eq!(facts.local_ports, (32_768, 60_999));
 
         let mut narrowed = Stack::open(&host.run_dir, vec![ifname("up0")]).unwrap();
-        let facts = narrowed.facts().unwrap();
+        let facts = host.runtime.block_on(narrowed.facts()).unwrap();
         assert_eq!(facts.uplinks.keys().collect::<Vec<_>>(), [&ifname("up0")]);
     });
 }

@@ -20,19 +20,12 @@ fn open(host: &Scratch) -> HostKernel {
     HostKernel::open(&options).unwrap().0
 }
 
-/// On a runtime of the test's own thread, which is in the test's namespaces.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(future)
-}
-
 #[test]
 fn what_is_made_is_observed_after_a_restart_and_goes_with_down() {
     scratch(|host| {
         let before = run("ip -o link show");
         host.network(2);
+        let runtime = host.runtime.clone();
         let mut kernel = open(host);
         let link = ifname("nd1");
         let attachment = Attachment::Tc {
@@ -53,7 +46,7 @@ fn what_is_made_is_observed_after_a_restart_and_goes_with_down() {
             Action::FlushFlows { endpoint: 7 },
         ] {
             for _ in 0..2 {
-                wait(kernel.execute(&action)).unwrap();
+                runtime.block_on(kernel.execute(&action)).unwrap();
             }
         }
         let keys = BTreeSet::from([
@@ -63,16 +56,16 @@ fn what_is_made_is_observed_after_a_restart_and_goes_with_down() {
             Key::Entry(EntryKey::Interface(ifindex)),
             Key::Entry(EntryKey::Interface(ifindex + 1000)),
         ]);
-        let found = wait(kernel.observe(&keys)).unwrap();
+        let found = runtime.block_on(kernel.observe(&keys)).unwrap();
         assert_eq!((found.namespaces.len(), found.links.len()), (1, 1));
         assert_eq!(found.attachments, BTreeSet::from([attachment.clone()]));
         assert_eq!(found.entries.values().collect::<Vec<_>>(), [&entry]);
 
-        let all = wait(kernel.observe_all()).unwrap();
+        let all = runtime.block_on(kernel.observe_all()).unwrap();
         drop(kernel);
         let mut kernel = open(host);
-        assert_eq!(wait(kernel.observe_all()).unwrap(), all);
-        assert_eq!(wait(kernel.observe(&keys)).unwrap(), found);
+        assert_eq!(runtime.block_on(kernel.observe_all()).unwrap(), all);
+        assert_eq!(runtime.block_on(kernel.observe(&keys)).unwrap(), found);
         assert_eq!((all.namespaces.len(), all.links.len()), (2, 5));
 
         for action in [
@@ -80,10 +73,10 @@ fn what_is_made_is_observed_after_a_restart_and_goes_with_down() {
             Action::Delete(EntryKey::Interface(ifindex)),
         ] {
             for _ in 0..2 {
-                wait(kernel.execute(&action)).unwrap();
+                runtime.block_on(kernel.execute(&action)).unwrap();
             }
         }
-        let found = wait(kernel.observe(&keys)).unwrap();
+        let found = runtime.block_on(kernel.observe(&keys)).unwrap();
         assert!(found.attachments.is_empty() && found.entries.is_empty());
         drop(kernel);
 

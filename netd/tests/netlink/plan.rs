@@ -1,7 +1,7 @@
 //! What the pure layers plan, the real kernel takes, and then shows as planned: nothing is left to do,
 //! also for an agent that starts anew, and again after every kind of damage.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use netd::{
     kernel::{HostKernel, HostOptions, Kernel, netns},
@@ -12,6 +12,8 @@ use netd::{
         request::{DriverSpec, EndpointSpec, NetworkSpec, SandboxSpec},
     },
 };
+
+use tokio::runtime::Runtime;
 
 use crate::{
     guest::Guest,
@@ -34,13 +36,7 @@ struct Agent {
     settings: Settings,
     identities: Identities,
     kernel: HostKernel,
-}
-
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(future)
+    runtime: Rc<Runtime>,
 }
 
 fn open(host: &Scratch) -> HostKernel {
@@ -56,7 +52,9 @@ fn open(host: &Scratch) -> HostKernel {
 impl Agent {
     fn start(host: &Scratch) -> Agent {
         let mut kernel = open(host);
-        let (facts, settings) = (wait(kernel.facts()).unwrap(), Settings::default());
+        let runtime = host.runtime.clone();
+        let facts = runtime.block_on(kernel.facts()).unwrap();
+        let settings = Settings::default();
         let (state, identities) = (State::default(), Identities::default());
         Agent {
             state,
@@ -64,6 +62,7 @@ impl Agent {
             settings,
             identities,
             kernel,
+            runtime,
         }
     }
 
@@ -72,9 +71,9 @@ impl Agent {
         let subjects = Subjects::all(&self.state);
         let mut done = Vec::new();
         let desired = links(&self.scene(), &subjects);
-        let observed = wait(self.kernel.observe_all()).unwrap();
+        let observed = self.runtime.block_on(self.kernel.observe_all()).unwrap();
         self.carry_out(diff(&desired, &observed, Stage::Make), &mut done);
-        let observed = wait(self.kernel.observe_all()).unwrap();
+        let observed = self.runtime.block_on(self.kernel.observe_all()).unwrap();
         self.identities.learn(&observed);
         let mut desired = links(&self.scene(), &subjects);
         entries(&self.scene(), &subjects, &mut desired);
@@ -84,7 +83,7 @@ impl Agent {
 
     fn carry_out(&mut self, actions: Vec<Action>, done: &mut Vec<Action>) {
         for action in actions {
-            if let Err(error) = wait(self.kernel.execute(&action)) {
+            if let Err(error) = self.runtime.block_on(self.kernel.execute(&action)) {
                 panic!("{error}");
             }
             done.push(action);

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Command, Output},
+    rc::Rc,
     sync::atomic::{AtomicU32, Ordering},
     thread,
 };
@@ -19,6 +20,7 @@ use nix::{
     sched::{CloneFlags, unshare},
     unistd::Uid,
 };
+use tokio::runtime::{Builder, Runtime};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -26,6 +28,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub struct Scratch {
     pub stack: Stack,
     pub run_dir: PathBuf,
+    pub runtime: Rc<Runtime>,
 }
 
 /// Runs a test in a host of its own.
@@ -43,8 +46,16 @@ pub fn scratch(test: impl FnOnce(&mut Scratch) + Send + 'static) {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+        // On the test's own thread, which is in the test's namespaces.
+        let runtime = Rc::new(Builder::new_current_thread().enable_all().build().unwrap());
+        let _entered = runtime.enter();
         let stack = Stack::open(&run_dir, Vec::new()).unwrap();
-        test(&mut Scratch { stack, run_dir });
+        let runtime = runtime.clone();
+        test(&mut Scratch {
+            stack,
+            run_dir,
+            runtime,
+        });
     };
     let result = thread::spawn(body).join();
     drop(guard);
@@ -65,7 +76,7 @@ impl Scratch {
     /// Carries an action out, twice: the second time it finds everything done.
     pub fn twice(&mut self, action: Action) {
         for time in ["first", "second"] {
-            if let Err(error) = self.stack.execute(&action) {
+            if let Err(error) = self.runtime.block_on(self.stack.execute(&action)) {
                 panic!("{time} {action:?}: {error}");
             }
         }
@@ -73,19 +84,23 @@ impl Scratch {
 
     /// Carries an action out.
     pub fn once(&mut self, action: Action) {
-        self.stack.execute(&action).unwrap();
+        self.runtime.block_on(self.stack.execute(&action)).unwrap();
     }
 
     /// The error of an action that must fail.
     pub fn refused(&mut self, action: Action) -> String {
-        self.stack.execute(&action).unwrap_err().to_string()
+        self.runtime
+            .block_on(self.stack.execute(&action))
+            .unwrap_err()
+            .to_string()
     }
 
     /// What some keys name.
     pub fn observe(&mut self, keys: impl IntoIterator<Item = Key>) -> Observed {
         let mut found = Observed::default();
         for key in keys.into_iter().collect::<BTreeSet<Key>>() {
-            self.stack.observe(&key, &mut found).unwrap();
+            let observed = self.stack.observe(&key, &mut found);
+            self.runtime.block_on(observed).unwrap();
         }
         found
     }
@@ -107,11 +122,11 @@ impl Scratch {
     /// Everything of netd's.
     pub fn observe_all(&mut self) -> Observed {
         let mut found = Observed::default();
-        let pairs = self.stack.observe_host(&mut found).unwrap();
+        let observed = self.stack.observe_host(&mut found);
+        let pairs = self.runtime.block_on(observed).unwrap();
         for place in self.stack.inside().unwrap() {
-            self.stack
-                .observe_inside(place, &pairs, &mut found)
-                .unwrap();
+            let observed = self.stack.observe_inside(place, &pairs, &mut found);
+            self.runtime.block_on(observed).unwrap();
         }
         found
     }

@@ -5,15 +5,19 @@
 use std::{fs, io, os::fd::AsFd, os::fd::AsRawFd};
 
 use netd_common::abi::Program;
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+use rtnetlink::{
+    packet_core::{
+        NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
+        NetlinkMessage, NetlinkPayload,
+    },
+    packet_route::{
+        RouteNetlinkMessage,
+        tc::{
+            TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
+        },
+    },
+    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    tc::{TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
-};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::{error::if_file_there, layout::Layout, programs::Programs};
 use crate::{model::IfName, plan::TcHook};
@@ -230,8 +234,8 @@ fn ignoring(
     }
 }
 
-/// One request and all its answers, on a socket of its own: this path is for old kernels, and
-/// seldom taken there.
+/// One request and all its answers, on a socket of its own and without rtnetlink's connection: calls
+/// of BPF do not wait for tasks, and this path is for old kernels, and seldom taken there.
 fn talk(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;

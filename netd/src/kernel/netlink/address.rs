@@ -1,17 +1,21 @@
 //! Addresses of links.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    address::{
-        AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
-        AddressScope,
+use nix::errno::Errno;
+use rtnetlink::{
+    AddressMessageBuilder,
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        address::{
+            AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+            AddressScope,
+        },
     },
 };
-use nix::errno::Errno;
 
-use super::{NetlinkError, Socket, error::Idempotent, link, route::family};
+use super::{NetlinkError, Socket, error::Idempotent, link};
 use crate::model::IfName;
 
 /// An address as the kernel lists it.
@@ -33,30 +37,19 @@ pub struct Address {
 }
 
 /// Adds an address; one that is there is success.
-pub fn add(socket: &mut Socket, name: &IfName, net: IpNet) -> Result<(), NetlinkError> {
-    let ifindex = link::require(socket, name)?.ifindex;
-    let mut message = request(ifindex, net);
-    match net {
-        // As Docker and most tools have it; without it the kernel sets none.
-        IpNet::V4(v4) if v4.prefix_len() < 31 => {
-            message
-                .attributes
-                .push(AddressAttribute::Broadcast(v4.broadcast()));
-        }
-        IpNet::V4(_) => {}
+pub async fn add(socket: &Socket, name: &IfName, net: IpNet) -> Result<(), NetlinkError> {
+    let ifindex = link::require(socket, name).await?.ifindex;
+    let addresses = socket.handle().address();
+    let mut request = addresses.add(ifindex, net.addr(), net.prefix_len());
+    if net.addr().is_ipv6() {
         // Addresses are netd's to give: duplicate detection would only delay their use.
-        IpNet::V6(_) => message
-            .attributes
-            .push(AddressAttribute::Flags(AddressFlags::Nodad)),
+        let flags = AddressAttribute::Flags(AddressFlags::Nodad);
+        request.message_mut().attributes.push(flags);
     }
-    let added = socket.change(
-        RouteNetlinkMessage::NewAddress(message),
-        NLM_F_CREATE | NLM_F_EXCL,
-    );
-    match added {
+    match socket.change(request.execute()).await {
         // IPv6 also says so of the same address with another prefix length.
         Err(error) if error.errno() == Some(Errno::EEXIST) => {
-            let there = list(socket, Some(ifindex))?;
+            let there = list(socket, Some(ifindex)).await?;
             match there.iter().any(|address| address.net == net) {
                 true => Ok(()),
                 false => Err(error),
@@ -67,26 +60,34 @@ pub fn add(socket: &mut Socket, name: &IfName, net: IpNet) -> Result<(), Netlink
 }
 
 /// Removes an address; one that is not there, or a link that is not, is success.
-pub fn remove(socket: &mut Socket, name: &IfName, net: IpNet) -> Result<(), NetlinkError> {
-    let Some(link) = link::find(socket, name)? else {
+pub async fn remove(socket: &Socket, name: &IfName, net: IpNet) -> Result<(), NetlinkError> {
+    let Some(link) = link::find(socket, name).await? else {
         return Ok(());
     };
-    socket
-        .change(
-            RouteNetlinkMessage::DelAddress(request(link.ifindex, net)),
-            0,
-        )
-        .or_fine(&[Errno::EADDRNOTAVAIL, Errno::ENODEV])
+    let message = match net {
+        IpNet::V4(net) => AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(link.ifindex)
+            .address(net.addr(), net.prefix_len())
+            .build(),
+        IpNet::V6(net) => AddressMessageBuilder::<Ipv6Addr>::new()
+            .index(link.ifindex)
+            .address(net.addr(), net.prefix_len())
+            .build(),
+    };
+    let request = socket.handle().address().del(message);
+    let removed = socket.change(request.execute()).await;
+    removed.or_fine(&[Errno::EADDRNOTAVAIL, Errno::ENODEV])
 }
 
 /// Addresses of one link (the kernel looks at no other), or of all.
-pub fn list(socket: &mut Socket, ifindex: Option<u32>) -> Result<Vec<Address>, NetlinkError> {
+pub async fn list(socket: &Socket, ifindex: Option<u32>) -> Result<Vec<Address>, NetlinkError> {
     let mut found = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut message = AddressMessage::default();
         message.header.family = family;
         message.header.index = ifindex.unwrap_or(0);
-        let answer = match socket.dump(RouteNetlinkMessage::GetAddress(message)) {
+        let message = RouteNetlinkMessage::GetAddress(message);
+        let answer = match socket.dump(message).await {
             // The link went away, or the kernel has no IPv6: no addresses.
             Err(error) if matches!(error.errno(), Some(Errno::ENODEV | Errno::EOPNOTSUPP)) => {
                 Vec::new()
@@ -96,18 +97,6 @@ pub fn list(socket: &mut Socket, ifindex: Option<u32>) -> Result<Vec<Address>, N
         found.extend(answer.iter().filter_map(read));
     }
     Ok(found)
-}
-
-fn request(ifindex: u32, net: IpNet) -> AddressMessage {
-    let mut message = AddressMessage::default();
-    message.header.family = family(net.addr());
-    message.header.prefix_len = net.prefix_len();
-    message.header.index = ifindex;
-    message.attributes = vec![
-        AddressAttribute::Local(net.addr()),
-        AddressAttribute::Address(net.addr()),
-    ];
-    message
 }
 
 fn read(message: &RouteNetlinkMessage) -> Option<Address> {

@@ -1,14 +1,10 @@
 //! Bridges and their ports.
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    link::{
-        BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-        LinkAttribute, LinkInfo, LinkMessage,
-    },
-};
 use nix::errno::Errno;
+use rtnetlink::{
+    LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec,
+    packet_route::link::{BridgeStpState, InfoBridgePort},
+};
 
 use super::{
     NetlinkError, Socket,
@@ -32,35 +28,31 @@ pub const CLOSED: [InfoBridgePort; 5] = [
 ];
 
 /// Makes a bridge, down. One of that name with netd's mark is success; any other link is an error.
-pub fn create(socket: &mut Socket, name: &IfName, mac: Mac, mtu: u32) -> Result<(), NetlinkError> {
-    let mut message = LinkMessage::default();
-    message.attributes = vec![
-        LinkAttribute::IfName(name.as_str().to_owned()),
-        LinkAttribute::Address(mac.0.to_vec()),
-        LinkAttribute::Group(mark::HALF_MADE),
-        LinkAttribute::LinkInfo(vec![
-            LinkInfo::Kind(InfoKind::Bridge),
-            LinkInfo::Data(InfoData::Bridge(vec![
-                InfoBridge::StpState(BridgeStpState::Disabled),
-                InfoBridge::MulticastSnooping(false),
-                // Without VLANs there is no copy of each static entry in VLAN 1.
-                InfoBridge::VlanDefaultPvid(0),
-            ])),
-        ]),
-    ];
-    socket
-        .change(
-            RouteNetlinkMessage::NewLink(message),
-            NLM_F_CREATE | NLM_F_EXCL,
-        )
-        .or_fine(&[Errno::EEXIST])?;
-    match link::find(socket, name)? {
+pub async fn create(
+    socket: &Socket,
+    name: &IfName,
+    mac: Mac,
+    mtu: u32,
+) -> Result<(), NetlinkError> {
+    // Not `LinkBridge::new`, which sets it up.
+    let message = LinkMessageBuilder::<LinkBridge>::new(name.as_str())
+        .address(mac.0.to_vec())
+        .link_group(mark::HALF_MADE)
+        .stp_state(BridgeStpState::Disabled)
+        .mcast_snooping(false)
+        // Without VLANs there is no copy of each static entry in VLAN 1.
+        .vlan_default_pvid(0)
+        .build();
+    let request = socket.handle().link().add(message);
+    let made = socket.change(request.execute()).await;
+    made.or_fine(&[Errno::EEXIST])?;
+    match link::find(socket, name).await? {
         Some(found) if found.ours && found.kind == LinkKind::Bridge => {
             // Not given with the creation: only an MTU that was set later is kept by the bridge
             // when its ports come and go (BROPT_MTU_SET_BY_USER).
-            link::set_at(socket, found.ifindex, vec![LinkAttribute::Mtu(mtu)])?;
+            link::set_at(socket, LinkUnspec::new_with_index(found.ifindex).mtu(mtu)).await?;
             let alias = mark::alias(Purpose::Bridge, name.as_str());
-            link::set_mark(socket, found.ifindex, alias)
+            link::set_mark(socket, found.ifindex, alias).await
         }
         // Not found although it exists: the name is somebody's alternative name.
         _ => Err(NetlinkError::NotOurs(name.to_string())),
@@ -68,19 +60,22 @@ pub fn create(socket: &mut Socket, name: &IfName, mac: Mac, mtu: u32) -> Result<
 }
 
 /// Enslaves a link to a bridge.
-pub fn set_master(socket: &mut Socket, port: &IfName, bridge: &IfName) -> Result<(), NetlinkError> {
-    let master = link::require(socket, bridge)?.ifindex;
-    link::set(socket, port, LinkAttribute::Controller(master))
+pub async fn set_master(
+    socket: &Socket,
+    port: &IfName,
+    bridge: &IfName,
+) -> Result<(), NetlinkError> {
+    let master = link::require(socket, bridge).await?.ifindex;
+    let port = link::require(socket, port).await?.ifindex;
+    link::set_at(socket, LinkUnspec::new_with_index(port).controller(master)).await
 }
 
 /// Sets a port's flags to [`CLOSED`].
-pub fn close_port(socket: &mut Socket, port: &IfName) -> Result<(), NetlinkError> {
-    let mut message = LinkMessage::default();
-    message.header.index = link::require(socket, port)?.ifindex;
-    message.attributes = vec![LinkAttribute::LinkInfo(vec![
-        LinkInfo::PortKind(InfoPortKind::Bridge),
-        LinkInfo::PortData(InfoPortData::BridgePort(CLOSED.to_vec())),
-    ])];
-    // Port data are only taken with RTM_NEWLINK (rtnl_changelink), not with RTM_SETLINK.
-    socket.change(RouteNetlinkMessage::NewLink(message), 0)
+pub async fn close_port(socket: &Socket, port: &IfName) -> Result<(), NetlinkError> {
+    let port = LinkBridgePort::new(link::require(socket, port).await?.ifindex);
+    let port = CLOSED
+        .into_iter()
+        .fold(port, LinkMessageBuilder::<LinkBridgePort>::append_info_data);
+    let request = socket.handle().link().set_port(port.build());
+    socket.change(request.execute()).await
 }

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use netlink_packet_core::NlasIterator;
 use nix::errno::Errno;
+use rtnetlink::packet_core::NlasIterator;
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum NetlinkError {
     /// The kernel's answer is not understood.
     #[error("netlink answer not understood: {0}")]
     Answer(String),
+    /// There is no message for what was asked: addresses of two families in one route, say.
+    #[error("not expressible: {0}")]
+    Inexpressible(String),
     /// A list changed under each of the attempts to read it.
     #[error("the list kept changing while it was read")]
     Interrupted,
@@ -40,6 +43,7 @@ impl NetlinkError {
             NetlinkError::Refused { errno, .. } => Some(*errno),
             NetlinkError::Socket(error) => error.raw_os_error().map(Errno::from_raw),
             NetlinkError::Answer(_)
+            | NetlinkError::Inexpressible(_)
             | NetlinkError::Interrupted
             | NetlinkError::NotOurs(_)
             | NetlinkError::NoLink(_) => None,

@@ -2,36 +2,36 @@
 
 use std::collections::BTreeSet;
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
-use netlink_packet_route::{
+use nix::errno::Errno;
+use rtnetlink::packet_route::{
     AddressFamily, RouteNetlinkMessage,
     neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
 };
-use nix::errno::Errno;
 
 use super::{NetlinkError, Socket, link};
 use crate::model::{IfName, Mac};
 
 /// Adds an entry, or moves it here from another port.
-pub fn add(socket: &mut Socket, port: &IfName, mac: Mac) -> Result<(), NetlinkError> {
-    let mut message = NeighbourMessage::default();
-    message.header.family = AddressFamily::Bridge;
-    message.header.ifindex = link::require(socket, port)?.ifindex;
-    message.header.flags = NeighbourFlags::Controller;
-    message.header.state = NeighbourState::Noarp;
-    message.attributes = vec![NeighbourAttribute::LinkLayerAddress(mac.0.to_vec())];
-    socket.change(
-        RouteNetlinkMessage::NewNeighbour(message),
-        NLM_F_CREATE | NLM_F_REPLACE,
-    )
+pub async fn add(socket: &Socket, port: &IfName, mac: Mac) -> Result<(), NetlinkError> {
+    let port = link::require(socket, port).await?.ifindex;
+    let neighbours = socket.handle().neighbours();
+    let request = neighbours
+        .add_bridge(port, &mac.0)
+        .flags(NeighbourFlags::Controller)
+        .state(NeighbourState::Noarp)
+        .replace();
+    socket.change(request.execute()).await
 }
 
 /// Static entries of one port. The kernel walks its bridge's table but tells only these.
-pub fn list(socket: &mut Socket, port: u32) -> Result<BTreeSet<Mac>, NetlinkError> {
+pub async fn list(socket: &Socket, port: u32) -> Result<BTreeSet<Mac>, NetlinkError> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.header.ifindex = port;
-    match socket.dump(RouteNetlinkMessage::GetNeighbour(message)) {
+    match socket
+        .dump(RouteNetlinkMessage::GetNeighbour(message))
+        .await
+    {
         Ok(answer) => Ok(answer
             .iter()
             .filter_map(read)
@@ -43,12 +43,19 @@ pub fn list(socket: &mut Socket, port: u32) -> Result<BTreeSet<Mac>, NetlinkErro
     }
 }
 
-/// Static entries of all ports of a bridge, with the port's index.
-pub fn list_bridge(socket: &mut Socket, bridge: u32) -> Result<BTreeSet<(u32, Mac)>, NetlinkError> {
+/// Static entries of all ports of a bridge, with the port's index, in one list. The kernel walks the
+/// table once for each port, of which a bridge has at most 1023: 20 ms then (measured on 6.18).
+pub async fn list_bridge(
+    socket: &Socket,
+    bridge: u32,
+) -> Result<BTreeSet<(u32, Mac)>, NetlinkError> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.attributes = vec![NeighbourAttribute::Controller(bridge)];
-    match socket.dump(RouteNetlinkMessage::GetNeighbour(message)) {
+    match socket
+        .dump(RouteNetlinkMessage::GetNeighbour(message))
+        .await
+    {
         Ok(answer) => Ok(answer.iter().filter_map(read).collect()),
         Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(BTreeSet::new()),
         Err(error) => Err(error),

@@ -1,13 +1,16 @@
 //! Links: looked up by name, listed, changed, deleted.
 
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    link::{
-        AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoKind, InfoPortData,
-        LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+use nix::errno::Errno;
+use rtnetlink::{
+    LinkMessageBuilder, LinkUnspec,
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{
+            AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoKind, InfoPortData,
+            LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+        },
     },
 };
-use nix::errno::Errno;
 
 use super::{NetlinkError, Socket, error::Idempotent, mark};
 use crate::{
@@ -48,39 +51,28 @@ pub struct Link {
 }
 
 /// The link of that name; `None` if there is none.
-pub fn find(socket: &mut Socket, name: &IfName) -> Result<Option<Link>, NetlinkError> {
-    let message = query(vec![LinkAttribute::IfName(name.as_str().to_owned())]);
-    match socket.get(RouteNetlinkMessage::GetLink(message)) {
-        // The kernel also finds links by their alternative names: those are not what was asked for.
-        Ok(RouteNetlinkMessage::NewLink(message)) => {
-            Ok(read(&message).filter(|link| link.name == *name))
-        }
-        Ok(other) => Err(NetlinkError::Answer(format!("{other:?}"))),
-        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
-        Err(error) => Err(error),
-    }
+pub async fn find(socket: &Socket, name: &IfName) -> Result<Option<Link>, NetlinkError> {
+    // The kernel also finds links by their alternative names: those are not what was asked for.
+    let found = get(socket, LinkUnspec::new_with_name(name.as_str())).await?;
+    Ok(found.filter(|link| link.name == *name))
 }
 
 /// The link of that name, which must exist.
-pub fn require(socket: &mut Socket, name: &IfName) -> Result<Link, NetlinkError> {
-    find(socket, name)?.ok_or_else(|| NetlinkError::NoLink(name.to_string()))
+pub async fn require(socket: &Socket, name: &IfName) -> Result<Link, NetlinkError> {
+    let found = find(socket, name).await?;
+    found.ok_or_else(|| NetlinkError::NoLink(name.to_string()))
 }
 
 /// The name of a link.
-pub fn name(socket: &mut Socket, ifindex: u32) -> Result<Option<IfName>, NetlinkError> {
-    let mut message = query(Vec::new());
-    message.header.index = ifindex;
-    match socket.get(RouteNetlinkMessage::GetLink(message)) {
-        Ok(RouteNetlinkMessage::NewLink(message)) => Ok(read(&message).map(|link| link.name)),
-        Ok(other) => Err(NetlinkError::Answer(format!("{other:?}"))),
-        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
-        Err(error) => Err(error),
-    }
+pub async fn name(socket: &Socket, ifindex: u32) -> Result<Option<IfName>, NetlinkError> {
+    let found = get(socket, LinkUnspec::new_with_index(ifindex)).await?;
+    Ok(found.map(|link| link.name))
 }
 
 /// All links of the namespace.
-pub fn list(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
-    let answer = socket.dump(RouteNetlinkMessage::GetLink(query(Vec::new())))?;
+pub async fn list(socket: &Socket) -> Result<Vec<Link>, NetlinkError> {
+    let message = RouteNetlinkMessage::GetLink(query(LinkMessageBuilder::default()));
+    let answer = socket.dump(message).await?;
     Ok(answer
         .iter()
         .filter_map(|message| match message {
@@ -91,81 +83,93 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
 }
 
 /// Deletes a link that carries netd's mark; one that is not there is success.
-pub fn delete_ours(socket: &mut Socket, name: &IfName) -> Result<(), NetlinkError> {
-    match find(socket, name)? {
+pub async fn delete_ours(socket: &Socket, name: &IfName) -> Result<(), NetlinkError> {
+    match find(socket, name).await? {
         None => Ok(()),
         Some(link) if !link.ours => Err(NetlinkError::NotOurs(name.to_string())),
-        Some(link) => delete(socket, link.ifindex),
+        Some(link) => delete(socket, link.ifindex).await,
     }
 }
 
 /// Deletes a link by index.
-pub fn delete(socket: &mut Socket, ifindex: u32) -> Result<(), NetlinkError> {
-    socket
-        .change(RouteNetlinkMessage::DelLink(at(ifindex)), 0)
-        .or_fine(&[Errno::ENODEV])
+pub async fn delete(socket: &Socket, ifindex: u32) -> Result<(), NetlinkError> {
+    let request = socket.handle().link().del(ifindex);
+    let deleted = socket.change(request.execute()).await;
+    deleted.or_fine(&[Errno::ENODEV])
 }
 
 /// Sets a link up or down.
-pub fn set_up(socket: &mut Socket, name: &IfName, up: bool) -> Result<(), NetlinkError> {
-    let mut message = at(require(socket, name)?.ifindex);
-    message.header.change_mask = LinkFlags::Up;
-    if up {
-        message.header.flags = LinkFlags::Up;
-    }
-    socket.change(RouteNetlinkMessage::SetLink(message), 0)
+pub async fn set_up(socket: &Socket, name: &IfName, up: bool) -> Result<(), NetlinkError> {
+    set(
+        socket,
+        name,
+        |link| if up { link.up() } else { link.down() },
+    )
+    .await
 }
 
-/// Sets one attribute of a link.
-pub fn set(
-    socket: &mut Socket,
+/// Sets a link's MTU in octets.
+pub async fn set_mtu(socket: &Socket, name: &IfName, mtu: u32) -> Result<(), NetlinkError> {
+    set(socket, name, |link| link.mtu(mtu)).await
+}
+
+/// Sets a link's MAC.
+pub async fn set_mac(socket: &Socket, name: &IfName, mac: Mac) -> Result<(), NetlinkError> {
+    set(socket, name, |link| link.address(mac.0.to_vec())).await
+}
+
+/// What is to change of a link.
+pub(super) type Changed = LinkMessageBuilder<LinkUnspec>;
+
+async fn set(
+    socket: &Socket,
     name: &IfName,
-    attribute: LinkAttribute,
+    change: impl FnOnce(Changed) -> Changed,
 ) -> Result<(), NetlinkError> {
-    let ifindex = require(socket, name)?.ifindex;
-    set_at(socket, ifindex, vec![attribute])
+    let link = LinkUnspec::new_with_index(require(socket, name).await?.ifindex);
+    set_at(socket, change(link)).await
 }
 
-/// Sets attributes of a link.
-pub(super) fn set_at(
-    socket: &mut Socket,
-    ifindex: u32,
-    attributes: Vec<LinkAttribute>,
-) -> Result<(), NetlinkError> {
-    let mut message = at(ifindex);
-    message.attributes = attributes;
-    socket.change(RouteNetlinkMessage::SetLink(message), 0)
+/// Changes a link, which is given by index.
+pub(super) async fn set_at(socket: &Socket, link: Changed) -> Result<(), NetlinkError> {
+    let request = socket.handle().link().change(link.build());
+    socket.change(request.execute()).await
 }
 
 /// Ends a creation: the mark instead of [`mark::HALF_MADE`].
-pub(super) fn set_mark(
-    socket: &mut Socket,
+pub(super) async fn set_mark(
+    socket: &Socket,
     ifindex: u32,
     alias: String,
 ) -> Result<(), NetlinkError> {
-    let attributes = vec![LinkAttribute::IfAlias(alias), LinkAttribute::Group(0)];
-    set_at(socket, ifindex, attributes)
+    let link = LinkUnspec::new_with_index(ifindex);
+    set_at(socket, link.alias(alias).link_group(0)).await
 }
 
 /// Makes the kernel give a link no IPv6 link-local address. Where IPv6 is off there is nothing to do.
-pub(super) fn without_link_local(socket: &mut Socket, ifindex: u32) -> Result<(), NetlinkError> {
+pub(super) async fn without_link_local(socket: &Socket, ifindex: u32) -> Result<(), NetlinkError> {
     let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
     let spec = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]);
-    set_at(socket, ifindex, vec![spec]).or_fine(&[Errno::EAFNOSUPPORT, Errno::EINVAL])
+    let link = LinkUnspec::new_with_index(ifindex).append_extra_attribute(spec);
+    let set = set_at(socket, link).await;
+    set.or_fine(&[Errno::EAFNOSUPPORT, Errno::EINVAL])
 }
 
-fn at(ifindex: u32) -> LinkMessage {
-    let mut message = LinkMessage::default();
-    message.header.index = ifindex;
-    message
+async fn get(socket: &Socket, link: Changed) -> Result<Option<Link>, NetlinkError> {
+    let message = RouteNetlinkMessage::GetLink(query(link));
+    match socket.get(message).await {
+        Ok(RouteNetlinkMessage::NewLink(message)) => Ok(read(&message)),
+        Ok(other) => Err(NetlinkError::Answer(format!("{other:?}"))),
+        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// Counters are left out: they are most of the answer and nobody here reads them.
-fn query(mut attributes: Vec<LinkAttribute>) -> LinkMessage {
-    attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-    let mut message = LinkMessage::default();
-    message.attributes = attributes;
-    message
+/// Counters are left out: they are most of the answer and nobody here reads them. Virtual functions
+/// are not asked for either, which would make it longer than one read of rtnetlink's (64 KiB).
+fn query(link: Changed) -> LinkMessage {
+    let mask = LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]);
+    link.append_extra_attribute(mask).build()
 }
 
 fn read(message: &LinkMessage) -> Option<Link> {

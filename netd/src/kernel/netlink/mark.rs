@@ -1,7 +1,7 @@
 //! netd's mark on a link of the host namespace: its alias is `netd:<kind>:<name>`, which
 //! `ip link` shows. Nothing is changed or deleted that does not carry it.
 
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 
 /// The interface group of a link that was made but has no alias yet: the kernel takes the group
 /// with the creation and the alias only afterwards, so an agent that dies between the two still

@@ -1,4 +1,4 @@
-//! rtnetlink: one file per noun, over a socket of their own. Each function sends what it is told to
+//! rtnetlink: one file per noun, over the crate of that name. Each function sends what it is told to
 //! and reads what it is asked for; which links are netd's is decided by [`mark`] alone.
 
 pub mod address;

@@ -2,52 +2,51 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
-use netlink_packet_route::{
+use nix::errno::Errno;
+use rtnetlink::packet_route::{
     AddressFamily, RouteNetlinkMessage,
     neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
 };
-use nix::errno::Errno;
 
 use super::{NetlinkError, Socket, error::Idempotent, link, route::family};
 use crate::model::{IfName, Mac};
 
 /// Adds or replaces a permanent neighbour.
-pub fn add(
-    socket: &mut Socket,
+pub async fn add(
+    socket: &Socket,
     name: &IfName,
     address: IpAddr,
     mac: Mac,
 ) -> Result<(), NetlinkError> {
-    let mut message = request(link::require(socket, name)?.ifindex, address);
-    message.header.state = NeighbourState::Permanent;
-    message
-        .attributes
-        .push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
-    socket.change(
-        RouteNetlinkMessage::NewNeighbour(message),
-        NLM_F_CREATE | NLM_F_REPLACE,
-    )
+    let ifindex = link::require(socket, name).await?.ifindex;
+    let neighbours = socket.handle().neighbours();
+    let request = neighbours
+        .add(ifindex, address)
+        .state(NeighbourState::Permanent)
+        .link_layer_address(&mac.0)
+        .replace();
+    socket.change(request.execute()).await
 }
 
 /// Removes a neighbour; one that is not there, or whose link is not, is success.
-pub fn remove(socket: &mut Socket, name: &IfName, address: IpAddr) -> Result<(), NetlinkError> {
-    let Some(link) = link::find(socket, name)? else {
+pub async fn remove(socket: &Socket, name: &IfName, address: IpAddr) -> Result<(), NetlinkError> {
+    let Some(link) = link::find(socket, name).await? else {
         return Ok(());
     };
-    let message = RouteNetlinkMessage::DelNeighbour(request(link.ifindex, address));
-    socket
-        .change(message, 0)
-        .or_fine(&[Errno::ENOENT, Errno::ENODEV])
+    let neighbours = socket.handle().neighbours();
+    let request = neighbours.del(request(link.ifindex, address));
+    let removed = socket.change(request.execute()).await;
+    removed.or_fine(&[Errno::ENOENT, Errno::ENODEV])
 }
 
 /// The MAC of one permanent neighbour.
-pub fn find(
-    socket: &mut Socket,
+pub async fn find(
+    socket: &Socket,
     ifindex: u32,
     address: IpAddr,
 ) -> Result<Option<Mac>, NetlinkError> {
-    match socket.get(RouteNetlinkMessage::GetNeighbour(request(ifindex, address))) {
+    let message = RouteNetlinkMessage::GetNeighbour(request(ifindex, address));
+    match socket.get(message).await {
         Ok(answer) => Ok(read(&answer).map(|(_, _, mac)| mac)),
         Err(error) if matches!(error.errno(), Some(Errno::ENOENT | Errno::ENODEV)) => Ok(None),
         Err(error) => Err(error),
@@ -55,12 +54,13 @@ pub fn find(
 }
 
 /// All permanent neighbours of the namespace, with the link's index.
-pub fn list(socket: &mut Socket) -> Result<Vec<(u32, IpAddr, Mac)>, NetlinkError> {
+pub async fn list(socket: &Socket) -> Result<Vec<(u32, IpAddr, Mac)>, NetlinkError> {
     let mut found = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut message = NeighbourMessage::default();
         message.header.family = family;
-        let answer = socket.dump(RouteNetlinkMessage::GetNeighbour(message))?;
+        let message = RouteNetlinkMessage::GetNeighbour(message);
+        let answer = socket.dump(message).await?;
         found.extend(answer.iter().filter_map(read));
     }
     Ok(found)

@@ -3,20 +3,20 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_route::{
+use nix::errno::Errno;
+use rtnetlink::packet_route::{
     RouteNetlinkMessage,
     nsid::{NsidAttribute, NsidMessage},
 };
-use nix::errno::Errno;
 
 use super::{NetlinkError, Socket};
 
 /// The number of a namespace as the socket's namespace knows it; `None` before the first veth pair.
-pub fn find(socket: &mut Socket, namespace: BorrowedFd<'_>) -> Result<Option<i32>, NetlinkError> {
+pub async fn find(socket: &Socket, namespace: BorrowedFd<'_>) -> Result<Option<i32>, NetlinkError> {
     let mut message = NsidMessage::default();
     let fd = u32::try_from(namespace.as_raw_fd()).unwrap_or(u32::MAX);
     message.attributes = vec![NsidAttribute::Fd(fd)];
-    match socket.get(RouteNetlinkMessage::GetNsId(message)) {
+    match socket.get(RouteNetlinkMessage::GetNsId(message)).await {
         Ok(RouteNetlinkMessage::NewNsId(answer)) => Ok(answer
             .attributes
             .iter()

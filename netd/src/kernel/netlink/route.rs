@@ -1,17 +1,19 @@
 //! Routes. netd's own carry [`PROTOCOL`]; only those are changed and removed.
 
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr};
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
-use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    route::{
-        RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
-        RouteType,
+use nix::errno::Errno;
+use rtnetlink::{
+    RouteMessageBuilder,
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        route::{
+            RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+            RouteType,
+        },
     },
 };
-use nix::errno::Errno;
 
 use super::{NetlinkError, Socket, error::Idempotent, link};
 use crate::plan::action::Route;
@@ -44,33 +46,32 @@ pub struct Listed {
 }
 
 /// Adds or replaces a route.
-pub fn add(socket: &mut Socket, route: &Route) -> Result<(), NetlinkError> {
-    let ifindex = link::require(socket, &route.link)?.ifindex;
-    let message = RouteNetlinkMessage::NewRoute(request(ifindex, route));
-    socket.change(message, NLM_F_CREATE | NLM_F_REPLACE)
+pub async fn add(socket: &Socket, route: &Route) -> Result<(), NetlinkError> {
+    let ifindex = link::require(socket, &route.link).await?.ifindex;
+    let request = socket.handle().route().add(message(ifindex, route)?);
+    socket.change(request.replace().execute()).await
 }
 
 /// Removes a route of netd; one that is not there, or whose link is not, is success.
-pub fn remove(socket: &mut Socket, route: &Route) -> Result<(), NetlinkError> {
-    let Some(link) = link::find(socket, &route.link)? else {
+pub async fn remove(socket: &Socket, route: &Route) -> Result<(), NetlinkError> {
+    let Some(link) = link::find(socket, &route.link).await? else {
         return Ok(());
     };
-    let message = RouteNetlinkMessage::DelRoute(request(link.ifindex, route));
-    socket
-        .change(message, 0)
-        .or_fine(&[Errno::ESRCH, Errno::ENODEV])
+    let request = socket.handle().route().del(message(link.ifindex, route)?);
+    let removed = socket.change(request.execute()).await;
+    removed.or_fine(&[Errno::ESRCH, Errno::ENODEV])
 }
 
 /// Routes of netd through one link; the kernel filters.
-pub fn list_ours(socket: &mut Socket, ifindex: u32) -> Result<Vec<Listed>, NetlinkError> {
+pub async fn list_ours(socket: &Socket, ifindex: u32) -> Result<Vec<Listed>, NetlinkError> {
     let link = RouteAttribute::Oif(ifindex);
-    dump(socket, PROTOCOL, vec![link])
+    dump(socket, PROTOCOL, vec![link]).await
 }
 
 /// All routes of netd (`all` false), or everybody's.
-pub fn list(socket: &mut Socket, all: bool) -> Result<Vec<Listed>, NetlinkError> {
+pub async fn list(socket: &Socket, all: bool) -> Result<Vec<Listed>, NetlinkError> {
     let protocol = if all { RouteProtocol::Unspec } else { PROTOCOL };
-    dump(socket, protocol, Vec::new())
+    dump(socket, protocol, Vec::new()).await
 }
 
 /// The netlink family of an address.
@@ -81,8 +82,8 @@ pub(super) fn family(address: IpAddr) -> AddressFamily {
     }
 }
 
-fn dump(
-    socket: &mut Socket,
+async fn dump(
+    socket: &Socket,
     protocol: RouteProtocol,
     attributes: Vec<RouteAttribute>,
 ) -> Result<Vec<Listed>, NetlinkError> {
@@ -92,7 +93,8 @@ fn dump(
         message.header.address_family = family;
         message.header.protocol = protocol;
         message.attributes.clone_from(&attributes);
-        let answer = match socket.dump(RouteNetlinkMessage::GetRoute(message)) {
+        let message = RouteNetlinkMessage::GetRoute(message);
+        let answer = match socket.dump(message).await {
             Err(error)
                 if matches!(
                     error.errno(),
@@ -112,8 +114,7 @@ fn dump(
     Ok(found)
 }
 
-fn request(ifindex: u32, route: &Route) -> RouteMessage {
-    let mut message = RouteMessage::default();
+fn message(ifindex: u32, route: &Route) -> Result<RouteMessage, NetlinkError> {
     let (table, scope, kind) = match (route.local, route.via) {
         (true, _) => (TABLE_LOCAL, RouteScope::Host, RouteType::Local),
         (false, Some(_)) => (
@@ -127,25 +128,24 @@ fn request(ifindex: u32, route: &Route) -> RouteMessage {
             RouteType::Unicast,
         ),
     };
-    let destination = route.destination.network();
-    message.header.address_family = family(destination);
-    message.header.destination_prefix_length = route.destination.prefix_len();
-    message.header.table = table;
-    message.header.protocol = PROTOCOL;
-    // IPv6 has no scopes (rtm_scope is ignored), IPv4 insists on the right one.
-    message.header.scope = scope;
-    message.header.kind = kind;
-    message.attributes = vec![RouteAttribute::Oif(ifindex)];
-    if route.destination.prefix_len() > 0 {
-        let destination = RouteAddress::from(destination);
-        message
-            .attributes
-            .push(RouteAttribute::Destination(destination));
-    }
-    if let Some(via) = route.via {
-        message.attributes.push(RouteAttribute::Gateway(via.into()));
-    }
-    message
+    // The type of the builder's errors is not public.
+    let inexpressible = |error: &dyn Display| NetlinkError::Inexpressible(error.to_string());
+    let builder = RouteMessageBuilder::<IpAddr>::new()
+        .table_id(table.into())
+        .protocol(PROTOCOL)
+        // IPv6 has no scopes (rtm_scope is ignored), IPv4 insists on the right one.
+        .scope(scope)
+        .kind(kind)
+        .output_interface(ifindex)
+        .destination_prefix(route.destination.network(), route.destination.prefix_len())
+        .map_err(|error| inexpressible(&error))?;
+    let builder = match route.via {
+        Some(via) => builder
+            .gateway(via)
+            .map_err(|error| inexpressible(&error))?,
+        None => builder,
+    };
+    Ok(builder.build())
 }
 
 fn read(message: &RouteMessage, found: &mut Vec<Listed>) {

@@ -2,10 +2,9 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::{
-    RouteNetlinkMessage,
-    link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage},
+use rtnetlink::{
+    LinkUnspec, LinkVeth,
+    packet_route::link::{InfoData, InfoVeth, LinkMessage},
 };
 
 use super::{NetlinkError, Socket, link, mark};
@@ -31,55 +30,45 @@ pub struct Pair<'a> {
 /// Makes the pair, both sides down. `host` is a socket in the host namespace, `place` one in the
 /// namespace of `namespace`. A complete pair that netd made before is success; half of one, or one
 /// whose other side went elsewhere, is made anew.
-pub fn create(
-    host: &mut Socket,
-    place: &mut Socket,
+pub async fn create(
+    host: &Socket,
+    place: &Socket,
     namespace: BorrowedFd<'_>,
     pair: &Pair<'_>,
 ) -> Result<(), NetlinkError> {
-    if let Some(found) = link::find(host, pair.host)? {
+    if let Some(found) = link::find(host, pair.host).await? {
         if !found.ours || found.kind != LinkKind::Veth {
             return Err(NetlinkError::NotOurs(pair.host.to_string()));
         }
-        let other = link::find(place, pair.inside)?;
+        let other = link::find(place, pair.inside).await?;
         let complete = other.is_some_and(|other| {
             found.peer == Some(other.ifindex) && other.peer == Some(found.ifindex)
         });
         if complete {
-            return finish(host, found.ifindex, pair);
+            return finish(host, found.ifindex, pair).await;
         }
-        link::delete(host, found.ifindex)?;
+        link::delete(host, found.ifindex).await?;
     }
-    host.change(
-        RouteNetlinkMessage::NewLink(request(namespace, pair)),
-        NLM_F_CREATE | NLM_F_EXCL,
-    )?;
-    let ifindex = link::require(host, pair.host)?.ifindex;
-    finish(host, ifindex, pair)
+    let request = host.handle().link().add(message(namespace, pair));
+    host.change(request.execute()).await?;
+    let ifindex = link::require(host, pair.host).await?.ifindex;
+    finish(host, ifindex, pair).await
 }
 
-fn finish(host: &mut Socket, ifindex: u32, pair: &Pair<'_>) -> Result<(), NetlinkError> {
-    link::without_link_local(host, ifindex)?;
-    link::set_mark(host, ifindex, pair.alias.clone())
+async fn finish(host: &Socket, ifindex: u32, pair: &Pair<'_>) -> Result<(), NetlinkError> {
+    link::without_link_local(host, ifindex).await?;
+    link::set_mark(host, ifindex, pair.alias.clone()).await
 }
 
-fn request(namespace: BorrowedFd<'_>, pair: &Pair<'_>) -> LinkMessage {
-    let mut peer = LinkMessage::default();
-    peer.attributes = vec![
-        LinkAttribute::IfName(pair.inside.as_str().to_owned()),
-        LinkAttribute::Address(pair.mac.0.to_vec()),
-        LinkAttribute::Mtu(pair.mtu),
-        LinkAttribute::NetNsFd(namespace.as_raw_fd()),
-    ];
-    let mut message = LinkMessage::default();
-    message.attributes = vec![
-        LinkAttribute::IfName(pair.host.as_str().to_owned()),
-        LinkAttribute::Mtu(pair.mtu),
-        LinkAttribute::Group(mark::HALF_MADE),
-        LinkAttribute::LinkInfo(vec![
-            LinkInfo::Kind(InfoKind::Veth),
-            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
-        ]),
-    ];
-    message
+fn message(namespace: BorrowedFd<'_>, pair: &Pair<'_>) -> LinkMessage {
+    let peer = LinkUnspec::new_with_name(pair.inside.as_str())
+        .address(pair.mac.0.to_vec())
+        .mtu(pair.mtu)
+        .setns_by_fd(namespace.as_raw_fd());
+    LinkVeth::new(pair.host.as_str(), pair.inside.as_str())
+        .mtu(pair.mtu)
+        .link_group(mark::HALF_MADE)
+        // `LinkVeth` itself gives the other side nothing but a name.
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())))
+        .build()
 }
