@@ -58,10 +58,10 @@ pub fn run(config: &Config) -> Result<(), anyhow::Error> {
     if let Err(error) = descriptors::raise_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    // The task that owns the state is on this thread, whose calls into the kernel block; socket and
-    // DNS server are on the workers.
+    // The task that owns the state is on this thread, whose calls into the kernel block. Its netlink
+    // requests, one at a time, block a worker instead: socket and DNS server have the other two.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(3)
         .enable_all()
         .build()
         .context("no runtime")?;
