@@ -23,9 +23,7 @@ const IMPURE: &[&str] = &[
     "aya_log",
     "nix",
     "libc",
-    "netlink_packet_route",
-    "netlink_packet_core",
-    "netlink_sys",
+    "rtnetlink",
     "redb",
     "axum",
     "hyper",
@@ -47,7 +45,7 @@ const IMPURE: &[&str] = &[
     "SystemTime::now",
 ];
 
-const LAYERS: [Layer; 11] = [
+const LAYERS: [Layer; 12] = [
     Layer {
         files: "netd/src/model/",
         crate_modules: &[
@@ -85,11 +83,18 @@ const LAYERS: [Layer; 11] = [
         why: "kernel sees plan, never state",
     },
     Layer {
+        files: "netd/src/daemon/",
+        crate_modules: &[],
+        except: &[],
+        foreign: &["aya", "aya_log", "rtnetlink"],
+        why: "daemon asks the kernel layer",
+    },
+    Layer {
         files: "netd/src/frontends/",
         crate_modules: &["kernel", "daemon", "dns", "plan"],
         // `netd exec` enters a sandbox.
         except: &["kernel::netns"],
-        foreign: &["aya", "netlink_sys", "redb"],
+        foreign: &["aya", "rtnetlink", "redb"],
         why: "frontends see model and state's vocabulary",
     },
     Layer {
@@ -97,14 +102,14 @@ const LAYERS: [Layer; 11] = [
         crate_modules: &["state", "kernel", "daemon", "frontends"],
         // A socket stays in the namespace that it was made in.
         except: &["kernel::netns"],
-        foreign: &["aya", "netlink_sys", "redb", "axum", "clap"],
+        foreign: &["aya", "rtnetlink", "redb", "axum", "clap"],
         why: "dns answers from the table that it is given",
     },
     Layer {
         files: "netd/src/telemetry/",
         crate_modules: &["state", "plan", "kernel", "frontends"],
         except: &[],
-        foreign: &["aya", "netlink_sys", "redb"],
+        foreign: &["aya", "rtnetlink", "redb"],
         why: "telemetry prints what it is given",
     },
     Layer {
@@ -237,6 +242,8 @@ mod tests {
             broken("netd/src/kernel/bpf/a.rs", "use crate::plan::Action;"),
             0
         );
+        assert_eq!(broken("netd/src/kernel/a.rs", "use rtnetlink::Handle;"), 0);
+        assert_eq!(broken("netd/src/daemon/a.rs", "use rtnetlink::Handle;"), 1);
         assert_eq!(
             broken("netd/src/frontends/a.rs", "use crate::state::Request;"),
             0
