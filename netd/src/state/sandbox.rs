@@ -10,7 +10,7 @@ use super::{
     request::{EndpointSpec, SandboxSpec},
 };
 use crate::model::{
-    Id, Name, Network, Sandbox,
+    Id, Name, Network, PublishedPort, Sandbox,
     network::{Driver, Owner},
     sandbox::{Joined, Mode, Namespace},
 };
@@ -155,30 +155,52 @@ impl Draft<'_, '_> {
         let gateway = self.state.gateway_endpoint(id, false);
         let network = gateway.and_then(|endpoint| self.state.network(endpoint.network));
         let binding = network.and_then(host_binding);
+        let Some(mut sandbox) = self.state.sandboxes.get(&id).cloned() else {
+            return Err(Refusal::NoSuchSandbox(id.to_string()));
+        };
+        let chosen = self.choose_ports(id, spec, binding, warnings)?;
+        sandbox.ports.extend(chosen);
+        self.put_sandbox(sandbox)?;
+        let (limit, what) = bounds::PORTS;
+        within(self.state.ports.entries(), limit, what)
+    }
+
+    /// A free place for each wish. They are taken one by one, so that none gets another's, and given
+    /// back together: the sandbox's record takes them for good, once, however many there are.
+    fn choose_ports(
+        &mut self,
+        id: Id,
+        spec: &SandboxSpec,
+        binding: Option<IpAddr>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<PublishedPort>, Refusal> {
+        let mut all = Vec::new();
+        let mut refused = Ok(());
         for wish in &spec.ports {
-            let Some(mut sandbox) = self.state.sandboxes.get(&id).cloned() else {
-                return Err(Refusal::NoSuchSandbox(id.to_string()));
-            };
             let last = self.state.meta.last_port;
-            let chosen = self.state.ports.choose(wish, binding, last)?;
+            let chosen = match self.state.ports.choose(wish, binding, last) {
+                Ok(chosen) => chosen,
+                Err(refusal) => {
+                    refused = Err(refusal);
+                    break;
+                }
+            };
             if let (None, Some(port)) = (wish.host, chosen.first()) {
                 self.state.meta.last_port = port.host.last;
             }
-            let carried = chosen
-                .iter()
-                .any(|port| self.state.port_target(id, port).is_some());
-            if let (false, Some(port)) = (carried, chosen.first()) {
+            let target = |port| self.state.port_target(id, port);
+            if let (None, Some(port)) = (chosen.iter().find_map(target), chosen.first()) {
                 warnings.push(format!(
                     "Published port {}/{} is reserved: no network of the sandbox can carry it",
                     port.target,
                     port.protocol.name()
                 ));
             }
-            sandbox.ports.extend(chosen);
-            self.put_sandbox(sandbox)?;
+            chosen.iter().for_each(|port| self.state.ports.take(port));
+            all.extend(chosen);
         }
-        let (limit, what) = bounds::PORTS;
-        within(self.state.ports.entries(), limit, what)
+        all.iter().for_each(|port| self.state.ports.release(port));
+        refused.map(|()| all)
     }
 
     pub(super) fn remove_sandbox(&mut self, text: &str, force: bool) -> Result<Reply, Refusal> {

@@ -351,6 +351,24 @@ fn bad_requests_are_answered_and_the_agent_goes_on() {
 }
 
 #[test]
+fn a_thousand_ports_in_one_body_are_no_trouble() {
+    let rig = Rig::new();
+    let range = |first: u16| {
+        let last = first + 9;
+        format!(
+            r#"{{"host":{{"first":{first},"last":{last}}},"target":{{"first":{first},"last":{last}}},"protocol":"udp"}}"#
+        )
+    };
+    let ports: Vec<String> = (0..1000).map(|n| range(10_000 + 20 * n)).collect();
+    let body = format!(r#"{{"name":"many","ports":[{}]}}"#, ports.join(","));
+    let (status, answer) = rig.raw("POST /v1/sandboxes", body.as_bytes());
+    assert_eq!(status, "HTTP/1.1 201 Created", "{answer}");
+    assert_eq!(rig.out("port many").lines().count(), 1000);
+    assert_eq!(rig.out("port many 29989/udp"), "0.0.0.0:29989\n");
+    assert_eq!(rig.out("sandbox rm many"), "many\n");
+}
+
+#[test]
 fn lists_carry_the_revision() {
     let rig = Rig::new();
     let revision = || {
