@@ -261,6 +261,7 @@ fn host_report(kernel: &mut HostKernel, state: &State, run_dir: &Path) -> Host {
             target,
             hook: hook.to_owned(),
             link: attached.link,
+            in_order: attached.in_order,
         }
     });
     Host {

@@ -198,6 +198,8 @@ pub struct ProgramReport {
     pub hook: String,
     /// The bpf link's id; none with clsact.
     pub link: Option<u32>,
+    /// It is where it belongs and of this agent's object; else it is about to be repaired.
+    pub in_order: bool,
 }
 
 /// How full a map is.

@@ -122,6 +122,7 @@ fn count(ports: Ports) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::{Transport, parse, private_port};
+    use crate::frontends::api::sandbox_request::SandboxCreate;
 
     /// As JSON, which is what is sent.
     fn json(spec: &str) -> String {
@@ -210,6 +211,21 @@ mod tests {
                 (text, 2),
                 "{spec}"
             );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(spec in "[0-9:./a-z\\[\\]+-]{0,24}") {
+            let _ = private_port(&spec);
+            if let Ok(request) = parse(&spec) {
+                // What the command line lets through, the agent does not call malformed.
+                let body = SandboxCreate {
+                    ports: vec![request],
+                    ..SandboxCreate::default()
+                };
+                proptest::prop_assert!(body.check().is_ok(), "{spec}");
+            }
         }
     }
 

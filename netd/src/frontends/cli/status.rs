@@ -105,10 +105,13 @@ fn text(report: &StatusReport) -> String {
         let link = program
             .link
             .map_or(String::new(), |id| format!(", link {id}"));
-        format!(
-            "  {} at {} {}{link}",
-            program.program, program.target, program.hook
-        )
+        let order = if program.in_order {
+            ""
+        } else {
+            ", NOT IN ORDER"
+        };
+        let (name, target, hook) = (&program.program, &program.target, &program.hook);
+        format!("  {name} at {target} {hook}{link}{order}")
     }));
     lines.push("Maps:".to_owned());
     lines.extend(maps.iter().map(|map| {
@@ -172,6 +175,7 @@ mod tests {
                 target: "eth0".to_owned(),
                 hook: "ingress".to_owned(),
                 link: Some(12),
+                in_order: true,
             }],
             maps: vec![MapReport {
                 name: "FLOWS".to_owned(),
