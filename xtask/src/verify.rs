@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Asks the test to record the counts instead of comparing them.
-const BLESS: &str = "NETD_BLESS";
+const BLESS: &str = "BLESS";
 
 /// Builds the object and has it verified.
 pub fn run(bless: bool) -> Result<()> {
