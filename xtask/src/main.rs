@@ -11,6 +11,7 @@ mod test;
 mod tidy;
 mod toolchain;
 mod verify;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -55,6 +56,11 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Run tests on another kernel, in a virtual machine (no KVM needed).
+    Vm {
+        #[command(flatten)]
+        wish: vm::Wish,
+    },
 }
 
 fn main() -> ExitCode {
@@ -67,6 +73,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Test { only } => test::run(&only),
         Task::Verify { bless } => verify::run(bless),
+        Task::Vm { wish } => vm::run(&wish),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,8 @@ pub enum Purpose {
     Build,
     /// That, the demo, the tests and the checks.
     Test,
+    /// That, and tests on other kernels in virtual machines.
+    Machine,
     /// Build bpf-linker from source. Asked for by set-up itself, when it is missing.
     BuildLinker,
     /// Compile for BPF with Debian's compiler. Asked for by set-up itself, when no other is there.
@@ -63,7 +65,7 @@ const fn path(
 }
 
 /// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
-const NEEDS: [Need; 17] = [
+const NEEDS: [Need; 22] = [
     program(Purpose::Build, "gcc", "cc", "links Rust programs"),
     path(
         Purpose::Compile,
@@ -146,6 +148,37 @@ const NEEDS: [Need; 17] = [
         "nft",
         "the rules of others that netd has to live with",
     ),
+    program(
+        Purpose::Machine,
+        "qemu-system-x86",
+        "qemu-system-x86_64",
+        "boots other kernels",
+    ),
+    // Without its BIOS QEMU starts nothing; --no-install-recommends leaves it out.
+    path(
+        Purpose::Machine,
+        "seabios",
+        "/usr/share/seabios/bios-256k.bin",
+        "the BIOS of virtual machines",
+    ),
+    program(
+        Purpose::Machine,
+        "busybox-static",
+        "busybox",
+        "the small programs of virtual machines",
+    ),
+    program(
+        Purpose::Machine,
+        "cpio",
+        "cpio",
+        "packs what virtual machines boot to",
+    ),
+    program(
+        Purpose::Machine,
+        "kmod",
+        "depmod",
+        "knows what kernel modules depend on",
+    ),
 ];
 
 /// What the purpose needs and this machine lacks.
@@ -157,9 +190,13 @@ pub fn missing(purpose: Purpose) -> Vec<Need> {
         .collect()
 }
 
-/// Testing needs all that building needs.
+/// Testing needs all that building needs, and testing elsewhere what testing here needs.
 fn covers(purpose: Purpose, part: Purpose) -> bool {
-    purpose == Purpose::Test && part == Purpose::Build
+    match purpose {
+        Purpose::Test => part == Purpose::Build,
+        Purpose::Machine => matches!(part, Purpose::Build | Purpose::Test),
+        _ => false,
+    }
 }
 
 impl Need {
