@@ -17,6 +17,8 @@ use nix::{
 
 /// How often the end of a process is looked for.
 const POLL: Duration = Duration::from_millis(5);
+/// How long after a program's end its last output may take to be read, on a machine that is busy.
+const DRAINED: Duration = Duration::from_secs(10);
 
 /// A program that has ended.
 #[derive(Clone, Debug)]
@@ -86,7 +88,7 @@ impl Stream {
 
     /// Waits for the end of the pipe, but not for a grandchild that holds it open.
     fn finish(&mut self) -> String {
-        let deadline = Instant::now() + Duration::from_millis(500);
+        let deadline = Instant::now() + DRAINED;
         while let Some(reader) = &self.reader {
             if reader.is_finished() || Instant::now() > deadline {
                 break;
