@@ -117,10 +117,13 @@ fn a_detached_program_is_attached_again() {
     assert!(pings(&app.client, web));
     let link = app.lab.host_side("client", "app");
     let pin = format!("/sys/fs/bpf/netd/v1/links/ingress-{link}-from_endpoint");
+    // Frozen, so that it cannot be faster than the look at what it repairs.
+    app.agent.freeze();
     app.lab
         .host()
         .ok(&format!("bpftool link detach pinned {pin}"));
     assert!(!pings(&app.client, web), "the bridge fails closed");
+    app.agent.thaw();
     app.lab
         .wait_until("web answers again", UNTOLD, || pings(&app.client, web));
 }
@@ -131,12 +134,14 @@ fn a_deleted_entry_is_put_back() {
     let web = app.lab.address("web", "app");
     assert!(pings(&app.client, web));
     let map = "/sys/fs/bpf/netd/v1/maps/ENDPOINTS";
+    app.agent.freeze();
     let emptied = app.lab.host().ok(&format!(
         "sh -c 'while key=$(bpftool -j map getnext pinned {map} | grep -o 0x.. | tr \"\\n\" \" \") && test -n \"$key\"; \
          do bpftool map delete pinned {map} key $key || exit 1; done; echo emptied'"
     ));
     assert_eq!(emptied, "emptied");
     assert!(!pings(&app.client, web));
+    app.agent.thaw();
     app.lab
         .wait_until("web answers again", UNTOLD, || pings(&app.client, web));
 }
