@@ -15,8 +15,8 @@ use crate::{shell, workspace};
 
 /// Programs of the labs, and modprobe (busybox's complains about compressed modules); `cargo xtask
 /// setup` installs them. What else a script wants is busybox's.
-const PROGRAMS: [&str; 18] = [
-    "bash", "bpftool", "cat", "curl", "dig", "ethtool", "getent", "ip", "modprobe", "nft",
+const PROGRAMS: [&str; 19] = [
+    "bash", "bpftool", "cat", "curl", "dig", "ethtool", "find", "getent", "ip", "modprobe", "nft",
     "nsenter", "ping", "setpriv", "sh", "socat", "tc", "tcpdump", "unshare",
 ];
 /// Files that programs look things up in.

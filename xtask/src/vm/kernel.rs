@@ -2,7 +2,7 @@
 //! `target/vm`. Never installed. A package that was unpacked is used again, without asking apt.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -35,6 +35,8 @@ pub struct Kernel {
     pub unpacked: PathBuf,
     /// Where what is made for it goes.
     pub dir: PathBuf,
+    /// Locked while this value lives: nobody else writes there.
+    _lock: File,
 }
 
 impl Series {
@@ -58,36 +60,54 @@ impl Series {
 pub fn get(series: Series) -> Result<Kernel> {
     let dir = workspace::target().join("vm").join(series.name());
     let unpacked = dir.join("kernel");
-    if let Some(kernel) = find(&dir, &unpacked) {
-        return Ok(kernel);
-    }
     fs::create_dir_all(&dir)?;
+    let lock = lock(&dir)?;
+    if find(&unpacked).is_none() {
+        fetch(series, &dir, &unpacked)?;
+    }
+    let (release, vmlinuz) =
+        find(&unpacked).with_context(|| format!("no kernel in {}", unpacked.display()))?;
+    Ok(Kernel {
+        release,
+        vmlinuz,
+        unpacked,
+        dir,
+        _lock: lock,
+    })
+}
+
+fn fetch(series: Series, dir: &Path, unpacked: &Path) -> Result<()> {
     let draft = dir.join("kernel.new");
     // What an interrupted run left.
     let _ = fs::remove_dir_all(&draft);
-    let package = download(series, &dir)?;
+    let package = download(series, dir)?;
     shell::run(
         shell::clean_command("dpkg-deb")
             .arg("-x")
             .args([&package, &draft]),
     )?;
-    fs::rename(&draft, &unpacked)?;
+    fs::rename(&draft, unpacked)?;
     fs::remove_file(&package)?;
-    find(&dir, &unpacked).with_context(|| format!("no kernel in {}", unpacked.display()))
+    Ok(())
 }
 
-fn find(dir: &Path, unpacked: &Path) -> Option<Kernel> {
+/// Waits until no other run uses the directory.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// Release and image of the kernel that was unpacked.
+fn find(unpacked: &Path) -> Option<(String, PathBuf)> {
     let modules = fs::read_dir(unpacked.join("lib/modules")).ok()?;
     let release = modules
         .flatten()
         .find_map(|entry| entry.file_name().into_string().ok())?;
     let vmlinuz = unpacked.join(format!("boot/vmlinuz-{release}"));
-    vmlinuz.exists().then(|| Kernel {
-        release,
-        vmlinuz,
-        unpacked: unpacked.to_owned(),
-        dir: dir.to_owned(),
-    })
+    vmlinuz.exists().then_some((release, vmlinuz))
 }
 
 /// The newest package that the mirror has; its path.
