@@ -10,8 +10,9 @@ use super::{
     process::{Background, Finished},
 };
 
-/// How long the agent may take to get ready: it loads programs on a machine that may be busy.
-const READY: Duration = Duration::from_secs(30);
+/// How long the agent may take to get ready: it loads programs on a machine that may be busy, or
+/// emulated (`cargo xtask vm`).
+const READY: Duration = Duration::from_secs(120);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(10);
 /// Lines of its log that a failed test shows.
