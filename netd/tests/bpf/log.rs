@@ -10,8 +10,10 @@ use netd::{
     kernel::bpf::{Bpf, BpfOptions},
     plan::Entry,
 };
-use netd_common::abi::endpoint::Endpoint;
-
+use netd_common::{
+    DropReason,
+    abi::{Program, endpoint::Endpoint},
+};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     Layer, filter::Targets, layer::SubscriberExt, registry, util::SubscriberInitExt,
@@ -56,10 +58,10 @@ fn programs_log_to_tracing_when_they_are_asked_to() {
     registry().with(layer.with_filter(filter)).init();
     let host = Host::new();
     let (mut quiet, _) = host.open();
-    question(&host, &mut quiet);
+    packet(&host, &mut quiet);
     let ids = quiet.programs().expect("programs");
     drop(quiet);
-    assert!(!printed.text().contains("dns: sandbox"));
+    assert!(!printed.text().contains("network 77"));
 
     let options = BpfOptions {
         log: true,
@@ -68,36 +70,41 @@ fn programs_log_to_tracing_when_they_are_asked_to() {
     let (mut logging, report) = Bpf::open(&options).expect("open");
     assert!(report.loaded);
     assert_ne!(logging.programs().expect("programs"), ids);
-    question(&host, &mut logging);
-    eventually("a line of the dns program", || {
+    packet(&host, &mut logging);
+    let dropped = format!(
+        "network 77 endpoint 0: dropped for reason {}",
+        DropReason::UnknownEthertype as u16
+    );
+    eventually("a line about the packet", || {
         printed
             .text()
             .lines()
-            .any(|line| line.contains("TRACE") && line.contains("dns: sandbox 77"))
+            .any(|line| line.contains("TRACE") && line.contains(&dropped))
     });
     drop(logging);
     let (_, report) = host.open();
     assert!(report.loaded, "back to the object without log calls");
 }
 
-/// Hands the dns program a packet that is no question, from a sandbox numbered 77.
-fn question(host: &Host, bpf: &mut Bpf) {
+/// Hands `from_endpoint` a packet without an ethertype, from an endpoint of the network 77.
+fn packet(host: &Host, bpf: &mut Bpf) {
     // The kernel's test packets come from lo.
-    let asker = Endpoint {
+    let endpoint = Endpoint {
         ifindex: 1,
-        sandbox: 77,
+        network: 77,
         ..Endpoint::default()
     };
-    bpf.put(&Entry::Interface(1, asker)).expect("put");
+    bpf.put(&Entry::Interface(1, endpoint)).expect("put");
     let directory = std::fs::read_dir(host.pin("programs"))
         .expect("programs")
         .next();
     let path = directory.expect("an object").expect("entry").path();
-    let dns = SchedClassifier::from_pin(path.join("dns")).expect("the dns program");
-    let packet = [0_u8; 64];
+    let program = Program::FromEndpoint.name();
+    let program = SchedClassifier::from_pin(path.join(program)).expect("the program");
+    let bytes = [0_u8; 64];
     let run = TestRunOptions {
-        data_in: Some(&packet),
+        data_in: Some(&bytes),
         ..TestRunOptions::default()
     };
-    dns.test_run(run).expect("a test run");
+    program.test_run(run).expect("a test run");
 }
