@@ -2,12 +2,7 @@
 //! Action, bytes, drop counter and flows must be the same. Where a redirect leads the kernel does
 //! not tell a test run: that is what the labs show.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    fmt::Write as _,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, env, fmt::Write as _};
 
 use netd_common::abi::flow::{Flow, FlowKey};
 use netd_tests::bpf::{Host, Input, Kernel, Output, World, hex, read_all};
@@ -46,15 +41,12 @@ fn same_fate(world: &World) {
     assert!(faults.is_empty(), "{faults}");
 }
 
-/// `SEED=number` repeats a run.
+/// The same each time, so that a failure is of the change at hand. `SEED=number` looks further.
 #[test]
 fn mutated_packets_have_the_same_fate_in_the_kernel() {
     let seed = match env::var("SEED") {
         Ok(text) => text.parse().expect("SEED is a number"),
-        Err(_) => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("a clock after 1970")
-            .as_nanos() as u64,
+        Err(_) => DEFAULT_SEED,
     };
     println!("SEED={seed}");
     let world = World::new();
@@ -78,6 +70,9 @@ fn mutated_packets_have_the_same_fate_in_the_kernel() {
         }
     });
 }
+
+/// The mutations of an ordinary run.
+const DEFAULT_SEED: u64 = 0x6e65_7464;
 
 /// What differs, if anything does.
 fn compare(kernel: &mut Kernel, input: &Input, expected: &Output) -> Option<String> {

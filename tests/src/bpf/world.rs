@@ -55,7 +55,9 @@ const fn bridge(name: &'static str, ifindex: u32, addresses: &'static [&'static 
 }
 
 /// Routes of the host, longest prefix first: the kernel's words, then what they mean.
-pub const ROUTES: [(&str, &str, Via); 8] = [
+pub const ROUTES: [(&str, &str, Via); 9] = [
+    // The kernel's own, with the uplink's address.
+    ("192.0.2.255/32", "", Via::Broadcast),
     (
         "198.51.100.0/24",
         "blackhole 198.51.100.0/24",
@@ -95,6 +97,8 @@ pub enum Via {
     Gateway(u32, &'static str),
     /// Nowhere.
     Prohibited,
+    /// To everybody on link, which is no way for a packet that is forwarded.
+    Broadcast,
 }
 
 /// All tables.
@@ -196,6 +200,7 @@ impl World {
                 next_hop: address(gateway),
             },
             Some((_, _, Via::Prohibited)) => Route::Prohibited,
+            Some((_, _, Via::Broadcast)) => Route::None,
             _ => Route::None,
         }
     }
