@@ -2,3 +2,4 @@
 //! by side in one run. `record` is what a run leaves; everything else makes or shows it.
 
 pub mod record;
+pub mod rules;
