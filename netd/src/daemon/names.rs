@@ -1,10 +1,10 @@
 //! Keeps the DNS server's table in step with the plan.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{control::Control, failure::Store};
 use crate::{
-    dns::table::{Client, Record, Upstreams},
+    dns::{Client, Place, Record, Upstreams},
     kernel::Kernel,
     model::{Id, sandbox::Namespace},
     plan::{
@@ -52,15 +52,16 @@ impl<K: Kernel, S: Store> Control<K, S> {
 
     fn client(&self, record: &ClientRecord) -> Client {
         let servers = record.servers.iter();
-        let upstreams = match self.namespace_path(record.sandbox) {
-            Some(namespace) if !record.servers.is_empty() => Upstreams::Own {
-                namespace,
+        let namespace = self.namespace_path(record.sandbox);
+        let namespace = namespace.filter(|_| !record.servers.is_empty());
+        let upstreams = namespace.map(|path| {
+            Arc::new(Upstreams {
+                place: Place::Namespace(path.into()),
                 servers: servers
                     .map(|server| SocketAddr::new(*server, DNS_PORT))
                     .collect(),
-            },
-            _ => Upstreams::Host,
-        };
+            })
+        });
         Client {
             scopes: record.scopes.clone(),
             subnets: record.subnets.clone(),

@@ -38,6 +38,8 @@ counters! {
     refused,
     /// Messages that are not one question.
     malformed,
+    /// Questions that were answered with what an upstream had answered before.
+    cached,
     /// Questions that upstreams were asked.
     forwarded,
     /// Of these, questions that no upstream answered.

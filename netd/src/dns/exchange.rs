@@ -1,13 +1,9 @@
 //! One question to one upstream: a socket of its own with a port that the kernel draws, a random
 //! id, and only the upstream's own answer to just this question is taken (RFC 5452).
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-    sync::Arc,
-};
+use std::{io, net::SocketAddr};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream, UdpSocket},
@@ -18,35 +14,34 @@ use super::{
     answer::Transport,
     limits::{FORWARD_CONNECT, MAX_ANSWER, MAX_QUESTION},
     message::{self, Question},
+    upstreams::Place,
 };
 use crate::kernel::netns;
 
-/// Where the question goes out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// The agent's own namespace.
-    Host,
-    /// The namespace at a path.
-    Namespace(Arc<Path>),
-}
-
-/// Asks; the upstream's answer, whatever it says, with the id that was drawn.
+/// Asks; the upstream's answer, whatever it says, with the id that was drawn. An answer that was
+/// cut off is asked for again over TCP, where the upstream has that.
 ///
 /// # Errors
 /// The upstream cannot be reached, or what it says cannot be an answer. Waits without end: the
 /// caller has the deadline.
 pub async fn ask(
-    question: Arc<Question>,
+    question: &Question,
     upstream: SocketAddr,
-    place: Place,
+    place: &Place,
     transport: Transport,
 ) -> io::Result<Vec<u8>> {
     match transport {
-        Transport::Udp => udp(&question, upstream, &place).await,
-        Transport::Tcp => match timeout(FORWARD_CONNECT, connect(upstream, &place)).await {
-            Ok(Ok(stream)) => tcp(&question, stream).await,
+        Transport::Udp => {
+            let answer = udp(question, upstream, place).await?;
+            if !message::is_truncated(&answer) {
+                return Ok(answer);
+            }
+            Ok(tcp(question, upstream, place).await.unwrap_or(answer))
+        }
+        Transport::Tcp => match tcp(question, upstream, place).await {
+            Ok(answer) => Ok(answer),
             // Some upstreams speak UDP only; a cut-off answer of theirs is no answer.
-            Ok(Err(_)) | Err(_) => match udp(&question, upstream, &place).await? {
+            Err(_) => match udp(question, upstream, place).await? {
                 answer if message::is_truncated(&answer) => Err(bad("cut off")),
                 answer => Ok(answer),
             },
@@ -55,18 +50,18 @@ pub async fn ask(
 }
 
 async fn udp(question: &Question, upstream: SocketAddr, place: &Place) -> io::Result<Vec<u8>> {
-    let any: SocketAddr = match upstream {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    let family = match upstream {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
     };
     let socket = open(place, move || {
-        let socket = std::net::UdpSocket::bind(any)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        Ok(socket(family, SockType::Datagram, flags, None)?)
     })
     .await?;
-    let socket = UdpSocket::from_std(socket)?;
-    // Connected: the kernel takes datagrams from this address and port alone, and reports errors.
+    let socket = UdpSocket::from_std(socket.into())?;
+    // Connected: the kernel draws a port, takes datagrams from this address and port alone, and
+    // reports errors.
     socket.connect(upstream).await?;
     let (asked, id) = with_random_id(question)?;
     socket.send(&asked).await?;
@@ -84,15 +79,9 @@ async fn udp(question: &Question, upstream: SocketAddr, place: &Place) -> io::Re
     }
 }
 
-async fn connect(upstream: SocketAddr, place: &Place) -> io::Result<TcpStream> {
-    let socket = open(place, move || match upstream {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    });
-    socket.await?.connect(upstream).await
-}
-
-async fn tcp(question: &Question, mut stream: TcpStream) -> io::Result<Vec<u8>> {
+async fn tcp(question: &Question, upstream: SocketAddr, place: &Place) -> io::Result<Vec<u8>> {
+    let connecting = timeout(FORWARD_CONNECT, connect(upstream, place));
+    let mut stream = connecting.await.map_err(io::Error::from)??;
     let (asked, id) = with_random_id(question)?;
     write_message(&mut stream, &asked).await?;
     let answer = read_message(&mut stream, MAX_ANSWER).await?;
@@ -101,6 +90,14 @@ async fn tcp(question: &Question, mut stream: TcpStream) -> io::Result<Vec<u8>> 
     } else {
         Err(bad("to another question"))
     }
+}
+
+async fn connect(upstream: SocketAddr, place: &Place) -> io::Result<TcpStream> {
+    let socket = open(place, move || match upstream {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    });
+    socket.await?.connect(upstream).await
 }
 
 /// Reads a message with its length before it (RFC 1035 section 4.2.2).

@@ -1,32 +1,29 @@
 //! Asking upstreams what netd does not know: the question goes out as the client wrote it, but for
-//! the id; the answer comes back whole. One upstream after another: the next is asked when one
-//! fails, and besides it when one is silent for a second. Caches nothing.
+//! the id; the answer comes back whole, and is kept. One upstream after another: the next is asked
+//! when one fails, and besides it when one is silent.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
-use tokio::{
-    task::{JoinError, JoinSet},
-    time::{Instant, sleep_until},
-};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::{sleep_until, timeout};
 
 use super::{
     answer::Transport,
-    exchange::{self, Place},
-    limits::{FORWARD_DEADLINE, FORWARD_HEDGE, MAX_ATTEMPTS, MAX_UPSTREAMS, UPSTREAM_PENALTY},
+    cache::{Cache, Key},
+    exchange,
+    health::{Health, Order},
+    limits::{FORWARD_AGAIN, FORWARD_DEADLINE, FORWARD_HEDGE, MAX_ATTEMPTS},
     message::{self, Question},
-    table::{Client, Table, Upstreams},
+    table::{Client, Table},
+    upstreams::Upstreams,
 };
 
-/// Asks the upstreams of clients, and remembers which were silent of late.
+/// Asks the upstreams of clients; remembers what they said, and which were silent of late.
 #[derive(Debug)]
 pub struct Forwarder {
     table: Table,
-    silent: Mutex<HashMap<SocketAddr, Instant>>,
+    cache: Cache,
+    health: Arc<Health>,
 }
 
 /// Whom an attempt asked, and what it gave.
@@ -37,61 +34,73 @@ impl Forwarder {
     pub fn new(table: Table) -> Forwarder {
         Forwarder {
             table,
-            silent: Mutex::default(),
+            cache: Cache::default(),
+            health: Arc::default(),
         }
+    }
+
+    /// The answer as the client may have it, of any size, if it is known already.
+    pub fn known(&self, question: &Question, client: &Client) -> Option<Vec<u8>> {
+        let key = Key::of(question, &self.table.upstreams(client))?;
+        let mut answer = self.cache.get(&key, Instant::now())?;
+        question.own(&mut answer);
+        Some(answer)
     }
 
     /// The answer of one of the client's upstreams as the client may have it, of any size; `None`
     /// where none has answered in time.
     pub async fn ask(
         &self,
-        question: &Arc<Question>,
+        question: &Question,
         client: &Client,
         transport: Transport,
     ) -> Option<Vec<u8>> {
-        let (upstreams, place) = match &client.upstreams {
-            Upstreams::Host => (self.table.upstreams(), Place::Host),
-            Upstreams::Own { namespace, servers } => (
-                servers.as_slice().into(),
-                Place::Namespace(namespace.as_path().into()),
-            ),
-        };
+        let upstreams = self.table.upstreams(client);
         let mut race = Race {
             question,
-            place,
             transport,
-            upstreams: self.in_order(&upstreams),
-            attempts: JoinSet::new(),
+            upstreams: &upstreams,
+            order: self.health.order(&upstreams, Instant::now()),
+            attempts: FuturesUnordered::new(),
             asked: 0,
         };
         let mut answer = self.run(&mut race).await?;
+        if let Some(key) = Key::of(question, &upstreams) {
+            self.cache.keep(key, &answer, Instant::now());
+        }
         question.own(&mut answer);
         Some(answer)
     }
 
     async fn run(&self, race: &mut Race<'_>) -> Option<Vec<u8>> {
-        let deadline = Instant::now() + FORWARD_DEADLINE;
-        let mut hedge = Instant::now() + FORWARD_HEDGE;
+        let start = tokio::time::Instant::now();
+        let deadline = start + FORWARD_DEADLINE;
+        let mut hedge = start + FORWARD_HEDGE;
         // An answer that says no more than that the upstream does not know either.
         let mut last_resort = None;
         race.ask_next();
+        if let Some(server) = race.order.probe {
+            self.probe(server, race);
+        }
         while !race.attempts.is_empty() {
             tokio::select! {
-                Some(done) = race.attempts.join_next() => {
-                    match self.judge(done) {
+                Some(done) = race.attempts.next() => {
+                    match self.judge(race.upstreams, done) {
                         Judged::Good(answer) => return Some(answer),
                         Judged::Poor(answer) => {
                             last_resort.get_or_insert(answer);
                         }
                         Judged::Failed => {}
                     }
-                    if race.asked < race.upstreams.len() {
+                    if race.asked < race.order.servers.len() {
                         race.ask_next();
                     }
                 }
                 () = sleep_until(hedge) => {
-                    hedge += FORWARD_HEDGE;
-                    self.penalise(race.latest());
+                    hedge += FORWARD_AGAIN;
+                    if let Some(server) = race.latest() {
+                        self.health.is_silent(&race.upstreams.place, server, Instant::now());
+                    }
                     race.ask_next();
                 }
                 () = sleep_until(deadline) => break,
@@ -100,14 +109,22 @@ impl Forwarder {
         last_resort
     }
 
-    fn judge(&self, done: Result<Attempt, JoinError>) -> Judged {
-        // A task that panicked is a failed attempt.
-        let Ok((upstream, result)) = done else {
-            return Judged::Failed;
-        };
+    /// Finds out whether a silent upstream answers again; nobody waits for it.
+    fn probe(&self, server: SocketAddr, race: &Race<'_>) {
+        let (question, transport) = (race.question.clone(), race.transport);
+        let (place, health) = (race.upstreams.place.clone(), self.health.clone());
+        tokio::spawn(async move {
+            let asking = exchange::ask(&question, server, &place, transport);
+            if let Ok(Ok(_)) = timeout(FORWARD_DEADLINE, asking).await {
+                health.is_well(&place, server);
+            }
+        });
+    }
+
+    fn judge(&self, upstreams: &Upstreams, (upstream, result): Attempt) -> Judged {
         match result {
             Ok(answer) => {
-                self.lock().remove(&upstream);
+                self.health.is_well(&upstreams.place, upstream);
                 match message::response_code(&answer) {
                     Some(rcode) if message::is_good(rcode) => Judged::Good(answer),
                     _ => Judged::Poor(answer),
@@ -115,32 +132,11 @@ impl Forwarder {
             }
             Err(error) => {
                 tracing::debug!(%upstream, %error, "upstream name server");
-                self.penalise(Some(upstream));
+                let now = Instant::now();
+                self.health.is_silent(&upstreams.place, upstream, now);
                 Judged::Failed
             }
         }
-    }
-
-    /// The first upstreams, those that were silent of late last.
-    fn in_order(&self, upstreams: &[SocketAddr]) -> Vec<SocketAddr> {
-        let mut silent = self.lock();
-        let now = Instant::now();
-        silent.retain(|_, until| *until > now);
-        let mut upstreams: Vec<SocketAddr> =
-            upstreams.iter().copied().take(MAX_UPSTREAMS).collect();
-        upstreams.sort_by_key(|upstream| silent.contains_key(upstream));
-        upstreams
-    }
-
-    fn penalise(&self, upstream: Option<SocketAddr>) {
-        if let Some(upstream) = upstream {
-            let until = Instant::now() + UPSTREAM_PENALTY;
-            self.lock().insert(upstream, until);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Instant>> {
-        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,11 +148,11 @@ enum Judged {
 
 /// One question's attempts; dropping it ends them.
 struct Race<'a> {
-    question: &'a Arc<Question>,
-    place: Place,
+    question: &'a Question,
     transport: Transport,
-    upstreams: Vec<SocketAddr>,
-    attempts: JoinSet<Attempt>,
+    upstreams: &'a Arc<Upstreams>,
+    order: Order,
+    attempts: FuturesUnordered<BoxFuture<'a, Attempt>>,
     asked: usize,
 }
 
@@ -166,20 +162,19 @@ impl Race<'_> {
         if self.asked >= MAX_ATTEMPTS {
             return;
         }
-        let next = self.upstreams.iter().cycle().nth(self.asked).copied();
-        let Some(upstream) = next else { return };
         self.asked += 1;
-        let (place, transport) = (self.place.clone(), self.transport);
-        let question = self.question.clone();
-        self.attempts.spawn(async move {
-            let result = exchange::ask(question, upstream, place, transport).await;
-            (upstream, result)
-        });
+        let Some(server) = self.latest() else { return };
+        let (question, upstreams) = (self.question, self.upstreams);
+        let transport = self.transport;
+        self.attempts.push(Box::pin(async move {
+            let result = exchange::ask(question, server, &upstreams.place, transport).await;
+            (server, result)
+        }));
     }
 
     fn latest(&self) -> Option<SocketAddr> {
         let latest = self.asked.checked_sub(1)?;
-        self.upstreams.iter().cycle().nth(latest).copied()
+        self.order.servers.iter().cycle().nth(latest).copied()
     }
 }
 

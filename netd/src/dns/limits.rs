@@ -25,16 +25,30 @@ pub const CONNECTION_IDLE: Duration = Duration::from_secs(10);
 /// How long a client waits for an upstream. glibc and musl give up on a server after 5 s: the
 /// SERVFAIL should come before.
 pub const FORWARD_DEADLINE: Duration = Duration::from_millis(4_800);
-/// An upstream that has not answered for so long is not waited for alone.
-pub const FORWARD_HEDGE: Duration = Duration::from_secs(1);
+/// An upstream that has not answered for so long is not waited for alone: the next is asked too.
+pub const FORWARD_HEDGE: Duration = Duration::from_millis(500);
+/// After that, one more is asked each so long, or the same again: datagrams get lost.
+pub const FORWARD_AGAIN: Duration = Duration::from_secs(1);
 /// How long a TCP connection to an upstream may take to be made; then UDP is tried.
 pub const FORWARD_CONNECT: Duration = Duration::from_millis(1_500);
-/// An upstream that was silent or unreachable is asked after the others for so long.
+/// An upstream that was silent or unreachable is asked after the others until it answers; as often
+/// as this it is asked besides them, to find out.
 pub const UPSTREAM_PENALTY: Duration = Duration::from_secs(30);
+/// Upstreams that are remembered as silent. One more: none of them is any longer.
+pub const MAX_SILENT: usize = 1_000;
 /// Upstreams that are asked, the first of the list. A resolv.conf has at most three.
 pub const MAX_UPSTREAMS: usize = 8;
-/// Times that upstreams are asked one question: one a second, plus one each.
+/// Times that upstreams are asked one question: five in time, plus one each.
 pub const MAX_ATTEMPTS: usize = MAX_UPSTREAMS + 5;
+
+/// Answers that are kept. One more drives out one that is seldom asked for.
+pub const MAX_CACHED: usize = 10_000;
+/// Octets of an answer that is kept: few are longer, and all together stay below 40 MiB.
+pub const MAX_CACHED_ANSWER: usize = 4_096;
+/// How long an answer is kept at most, whatever its records say (a day).
+pub const MAX_KEPT: Duration = Duration::from_secs(86_400);
+/// The same for what does not exist (RFC 2308 section 5 asks for a bound of this kind).
+pub const MAX_KEPT_NEGATIVE: Duration = Duration::from_secs(300);
 /// A listening socket that failed (no memory, no descriptors) is tried again after so long.
 pub const SOCKET_PAUSE: Duration = Duration::from_millis(100);
 

@@ -88,6 +88,11 @@ impl Question {
         })
     }
 
+    /// Its header, but for the counts.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// Octets of the largest answer that may go back over UDP. Never more than netd itself
     /// announces: larger ones would be fragmented on the way into the sandbox.
     pub fn udp_limit(&self) -> usize {

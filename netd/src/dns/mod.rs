@@ -1,10 +1,12 @@
 //! The agent's DNS server: what the BPF program does not answer, and forwarding. The daemon
-//! writes [`Table`]; everything else here only reads it. Caches nothing.
+//! writes [`Table`]; everything else here only reads it.
 
 pub mod answer;
+mod cache;
 pub mod counters;
 mod exchange;
 pub mod forward;
+mod health;
 pub mod limits;
 pub mod message;
 pub mod server;
@@ -14,10 +16,12 @@ mod sockets;
 pub mod table;
 mod tcp;
 mod udp;
+mod upstreams;
 
 pub use counters::Counts;
 pub use server::Server;
-pub use table::{Client, Record, Table, Upstreams};
+pub use table::{Client, Record, Table};
+pub use upstreams::{Place, Upstreams};
 
 #[cfg(test)]
 mod agreement_tests;

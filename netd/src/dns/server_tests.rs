@@ -179,6 +179,42 @@ fn silent_long_and_surplus_connections_are_closed() {
 }
 
 #[test]
+fn what_is_known_is_answered_without_asking_again() {
+    fn good(question: &[u8]) -> Vec<Vec<u8>> {
+        vec![
+            answer_to(question, ResponseCode::NoError, 40)
+                .to_vec()
+                .unwrap(),
+        ]
+    }
+    in_lab(async |lab| {
+        let (address, asked) = upstream("127.0.0.1:0", good).await;
+        let server = start(&lab, &[address]);
+        for (client, id, name) in [
+            ("127.0.0.1", 1, "example.com."),
+            ("127.0.0.1", 2, "EXAMPLE.com."),
+            ("::1", 3, "example.COM."),
+        ] {
+            let question = bytes(id, name);
+            let mut stream = TcpStream::connect((client, RESOLVER_PORT)).await.unwrap();
+            write_message(&mut stream, &question).await.unwrap();
+            let answer = read_message(&mut stream, 65_535).await.unwrap();
+            assert_eq!(
+                answer[12..question.len()],
+                question[12..],
+                "as it was asked"
+            );
+            let answer = Message::from_vec(&answer).unwrap();
+            assert_eq!((answer.metadata.id, answer.answers.len()), (id, 40));
+            let cut = ask(client, client, &question).await.unwrap();
+            assert!(cut.metadata.truncation, "652 octets do not fit");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!((server.counts().forwarded, server.counts().cached), (1, 5));
+    });
+}
+
+#[test]
 fn one_client_cannot_have_all_slots() {
     in_lab(async |lab| {
         let (silent, _) = upstream("127.0.0.1:0", |_| Vec::new()).await;

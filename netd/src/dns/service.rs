@@ -1,6 +1,12 @@
 //! What becomes of a message that came over UDP or TCP: the common part of both transports.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use hickory_proto::op::ResponseCode;
 
@@ -24,7 +30,12 @@ pub(super) struct Service {
     table: Table,
     forwarder: Forwarder,
     forwarded: Slots,
+    turn: AtomicU32,
 }
+
+/// The golden ratio of the 32-bit range: its multiples spread evenly, for any number of addresses
+/// (Weyl's equidistribution), so each of them comes first equally often, also in few answers.
+const TURN: u32 = 0x9e37_79b9;
 
 /// What a transport has to do with a message.
 pub(super) enum Todo {
@@ -38,7 +49,7 @@ pub(super) enum Todo {
 
 /// A question for the upstreams.
 pub(super) struct Pending {
-    question: Arc<Question>,
+    question: Question,
     client: Arc<Client>,
     transport: Transport,
     _slot: Slot,
@@ -52,38 +63,48 @@ impl Service {
             forwarder: Forwarder::new(table.clone()),
             forwarded: Slots::new(MAX_FORWARDED, MAX_FORWARDED_PER_CLIENT),
             table,
+            turn: AtomicU32::new(0),
         }
     }
 
     pub(super) fn take(&self, message: &[u8], from: IpAddr, transport: Transport) -> Todo {
         let client = self.table.client(from);
-        // Without randomness the first address comes first: an answer all the same.
-        let random = getrandom::u32().unwrap_or_default();
-        match answer::decide(message, client, &self.table, transport, random) {
+        let turn = self.turn.fetch_add(TURN, Ordering::Relaxed);
+        match answer::decide(message, client, &self.table, transport, turn) {
             Decision::Answer { bytes, kind } => {
                 self.counters.count_answer(kind);
                 Todo::Send(bytes)
             }
-            Decision::Forward(question, client) => match self.forwarded.take(from) {
-                Some(slot) => {
-                    Counters::count(&self.counters.forwarded);
-                    Todo::Forward(Pending {
-                        question: Arc::new(question),
-                        client,
-                        transport,
-                        _slot: slot,
-                    })
-                }
-                None => {
-                    Counters::count(&self.counters.overload);
-                    Todo::Send(question.answer(ResponseCode::ServFail, &[], usize::MAX))
-                }
-            },
+            Decision::Forward(question, client) => self.look_up(question, client, from, transport),
             Decision::Ignore => {
                 Counters::count(&self.counters.malformed);
                 Todo::Nothing
             }
         }
+    }
+
+    fn look_up(
+        &self,
+        question: Question,
+        client: Arc<Client>,
+        from: IpAddr,
+        transport: Transport,
+    ) -> Todo {
+        if let Some(answer) = self.forwarder.known(&question, &client) {
+            Counters::count(&self.counters.cached);
+            return Todo::Send(fit(&question, answer, transport));
+        }
+        let Some(slot) = self.forwarded.take(from) else {
+            Counters::count(&self.counters.overload);
+            return Todo::Send(question.answer(ResponseCode::ServFail, &[], usize::MAX));
+        };
+        Counters::count(&self.counters.forwarded);
+        Todo::Forward(Pending {
+            question,
+            client,
+            transport,
+            _slot: slot,
+        })
     }
 
     pub(super) async fn forward(&self, pending: Pending) -> Vec<u8> {
@@ -93,16 +114,19 @@ impl Service {
             transport,
             _slot,
         } = pending;
-        match (
-            self.forwarder.ask(&question, &client, transport).await,
-            transport,
-        ) {
-            (Some(answer), Transport::Udp) => question.fit(answer),
-            (Some(answer), Transport::Tcp) => answer,
-            (None, _) => {
+        match self.forwarder.ask(&question, &client, transport).await {
+            Some(answer) => fit(&question, answer, transport),
+            None => {
                 Counters::count(&self.counters.failed);
                 question.answer(ResponseCode::ServFail, &[], usize::MAX)
             }
         }
+    }
+}
+
+fn fit(question: &Question, answer: Vec<u8>, transport: Transport) -> Vec<u8> {
+    match transport {
+        Transport::Udp => question.fit(answer),
+        Transport::Tcp => answer,
     }
 }

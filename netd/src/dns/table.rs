@@ -5,12 +5,12 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use ipnet::IpNet;
 
+use super::upstreams::{Place, Upstreams};
 use crate::model::WireName;
 
 /// A handle; clones share one table. Each call is atomic; readers hold the lock for one look-up.
@@ -21,7 +21,7 @@ pub struct Table(Arc<RwLock<Inner>>);
 struct Inner {
     names: HashMap<u32, HashMap<WireName, Arc<Record>>>,
     clients: HashMap<IpAddr, Arc<Client>>,
-    upstreams: Arc<[SocketAddr]>,
+    upstreams: Arc<Upstreams>,
 }
 
 /// What a name stands for.
@@ -51,23 +51,9 @@ pub struct Client {
     /// The user set `ndots` to 1 or more: names of a single label are not forwarded, so that the
     /// client goes on with its search list (Docker's rule).
     pub single_labels_stay: bool,
-    /// Who is asked what netd does not know.
-    pub upstreams: Upstreams,
-}
-
-/// Who is asked what netd does not know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Upstreams {
-    /// The host's servers, asked from the host's namespace.
-    #[default]
-    Host,
-    /// `--dns` servers, asked from the sandbox's own namespace, so through its own networks.
-    Own {
-        /// A path to the namespace.
-        namespace: PathBuf,
-        /// In the order given.
-        servers: Vec<SocketAddr>,
-    },
+    /// Its own `--dns` servers, asked from its own namespace, so through its own networks; `None`:
+    /// the host's.
+    pub upstreams: Option<Arc<Upstreams>>,
 }
 
 impl Table {
@@ -108,8 +94,9 @@ impl Table {
     }
 
     /// Replaces the host's upstreams, in order of preference.
-    pub fn replace_upstreams(&self, upstreams: Vec<SocketAddr>) {
-        self.write().upstreams = upstreams.into();
+    pub fn replace_upstreams(&self, servers: Vec<SocketAddr>) {
+        let place = Place::Host;
+        self.write().upstreams = Arc::new(Upstreams { place, servers });
     }
 
     /// The first of `scopes` that has the name: what it stands for there.
@@ -125,9 +112,10 @@ impl Table {
         self.read().clients.get(&address.to_canonical()).cloned()
     }
 
-    /// The host's upstreams, in order of preference.
-    pub fn upstreams(&self) -> Arc<[SocketAddr]> {
-        self.read().upstreams.clone()
+    /// Who is asked for a client.
+    pub fn upstreams(&self, client: &Client) -> Arc<Upstreams> {
+        let own = client.upstreams.as_ref();
+        own.map_or_else(|| self.read().upstreams.clone(), Arc::clone)
     }
 
     /// Names over all scopes, and clients: for `netd status`.

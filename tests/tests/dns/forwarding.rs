@@ -20,14 +20,17 @@ fn www() -> String {
 fn other_names_are_asked_of_the_hosts_servers_by_the_host() {
     let (lab, _agent) = app("forward");
     let upstream = Upstream::start(lab.outside(), PUBLIC);
-    for (question, over_tcp) in [("www.example.test", false), ("+tcp www.example.test", true)] {
+    for (question, name, over_tcp) in [
+        ("www.example.test", "www.example.test.", false),
+        ("+tcp ftp.example.test", "ftp.example.test.", true),
+    ] {
         assert_eq!(dig(&lab, "web", question).answers, [www()], "{question}");
         let asked = upstream.asked();
         assert_eq!(asked.len(), 1, "{asked:?}");
         assert_eq!(asked[0].from.to_string(), HOST);
         assert_eq!(
             (asked[0].name.as_str(), asked[0].over_tcp),
-            ("www.example.test.", over_tcp)
+            (name, over_tcp)
         );
     }
     assert_eq!(dig(&lab, "web", "nosuch").status, "NXDOMAIN");
@@ -63,7 +66,40 @@ fn dead_servers_are_passed_over_and_all_dead_is_an_error_in_time() {
     // dig gives up after 6 s, and has an answer before.
     assert_eq!(dig(&lab, "web", "mute.example.test").status, "SERVFAIL");
     drop(upstream);
-    assert_eq!(dig(&lab, "web", "www.example.test").status, "SERVFAIL");
+    assert_eq!(dig(&lab, "web", "ftp.example.test").status, "SERVFAIL");
+    // What is known stays known.
+    assert_eq!(dig(&lab, "web", "www.example.test").answers, [www()]);
+}
+
+#[test]
+fn an_answer_is_kept_for_its_time_and_for_all_who_ask_the_same_servers() {
+    let (lab, _agent) = app("kept");
+    let upstream = Upstream::start(lab.outside(), PUBLIC);
+    let first = dig(&lab, "web", "WWW.example.test");
+    assert_eq!((first.answers, first.ttls), (vec![www()], vec![60]));
+    for (sandbox, question) in [
+        ("web", "www.example.test"),
+        ("db", "www.EXAMPLE.test"),
+        ("db", "+tcp www.example.test"),
+    ] {
+        let again = dig(&lab, sandbox, question);
+        assert_eq!(again.answers, [www()]);
+        assert!(again.ttls[0] <= 60, "{again:?}");
+    }
+    assert_eq!(upstream.asked().len(), 1);
+    // A whole answer is fetched at once where a datagram was cut off, and then known.
+    for _ in 0..2 {
+        let big = dig(&lab, "web", "big.example.test");
+        assert_eq!(big.answers.len(), usize::from(BIG));
+    }
+    assert_eq!(upstream.asked().len(), 2);
+    // An error is not kept, nor is what the zone says nothing about.
+    for name in ["broken.example.test", "nosuch.example.test"] {
+        for _ in 0..2 {
+            dig(&lab, "web", name);
+            assert_eq!(upstream.asked().len(), 1, "{name}");
+        }
+    }
 }
 
 #[test]
@@ -80,12 +116,15 @@ fn own_servers_are_asked_through_the_sandboxs_own_network() {
         inside(&lab, "own", "grep nameserver /etc/resolv.conf"),
         "nameserver 127.0.0.11"
     );
-    for question in ["www.example.test", "+tcp www.example.test"] {
+    for question in ["www.example.test", "+tcp ftp.example.test"] {
         assert_eq!(dig(&lab, "own", question).answers, [www()]);
         let asked = inner.asked();
         assert_eq!(asked.len(), 1, "{asked:?}");
         assert_eq!(asked[0].from.to_string(), own);
     }
+    // What its servers say is for nobody else.
+    assert_eq!(dig(&lab, "web", "www.example.test").answers, [www()]);
+    assert_eq!((inner.asked().len(), outside.asked().len()), (0, 1));
     // Names of the network are netd's all the same.
     assert_eq!(dig(&lab, "own", "db").answers, [db]);
     assert_eq!((inner.asked(), outside.asked()), (vec![], vec![]));

@@ -22,7 +22,7 @@ use netd_tests::lab::Namespace;
 const POLL: Duration = Duration::from_millis(20);
 /// How long a TCP client may take.
 const IDLE: Duration = Duration::from_secs(5);
-/// What `www.example.test` is.
+/// What `www.example.test` and `ftp.example.test` are.
 pub const WWW: [u8; 4] = [192, 0, 2, 80];
 /// How many addresses `big.example.test` has: too many for a datagram of 1232 octets.
 pub const BIG: u8 = 100;
@@ -38,7 +38,7 @@ pub struct Asked {
     pub over_tcp: bool,
 }
 
-/// `www.example.test` has an address, `big.example.test` many, `mute.example.test` gets no answer,
+/// `www.example.test` and `ftp.example.test` have an address, `big.example.test` many, `mute.example.test` gets no answer,
 /// `broken.example.test` SERVFAIL, and everything else does not exist. Ends when dropped.
 pub struct Upstream {
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -152,7 +152,7 @@ fn answer(
         .unwrap_or_else(PoisonError::into_inner)
         .push(record);
     let (rcode, addresses): (ResponseCode, Vec<A>) = match name.as_str() {
-        "www.example.test." => (ResponseCode::NoError, vec![A(WWW.into())]),
+        "www.example.test." | "ftp.example.test." => (ResponseCode::NoError, vec![A(WWW.into())]),
         "big.example.test." => {
             let all = (0..BIG).map(|last| A::new(192, 0, 2, last)).collect();
             (ResponseCode::NoError, all)
