@@ -1,0 +1,3 @@
+//! What is measured, one module per section of the tables.
+
+pub mod dns;
