@@ -2,6 +2,7 @@
 //! by side in one run. `record` is what a run leaves; everything else makes or shows it.
 
 pub mod dns;
+pub mod load;
 pub mod record;
 pub mod rules;
 pub mod sections;
