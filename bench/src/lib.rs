@@ -3,6 +3,10 @@
 
 pub mod dns;
 pub mod load;
+pub mod machine;
+pub mod plan;
 pub mod record;
+pub mod recorder;
 pub mod rules;
+pub mod run;
 pub mod sections;

@@ -1,8 +1,12 @@
-//! `netd-bench`: see `netd_bench`.
+//! `netd-bench`: the command line of [`netd_bench`]. Decides nothing.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
-use netd_bench::load::{self, Load};
+use netd_bench::{
+    load::{self, Load},
+    run,
+};
 
 /// Measures netd against iptables and nftables mode, side by side in one run.
 #[derive(Debug, Parser)]
@@ -14,13 +18,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure, in labs of network namespaces (as root).
+    Run(run::Wish),
     /// The load generator, a role at a time.
     #[command(subcommand)]
     Load(Load),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(wish) => run::run(wish),
         Command::Load(load) => load::run(&load),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("netd-bench: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask`: set-up, builds, tests and checks of netd, in one place. It builds without the BPF
 //! object, since it is what makes that object, and so never depends on the `netd` crate.
 
+mod bench;
 mod build_ebpf;
 mod demo;
 mod install;
@@ -28,6 +29,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure netd against iptables and nftables, side by side in labs (as root).
+    Bench {
+        #[command(flatten)]
+        wish: bench::Wish,
+    },
     /// Show netd's main job in a lab of network namespaces (as root).
     Demo {
         #[command(flatten)]
@@ -66,6 +72,7 @@ enum Task {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.task {
+        Task::Bench { wish } => bench::run(&wish),
         Task::Demo { wish } => demo::run(&wish),
         Task::Setup => setup::run(setup::Purpose::Test),
         Task::BuildEbpf => build_ebpf::run(),

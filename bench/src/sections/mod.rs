@@ -1,3 +1,20 @@
 //! What is measured, one module per section of the tables.
 
+use anyhow::Result;
+
+use crate::{plan::Plan, recorder::Recorder};
+
 pub mod dns;
+
+/// A part of a run. One that fails becomes a gap in the record, and the others still run.
+pub struct Section {
+    /// Its group's name, for `--only`.
+    pub name: &'static str,
+    /// The works that it measures, for `--only`: it is left out when none is wanted.
+    pub works: &'static [&'static str],
+    /// Measures. Within it modes take turns round by round.
+    pub run: fn(&Plan, &mut Recorder) -> Result<()>,
+}
+
+/// All, in the order in which they run.
+pub const ALL: &[Section] = &[];

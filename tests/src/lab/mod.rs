@@ -27,7 +27,7 @@ pub use frame::{EXPERIMENTAL, ethernet};
 pub use namespace::Namespace;
 pub use process::{Background, Finished};
 pub use reach::{asks, gets_no_answer, is_kept_from, reaches};
-pub use topology::{Lab, addresses};
+pub use topology::{Lab, addresses, agent_binary};
 pub use traces::Traces;
 pub use traffic::Traffic;
 pub use words::words;

@@ -53,7 +53,7 @@ impl Lab {
     /// If it cannot be made: without root, without netd's binary.
     #[track_caller]
     pub fn new(name: &str) -> Lab {
-        match binary_beside_test().and_then(|netd| Lab::create(name, &netd)) {
+        match agent_binary().and_then(|netd| Lab::create(name, &netd)) {
             Ok(lab) => lab,
             Err(error) => panic!("no lab: {error:#}"),
         }
@@ -220,12 +220,14 @@ impl Drop for Lab {
     }
 }
 
-/// `netd` in the directory above the test's own, or what `NETD_BIN` names.
-fn binary_beside_test() -> Result<PathBuf> {
+/// The agent that labs start: what `NETD_BIN` names, else `netd` beside this program or, for a test,
+/// in the directory above its own.
+pub fn agent_binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("NETD_BIN") {
         return Ok(path.into());
     }
-    let test = std::env::current_exe()?;
-    let dir = test.ancestors().nth(2).context("the test's directory")?;
-    Ok(dir.join("netd"))
+    let own = std::env::current_exe()?;
+    let mut dirs = own.ancestors().skip(1).take(2);
+    let found = dirs.find_map(|dir| Some(dir.join("netd")).filter(|path| path.is_file()));
+    found.with_context(|| format!("no netd beside {}: build it first", own.display()))
 }

@@ -65,7 +65,7 @@ const fn path(
 }
 
 /// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
-const NEEDS: [Need; 22] = [
+const NEEDS: [Need; 23] = [
     program(Purpose::Build, "gcc", "cc", "links Rust programs"),
     path(
         Purpose::Compile,
@@ -147,6 +147,12 @@ const NEEDS: [Need; 22] = [
         "nftables",
         "nft",
         "the rules of others that netd has to live with",
+    ),
+    program(
+        Purpose::Test,
+        "iptables",
+        "iptables-nft",
+        "the rules that netd is measured against",
     ),
     program(
         Purpose::Machine,
