@@ -31,6 +31,10 @@ impl Addr {
     pub const NONE: Addr = Addr([0; 16]);
     /// `0.0.0.0`, as v4-mapped.
     pub const ANY_V4: Addr = Addr::v4([0; 4]);
+    /// `127.0.0.1`, as v4-mapped.
+    pub const LOCALHOST_V4: Addr = Addr::v4([127, 0, 0, 1]);
+    /// `::1`.
+    pub const LOCALHOST_V6: Addr = Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
     /// An IPv4 address (network order) in mapped form.
     pub const fn v4(octets: [u8; 4]) -> Addr {
@@ -65,7 +69,7 @@ impl Addr {
         if self.is_v4() {
             self.0[12] == 127
         } else {
-            self.0 == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+            *self == Addr::LOCALHOST_V6
         }
     }
 

@@ -6,6 +6,9 @@ pub const MAX_ENDPOINT_ADDRESSES: u32 = 65_536;
 pub const MAX_ENDPOINTS: u32 = 32_768;
 /// Networks with subnets in the datapath. Full: the create is refused.
 pub const MAX_SUBNETS: u32 = 8_192;
+/// Sockets of the host, with their far end, that dialled a published port by loopback or an address
+/// of the host. The longest unused are evicted: their far end then shows as the container's.
+pub const MAX_DIALLED: u32 = 65_536;
 /// Entries of published ports (a range takes about two per bit of its length). Full: refused.
 pub const MAX_PORT_ENTRIES: u32 = 131_072;
 /// Established flow halves (two per flow). Full: a counted drop (`FlowTableFull`).

@@ -18,6 +18,7 @@ use netd_common::{
         host::{Config, HostAddress, Uplink},
         name::{Name, NameKey, Resolver, Scopes},
         port::{Port, PortKey},
+        socket::{Dialled, DialledKey},
         tail_calls,
     },
     limits,
@@ -81,6 +82,10 @@ pub static SCOPES: HashMap<u32, Scopes, { limits::MAX_SANDBOXES as usize }, GROW
 #[btf_map]
 pub static RESOLVERS: HashMap<u64, Resolver, { limits::MAX_SANDBOXES as usize }, GROWS> =
     HashMap::new();
+
+#[btf_map]
+pub static DIALLED: LruHashMap<DialledKey, Dialled, { limits::MAX_DIALLED as usize }> =
+    LruHashMap::new();
 
 #[btf_map]
 pub static DROPS: PerCpuHashMap<DropKey, DropCount, { limits::MAX_DROP_COUNTERS as usize }> =

@@ -88,4 +88,7 @@ pub struct Config {
     pub reserved: [u8; 2],
     /// A flow of another epoch is decided anew.
     pub epoch: u32,
+    /// The host's network namespace (SO_NETNS_COOKIE): the sockets that may dial published ports by
+    /// loopback and the host's own addresses. 0: not known.
+    pub host_cookie: u64,
 }

@@ -8,6 +8,7 @@ pub mod flow;
 pub mod host;
 pub mod name;
 pub mod port;
+pub mod socket;
 
 /// Grows with every change of a key, a value or a meaning. Pins live below a directory of it.
 pub const ABI_VERSION: u32 = 1;
@@ -40,6 +41,8 @@ pub mod maps {
     pub const SCOPES: &str = "SCOPES";
     /// HASH netns cookie (u64) → [`super::name::Resolver`]; agent writes.
     pub const RESOLVERS: &str = "RESOLVERS";
+    /// LRU_HASH [`super::socket::DialledKey`] → [`super::socket::Dialled`]; BPF writes.
+    pub const DIALLED: &str = "DIALLED";
     /// PERCPU_HASH [`super::drops::DropKey`] → [`super::drops::DropCount`]; BPF writes, agent reads.
     pub const DROPS: &str = "DROPS";
     /// PROG_ARRAY of tail calls, by [`super::tail_calls`]; agent writes.
@@ -76,18 +79,19 @@ pub enum Program {
     SockRecvmsg4 = 8,
     /// cgroup/getpeername4.
     SockGetpeername4 = 9,
-    /// cgroup/connect6: IPv6 sockets that name 127.0.0.11 in its v4-mapped form.
+    /// cgroup/connect6: published ports, and IPv6 sockets that name 127.0.0.11 in its v4-mapped form.
     SockConnect6 = 10,
-    /// cgroup/recvmsg6: the same. There is no sendmsg6, since the kernel runs sendmsg4 for a
-    /// v4-mapped destination (`udpv6_sendmsg`).
+    /// cgroup/recvmsg6: the same.
     SockRecvmsg6 = 11,
     /// cgroup/getpeername6: the same.
     SockGetpeername6 = 12,
+    /// cgroup/sendmsg6: published ports.
+    SockSendmsg6 = 13,
 }
 
 impl Program {
     /// Every program of the object.
-    pub const ALL: [Program; 12] = [
+    pub const ALL: [Program; 13] = [
         Program::FromEndpoint,
         Program::ToEndpoint,
         Program::FromUplink,
@@ -100,6 +104,7 @@ impl Program {
         Program::SockConnect6,
         Program::SockRecvmsg6,
         Program::SockGetpeername6,
+        Program::SockSendmsg6,
     ];
 
     /// The name in the object, below 16 characters so that the kernel keeps it whole.
@@ -117,6 +122,7 @@ impl Program {
             Program::SockConnect6 => "sock_connect6",
             Program::SockRecvmsg6 => "sock_recvmsg6",
             Program::SockGetpeername6 => "sock_getpeer6",
+            Program::SockSendmsg6 => "sock_sendmsg6",
         }
     }
 

@@ -59,10 +59,21 @@ pub struct Port {
     pub endpoint: u32,
     /// The target endpoint's generation.
     pub generation: u32,
-    /// The target endpoint's address.
+    /// The target endpoint's address. IPv4 behind an IPv6 host address where the sandbox has no
+    /// IPv6: then it is for sockets of the host alone.
     pub address: Addr,
     /// First host port of the range, network order.
     pub first: [u8; 2],
     /// The container port that the first host port leads to, network order.
     pub target: [u8; 2],
+}
+
+impl Port {
+    /// The container port behind a host port of the range; both in network order.
+    pub fn target_of(&self, port: [u8; 2]) -> [u8; 2] {
+        let offset = u16::from_be_bytes(port).wrapping_sub(u16::from_be_bytes(self.first));
+        u16::from_be_bytes(self.target)
+            .wrapping_add(offset)
+            .to_be_bytes()
+    }
 }

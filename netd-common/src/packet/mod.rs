@@ -4,6 +4,7 @@
 pub mod arp;
 pub mod bytes;
 pub mod checksum;
+pub mod dial;
 pub mod dns;
 pub mod flow;
 pub mod from_endpoint;

@@ -10,18 +10,18 @@ use crate::{
 };
 
 /// The port published at the packet's destination: at exactly that address, or at all addresses
-/// of the host, if it is one of them. Then it is in `work`.
+/// of the host, if it is one of them. Then it is in `work`. One that leads to the other family is
+/// for sockets of the host alone ([`super::dial`]): to packets the port is closed.
 pub fn find<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
     let (view, port) = (&work.view, &mut work.port);
     if view.transport.is_echo() {
         return false;
     }
     let (ip, number) = (&view.ip, view.transport.destination_port);
-    if tables.port(ip.protocol, &ip.destination, number, port) {
-        return true;
-    }
-    tables.port(ip.protocol, &wildcard(ip.is_v4()), number, port)
-        && tables.host_address(&ip.destination).is_some()
+    let found = tables.port(ip.protocol, &ip.destination, number, port)
+        || (tables.port(ip.protocol, &wildcard(ip.is_v4()), number, port)
+            && tables.host_address(&ip.destination).is_some());
+    found && port.address.is_v4() == ip.is_v4()
 }
 
 /// The key of ports that are published at all addresses of a family.
@@ -56,15 +56,11 @@ pub fn target<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReas
 /// is settled. `source` is the address that the container shall see.
 pub fn prepare(source: &Addr, work: &mut Work) {
     let (port, transport) = (&work.port, &work.view.transport);
-    // The n-th port of the range leads to the n-th of the container.
-    let offset =
-        u16::from_be_bytes(transport.destination_port).wrapping_sub(u16::from_be_bytes(port.first));
-    let target = u16::from_be_bytes(port.target).wrapping_add(offset);
     work.flow = Flow {
         source: *source,
         destination: port.address,
         source_port: transport.source_port,
-        destination_port: target.to_be_bytes(),
+        destination_port: port.target_of(transport.destination_port),
         twin_zone: port.network,
         network: port.network,
         endpoint: port.endpoint,

@@ -2,6 +2,7 @@
 //! `tables.rs` with unsafe code; decides nothing.
 
 pub mod counter;
+pub mod dial;
 pub mod exchange;
 pub mod skb;
 pub mod sock_addr;

@@ -48,6 +48,7 @@ pub async fn read(socket: &Socket, only: &[IfName]) -> Result<HostFacts, anyhow:
         servers => servers,
     };
     Ok(HostFacts {
+        cookie: socket.cookie(),
         uplinks: uplinks(&links, &addresses, &routes, only),
         addresses: host_addresses(&links, &addresses),
         routes: taken(&links, &routes),

@@ -13,6 +13,8 @@ use super::IfName;
 /// The host's own links, addresses and routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
+    /// The host's network namespace (SO_NETNS_COOKIE).
+    pub cookie: u64,
     /// Every interface but lo, netd's own and enslaved ones; narrowed by `--uplink`.
     pub uplinks: BTreeMap<IfName, UplinkFacts>,
     /// Every address of the host namespace (loopback and netd's bridges included), with its interface.

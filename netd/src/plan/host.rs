@@ -55,6 +55,7 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             | Program::SockRecvmsg4
             | Program::SockGetpeername4
             | Program::SockConnect6
+            | Program::SockSendmsg6
             | Program::SockRecvmsg6
             | Program::SockGetpeername6 => true,
             Program::FromEndpoint
@@ -80,6 +81,7 @@ fn config(scene: &Scene<'_>, desired: &mut Desired) {
         resolver_mac: resolver::MAC.0,
         reserved: [0; 2],
         epoch: EPOCH,
+        host_cookie: scene.facts.cookie,
     }));
 }
 

@@ -52,7 +52,8 @@ fn port_entries(
 ) {
     let address = match port.host_address {
         IpAddr::V4(_) => endpoint.v4().map(IpAddr::from),
-        IpAddr::V6(_) => endpoint.v6().map(IpAddr::from),
+        // The target of an IPv6 port has no IPv6 where the sandbox has none.
+        IpAddr::V6(_) => (endpoint.v6().map(IpAddr::from)).or(endpoint.v4().map(IpAddr::from)),
     };
     let Some(address) = address else {
         return;

@@ -35,8 +35,14 @@ impl State {
             .map(|(endpoint, _)| endpoint)
     }
 
-    /// Where a published port of a sandbox leads now; `None` while no network can carry it.
+    /// Where a published port of a sandbox leads now; `None` while no network can carry it. A
+    /// sandbox without IPv6 can be reached over IPv6 by sockets of the host, as IPv4 mapped.
     pub fn port_target(&self, sandbox: Id, port: &PublishedPort) -> Option<&Endpoint> {
-        self.gateway_endpoint(sandbox, port.host_address.is_ipv6())
+        let ipv6 = port.host_address.is_ipv6();
+        let own = self.gateway_endpoint(sandbox, ipv6);
+        own.or_else(|| {
+            ipv6.then(|| self.gateway_endpoint(sandbox, false))
+                .flatten()
+        })
     }
 }

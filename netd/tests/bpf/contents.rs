@@ -65,6 +65,7 @@ fn entries() -> Vec<Entry> {
         ),
         Entry::Config(Config {
             epoch: 4,
+            host_cookie: 5,
             ..Config::default()
         }),
         Entry::Port(

@@ -153,6 +153,7 @@ impl World {
                 resolver_mac: [2, 0x42, 0, 0, 0, 0xfe],
                 reserved: [0; 2],
                 epoch: 1,
+                host_cookie: 0,
             },
             names: Vec::new(),
             scopes: Vec::new(),

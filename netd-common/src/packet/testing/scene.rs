@@ -92,6 +92,7 @@ impl Scene {
             resolver_ifindex: names::RESOLVER.into(),
             resolver_mac: names::mac(names::RESOLVER),
             epoch: 7,
+            host_cookie: 0,
             ..Config::default()
         };
         memory.uplinks.insert(

@@ -91,14 +91,16 @@ fn sandboxes_come_and_go() {
     assert_eq!(rig.out("sandbox ls -q"), format!("{short}\n"));
     expect![[r#"
         SANDBOX ID     NAME   STATE     NETWORKS   ADDRESSES   PORTS
-        SHORTSHORTID   web    running   app        10.9.0.9    0.0.0.0:8080->80/tcp, 0.0.0.0:7000-7099->7000-7099/udp
+        SHORTSHORTID   web    running   app        10.9.0.9    0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 0.0.0.0:7000-7099->7000-7099/udp, [::]:7000-7099->7000-7099/udp
     "#]].assert_eq(&rig.out("sandbox ls").replace(short, "SHORTSHORTID"));
     expect![[r#"
         80/tcp -> 0.0.0.0:8080
+        80/tcp -> [::]:8080
         7000-7099/udp -> 0.0.0.0:7000-7099
+        7000-7099/udp -> [::]:7000-7099
     "#]]
     .assert_eq(&rig.out("port web"));
-    assert_eq!(rig.out("port web 7005/udp"), "0.0.0.0:7005\n");
+    assert_eq!(rig.out("port web 7005/udp"), "0.0.0.0:7005\n[::]:7005\n");
     rig.refused(
         "port web 81",
         expect![[r#"
@@ -363,8 +365,11 @@ fn a_thousand_ports_in_one_body_are_no_trouble() {
     let body = format!(r#"{{"name":"many","ports":[{}]}}"#, ports.join(","));
     let (status, answer) = rig.raw("POST /v1/sandboxes", body.as_bytes());
     assert_eq!(status, "HTTP/1.1 201 Created", "{answer}");
-    assert_eq!(rig.out("port many").lines().count(), 1000);
-    assert_eq!(rig.out("port many 29989/udp"), "0.0.0.0:29989\n");
+    assert_eq!(rig.out("port many").lines().count(), 2000);
+    assert_eq!(
+        rig.out("port many 29989/udp"),
+        "0.0.0.0:29989\n[::]:29989\n"
+    );
     assert_eq!(rig.out("sandbox rm many"), "many\n");
 }
 

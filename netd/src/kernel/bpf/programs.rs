@@ -53,6 +53,7 @@ fn kind(program: Program) -> Kind {
         Program::SockRecvmsg4 => Kind::Socket(CgroupSockAddrAttachType::UDPRecvMsg4),
         Program::SockGetpeername4 => Kind::Socket(CgroupSockAddrAttachType::GetPeerName4),
         Program::SockConnect6 => Kind::Socket(CgroupSockAddrAttachType::Connect6),
+        Program::SockSendmsg6 => Kind::Socket(CgroupSockAddrAttachType::UDPSendMsg6),
         Program::SockRecvmsg6 => Kind::Socket(CgroupSockAddrAttachType::UDPRecvMsg6),
         Program::SockGetpeername6 => Kind::Socket(CgroupSockAddrAttachType::GetPeerName6),
     }

@@ -135,6 +135,7 @@ fn links() {
         Cgroup(SockConnect6)
         Cgroup(SockRecvmsg6)
         Cgroup(SockGetpeername6)
+        Cgroup(SockSendmsg6)
     "#]],
     );
 }
