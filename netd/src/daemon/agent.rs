@@ -108,6 +108,10 @@ impl<K: Kernel> Agent<K> {
     }
 
     async fn second(&mut self) {
+        match self.control.look_at_name_servers() {
+            Ok(()) => self.settle().await,
+            Err(error) => tracing::debug!(%error, "trying again"),
+        }
         if let Err(error) = self.control.background_slice().await {
             tracing::error!(%error, "the comparison in the background failed; trying again");
         }

@@ -8,7 +8,7 @@ use crate::{
     dns::Table,
     kernel::{Kernel, KernelError},
     model::HostFacts,
-    plan::{Identities, Scene, Subjects},
+    plan::{Identities, Scene, Subjects, facts::NameServers},
     state::{
         Change, Context, IdSource, RESOLVER_INTERFACE, Refusal, Reply, Request, Settings, State,
     },
@@ -48,6 +48,8 @@ pub struct Control<K, S> {
     pub(super) identities: Identities,
     pub(super) pending: super::drift::Pending,
     pub(super) walk: super::background::Walk,
+    /// What the host's resolv.conf said a second ago.
+    pub(super) seen_servers: Option<NameServers>,
     /// It was told that the map of names is full.
     pub(super) names_full: bool,
 }
@@ -68,6 +70,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             identities: Identities::default(),
             pending: super::drift::Pending::default(),
             walk: super::background::Walk::default(),
+            seen_servers: None,
             names_full: false,
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{control::Control, converge::Mode, failure::Store};
 use crate::{
     kernel::{Kernel, KernelError, events::Event},
-    model::{HostFacts, Id, IfName},
+    model::{Id, IfName},
     plan::{Place, Subjects},
     state::{Owned, RESOLVER_INTERFACE},
 };
@@ -86,9 +86,16 @@ impl<K: Kernel, S: Store> Control<K, S> {
         }
     }
 
-    /// The host's own configuration may have changed (resolv.conf, port range).
-    pub fn note_facts(&mut self) {
-        self.pending.facts = true;
+    /// Looks whether the host's name servers are others by now; to be called once a second. A file
+    /// that is being written may be seen half: what it says counts when it says the same twice.
+    pub fn look_at_name_servers(&mut self) -> Result<(), KernelError> {
+        let seen = self.kernel.name_servers()?;
+        let changed = seen != self.facts.name_servers();
+        if changed && self.seen_servers.as_ref() == Some(&seen) {
+            self.pending.facts = true;
+        }
+        self.seen_servers = Some(seen);
+        Ok(())
     }
 
     /// Whether [`Control::settle`] has something to do.
@@ -143,8 +150,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             host: true,
             ..Subjects::default()
         };
-        let asked = |facts: &HostFacts| (facts.resolv_conf.clone(), facts.external_servers.clone());
-        if asked(&facts) != asked(&self.facts) {
+        if facts.name_servers() != self.facts.name_servers() {
             subjects.sandboxes = self.state.sandboxes().map(|sandbox| sandbox.id).collect();
         }
         let former = self.desired(&subjects);

@@ -39,8 +39,14 @@ impl<K: Kernel, S: Store> Control<K, S> {
 
     /// Tells the DNS server whom to ask what netd does not know.
     pub(super) fn tell_upstreams(&self) {
+        let hosts = &self.facts.resolv_conf.servers;
+        let fallback = &self.settings.dns_fallback;
+        let servers = if hosts.is_empty() { fallback } else { hosts };
         let upstreams = if self.upstreams.is_empty() {
-            let servers = self.facts.resolv_conf.servers.iter();
+            if hosts.is_empty() {
+                tracing::warn!(?fallback, "the host has no name server");
+            }
+            let servers = servers.iter();
             servers
                 .map(|server| SocketAddr::new(*server, DNS_PORT))
                 .collect()

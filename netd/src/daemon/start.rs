@@ -213,6 +213,11 @@ fn settings(config: &Config) -> Settings {
         } else {
             pools
         },
+        dns_fallback: if config.dns_fallback.is_empty() {
+            default.dns_fallback
+        } else {
+            config.dns_fallback.clone()
+        },
         ..default
     }
 }

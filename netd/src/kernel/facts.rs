@@ -24,7 +24,7 @@ use crate::{
     model::IfName,
     plan::{
         HostFacts,
-        facts::{AddressFacts, ResolvConf, UplinkFacts},
+        facts::{AddressFacts, NameServers, ResolvConf, UplinkFacts},
     },
 };
 
@@ -42,11 +42,10 @@ pub async fn read(socket: &Socket, only: &[IfName]) -> Result<HostFacts, anyhow:
     let links = link::list(socket).await?;
     let addresses = address::list(socket, None).await?;
     let routes = route::list(socket, true).await?;
-    let resolv_conf = resolv_conf(Path::new(RESOLV_CONF))?;
-    let external_servers = match resolv::external(&resolv_conf) {
-        servers if servers.is_empty() => resolv::external(&self::resolv_conf(Path::new(RESOLVED))?),
-        servers => servers,
-    };
+    let NameServers {
+        resolv_conf,
+        external: external_servers,
+    } = name_servers()?;
     Ok(HostFacts {
         cookie: socket.cookie(),
         uplinks: uplinks(&links, &addresses, &routes, only),
@@ -55,6 +54,19 @@ pub async fn read(socket: &Socket, only: &[IfName]) -> Result<HostFacts, anyhow:
         local_ports: local_ports()?,
         resolv_conf,
         external_servers,
+    })
+}
+
+/// Reads only what the host says of name servers: two small files.
+pub fn name_servers() -> io::Result<NameServers> {
+    let resolv_conf = resolv_conf(Path::new(RESOLV_CONF))?;
+    let external = match resolv::external(&resolv_conf) {
+        servers if servers.is_empty() => resolv::external(&self::resolv_conf(Path::new(RESOLVED))?),
+        servers => servers,
+    };
+    Ok(NameServers {
+        resolv_conf,
+        external,
     })
 }
 

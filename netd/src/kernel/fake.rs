@@ -15,6 +15,7 @@ use crate::{
     plan::{
         Action, Attachment, Entry, EntryKey, HostFacts, Key, Observed, Place,
         action::Route,
+        facts::NameServers,
         observed::{LinkKind, LinkState},
     },
 };
@@ -457,6 +458,10 @@ impl Kernel for FakeKernel {
 
     async fn facts(&mut self) -> Result<HostFacts, KernelError> {
         Ok(self.facts.clone())
+    }
+
+    fn name_servers(&mut self) -> Result<NameServers, KernelError> {
+        Ok(self.facts.name_servers())
     }
 
     fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {

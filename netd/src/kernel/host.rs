@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::IfName,
-    plan::{Action, HostFacts, Key, Observed},
+    plan::{Action, HostFacts, Key, Observed, facts::NameServers},
 };
 
 /// Keys that are read before other tasks get their turn.
@@ -167,6 +167,13 @@ impl Kernel for HostKernel {
 
     async fn facts(&mut self) -> Result<HostFacts, KernelError> {
         self.stack.facts().await
+    }
+
+    fn name_servers(&mut self) -> Result<NameServers, KernelError> {
+        super::facts::name_servers().map_err(|error| KernelError {
+            doing: "read the host's resolv.conf".to_owned(),
+            source: error.into(),
+        })
     }
 
     fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {

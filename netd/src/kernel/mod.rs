@@ -30,7 +30,7 @@ use netd_common::abi::{
     flow::{Flow, FlowKey},
 };
 
-use crate::plan::{Action, HostFacts, Key, Observed};
+use crate::plan::{Action, HostFacts, Key, Observed, facts::NameServers};
 
 /// What went wrong, and while doing what.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,9 @@ pub trait Kernel: Send {
 
     /// Reads the host's own links, addresses and routes.
     fn facts(&mut self) -> impl Future<Output = Result<HostFacts, KernelError>> + Send;
+
+    /// Reads the host's name servers alone.
+    fn name_servers(&mut self) -> Result<NameServers, KernelError>;
 
     /// All flow halves (a walk: for people and collection, never on a request path that changes something).
     fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError>;

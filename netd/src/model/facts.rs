@@ -56,6 +56,25 @@ pub struct AddressFacts {
     pub net: IpNet,
 }
 
+/// The part of the facts that nobody tells of: it is read again each second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameServers {
+    /// [`HostFacts::resolv_conf`].
+    pub resolv_conf: ResolvConf,
+    /// [`HostFacts::external_servers`].
+    pub external: Vec<IpAddr>,
+}
+
+impl HostFacts {
+    /// The name servers among the facts.
+    pub fn name_servers(&self) -> NameServers {
+        NameServers {
+            resolv_conf: self.resolv_conf.clone(),
+            external: self.external_servers.clone(),
+        }
+    }
+}
+
 /// A parsed resolv.conf.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvConf {

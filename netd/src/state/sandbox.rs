@@ -12,7 +12,7 @@ use super::{
 use crate::model::{
     Id, Name, Network, PublishedPort, Sandbox,
     network::{Driver, Owner},
-    sandbox::{Joined, Mode, Namespace},
+    sandbox::{DnsSettings, Joined, Mode, Namespace},
 };
 
 impl State {
@@ -67,7 +67,7 @@ impl Draft<'_, '_> {
         } else if let Some((_, endpoint)) = networks.first() {
             refuse_options(endpoint)?;
         }
-        let mut warnings = Vec::new();
+        let mut warnings = self.without_servers(mode, &networks, &spec.dns);
         if mode == Mode::Host && !spec.ports.is_empty() {
             warnings.push("Published ports are discarded when using host network mode".to_owned());
         } else {
@@ -76,6 +76,31 @@ impl Draft<'_, '_> {
         let (limit, what) = bounds::SANDBOXES;
         within(self.state.sandboxes.len(), limit, what)?;
         Ok(Reply::Created { id, warnings })
+    }
+
+    /// What to tell of a sandbox whose name servers come from nowhere.
+    fn without_servers(
+        &self,
+        mode: Mode,
+        networks: &[(Network, EndpointSpec)],
+        dns: &DnsSettings,
+    ) -> Vec<String> {
+        let has_names = networks.iter().any(|(network, _)| !network.is_default());
+        let facts = self.context.facts;
+        let has_servers = match (mode, has_names) {
+            (Mode::Bridge, false) => !facts.external_servers.is_empty(),
+            // It asks netd, whose log tells of this; it is the host; it asks nobody.
+            (Mode::Bridge, true) | (Mode::Host | Mode::None, _) => true,
+        };
+        if has_servers || !dns.servers.is_empty() {
+            return Vec::new();
+        }
+        let fallback = &self.context.settings.dns_fallback;
+        let fallback: Vec<String> = fallback.iter().map(ToString::to_string).collect();
+        let servers = fallback.join(" and ");
+        vec![format!(
+            "The host has no name server that the sandbox can reach: using {servers}"
+        )]
     }
 
     /// The networks asked for, found and each once; the default network where none was.

@@ -12,6 +12,10 @@ use crate::{
     upstream::{BIG, Upstream, WWW},
 };
 
+/// A change of resolv.conf counts when it was seen twice, a second apart; the rest is a busy
+/// machine's.
+const REPAIR: std::time::Duration = std::time::Duration::from_secs(15);
+
 fn www() -> String {
     IpAddr::from(WWW).to_string()
 }
@@ -180,4 +184,80 @@ fn with_ndots_single_labels_stay_here() {
             .iter()
             .all(|asked| asked.name == "www.example.test.")
     );
+}
+
+/// The host's resolv.conf as the lab has it: bound over the machine's own, or where that leads.
+fn write_resolv_conf(lab: &Lab, text: &str) {
+    let target = std::fs::canonicalize("/etc/resolv.conf").expect("a resolv.conf");
+    let path = if target.starts_with("/run") {
+        target.to_string_lossy().into_owned()
+    } else {
+        "/run/lab/resolv.conf".to_owned()
+    };
+    lab.world().write(&path, text).expect("a file");
+}
+
+#[test]
+fn a_changed_resolv_conf_is_followed_and_edits_stay() {
+    let (lab, _agent) = app("follow");
+    lab.netd("sandbox create --name plain");
+    let first = Upstream::start(lab.outside(), PUBLIC);
+    let second = Upstream::start(lab.outside(), OUTSIDE);
+    assert_eq!(dig(&lab, "web", "www.example.test").answers, [www()]);
+    assert_eq!((first.asked().len(), second.asked().len()), (1, 0));
+    let web = lab.netd_json("sandbox inspect web");
+    let path = web[0]["HostsPath"].as_str().expect("a path").to_owned();
+    let hosts = lab.world().read(&path).expect("hosts");
+    lab.world()
+        .write(&path, &format!("{hosts}192.0.2.9\tmine\n"))
+        .expect("a file");
+    write_resolv_conf(&lab, &format!("search other.test\nnameserver {OUTSIDE}\n"));
+    let start = std::time::Instant::now();
+    while !inside(&lab, "plain", "cat /etc/resolv.conf").contains(OUTSIDE) {
+        assert!(start.elapsed() < REPAIR, "not followed");
+    }
+    let seen = inside(&lab, "web", "cat /etc/resolv.conf");
+    assert_eq!(
+        seen,
+        "search other.test\nnameserver 127.0.0.11\noptions ndots:0"
+    );
+    // What the former servers said is not what these say.
+    assert_eq!(dig(&lab, "web", "www.example.test").answers, [www()]);
+    assert_eq!((first.asked().len(), second.asked().len()), (0, 1));
+    // Another address is another line; the user's stays.
+    lab.netd("network create more");
+    lab.netd("network connect more web");
+    let more = address(&lab, "web", "more", "IPAddress");
+    let hosts = inside(&lab, "web", "cat /etc/hosts");
+    assert!(hosts.contains(&format!("{more}\t")), "{hosts}");
+    assert_eq!(
+        inside(&lab, "web", "getent hosts mine"),
+        "192.0.2.9       mine"
+    );
+}
+
+#[test]
+fn a_loopback_server_of_the_host_is_asked_by_the_host() {
+    let (lab, _agent) = app("loopback");
+    lab.netd("sandbox create --name plain --dns-search .");
+    let stub = Upstream::start(lab.host(), "127.0.0.53");
+    let real = Upstream::start(lab.outside(), PUBLIC);
+    // systemd-resolved's two files.
+    lab.world()
+        .write(
+            "/run/systemd/resolve/resolv.conf",
+            &format!("nameserver {PUBLIC}\n"),
+        )
+        .expect("a file");
+    write_resolv_conf(&lab, "nameserver 127.0.0.53\noptions edns0 trust-ad\n");
+    let start = std::time::Instant::now();
+    while !inside(&lab, "plain", "cat /etc/resolv.conf").contains("trust-ad") {
+        assert!(start.elapsed() < REPAIR, "not followed");
+    }
+    assert_eq!(dig(&lab, "web", "www.example.test").answers, [www()]);
+    assert_eq!((stub.asked().len(), real.asked().len()), (1, 0));
+    let seen = inside(&lab, "plain", "cat /etc/resolv.conf");
+    assert!(seen.contains(&format!("nameserver {PUBLIC}")), "{seen}");
+    assert_eq!(dig(&lab, "plain", "www.example.test").answers, [www()]);
+    assert_eq!((stub.asked().len(), real.asked().len()), (0, 1));
 }

@@ -8,7 +8,7 @@ use crate::{
         sandbox::{Joined, Namespace},
     },
     plan::{Attachment, EntryKey, Place},
-    state::request::SandboxSpec,
+    state::{Reply, request::SandboxSpec},
 };
 
 fn agent() -> Agent {
@@ -158,6 +158,53 @@ fn an_uplink_that_comes_gets_its_programs() {
     let attached = agent.kernel().host.attachments.iter();
     let on_it = attached.filter(|a| matches!(a, Attachment::Tc { link, .. } if *link == name));
     assert_eq!(on_it.count(), 2);
+}
+
+#[test]
+fn name_servers_are_followed_once_they_have_settled() {
+    let mut agent = agent();
+    let half = Vec::new();
+    let whole = vec!["203.0.113.7".parse().unwrap()];
+    for servers in [half, whole.clone(), whole.clone()] {
+        agent.kernel().facts.resolv_conf.servers = servers.clone();
+        agent.kernel().facts.external_servers = servers.clone();
+        agent.control.look_at_name_servers().unwrap();
+    }
+    assert!(agent.control.is_pending());
+    agent.settle();
+    agent.check();
+    assert_eq!(agent.control.facts().resolv_conf.servers, whole);
+    let client = crate::dns::Client::default();
+    let upstreams = agent.control.table.upstreams(&client);
+    assert_eq!(upstreams.servers, ["203.0.113.7:53".parse().unwrap()]);
+    agent.control.look_at_name_servers().unwrap();
+    assert!(!agent.control.is_pending());
+}
+
+#[test]
+fn a_host_without_name_servers_gets_the_fallback() {
+    let mut agent = agent();
+    agent.kernel().facts.resolv_conf.servers.clear();
+    agent.kernel().facts.external_servers.clear();
+    agent.control.look_at_name_servers().unwrap();
+    agent.control.look_at_name_servers().unwrap();
+    agent.settle();
+    let upstreams = agent
+        .control
+        .table
+        .upstreams(&crate::dns::Client::default());
+    assert_eq!(
+        upstreams.servers,
+        ["8.8.8.8:53", "8.8.4.4:53"].map(|text| text.parse().unwrap())
+    );
+    let reply = agent.handle(&create(sandbox("lonely", &[]))).unwrap();
+    let Reply::Created { warnings, .. } = reply else {
+        panic!("{reply:?}");
+    };
+    assert!(
+        warnings[0].ends_with("using 8.8.8.8 and 8.8.4.4"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -56,6 +56,10 @@ pub struct Settings {
     #[arg(long, value_name = "IP[:PORT]")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_upstream: Vec<Upstream>,
+    /// Name servers where the host has none (that sandboxes can reach) [8.8.8.8 8.8.4.4]
+    #[arg(long, value_name = "IP")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_fallback: Vec<IpAddr>,
     /// What is logged; trace also loads programs that log packets
     #[arg(long, value_name = "LEVEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +89,8 @@ pub struct Config {
     pub uplinks: Vec<IfName>,
     /// Empty: the host's.
     pub dns_upstreams: Vec<SocketAddr>,
+    /// Empty: Docker's.
+    pub dns_fallback: Vec<IpAddr>,
     /// What is logged.
     pub log_level: LogLevel,
     /// How.
@@ -165,6 +171,7 @@ impl Settings {
             address_pool: first_nonempty(self.address_pool, file.address_pool),
             uplink: first_nonempty(self.uplink, file.uplink),
             dns_upstream: first_nonempty(self.dns_upstream, file.dns_upstream),
+            dns_fallback: first_nonempty(self.dns_fallback, file.dns_fallback),
             log_level: self.log_level.or(file.log_level),
             log_format: self.log_format.or(file.log_format),
         }
@@ -204,6 +211,7 @@ impl Settings {
             address_pools: settings.address_pool,
             uplinks: settings.uplink,
             dns_upstreams: settings.dns_upstream.iter().map(|up| up.0).collect(),
+            dns_fallback: settings.dns_fallback,
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
         })
@@ -242,6 +250,7 @@ mod tests {
             address-pool = ["10.0.0.0/8,size=24", "base=fd00::/48,size=64"]
             uplink = ["eth0"]
             dns-upstream = ["9.9.9.9", "[fd00::53]:5353"]
+            dns-fallback = ["9.9.9.9"]
             log-level = "debug"
             log-format = "json"
         "#;
@@ -287,7 +296,7 @@ mod tests {
         refused(
             "bridge = 'x'\n\nrundir = '/x'\n",
             expect![
-                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `log-level`, `log-format`"
+                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -339,7 +348,7 @@ mod tests {
         refused(
             "[run]\nbridge = 'x'",
             expect![
-                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `log-level`, `log-format`"
+                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -366,7 +375,7 @@ mod tests {
             .join("\n");
         let settings = Settings::parse(&text, Path::new("netd.toml")).unwrap();
         let count = toml::Table::try_from(&settings).unwrap().len();
-        assert_eq!(count, 10, "a key is missing in the example");
+        assert_eq!(count, 11, "a key is missing in the example");
     }
 
     #[test]
