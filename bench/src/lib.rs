@@ -2,11 +2,14 @@
 //! by side in one run. `record` is what a run leaves; everything else makes or shows it.
 
 pub mod dns;
+pub mod drive;
 pub mod load;
 pub mod machine;
+pub mod modes;
 pub mod plan;
 pub mod record;
 pub mod recorder;
 pub mod rules;
 pub mod run;
 pub mod sections;
+pub mod topology;

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{plan::Plan, recorder::Recorder};
 
 pub mod dns;
+pub mod traffic;
 
 /// A part of a run. One that fails becomes a gap in the record, and the others still run.
 pub struct Section {
@@ -17,4 +18,8 @@ pub struct Section {
 }
 
 /// All, in the order in which they run.
-pub const ALL: &[Section] = &[];
+pub const ALL: &[Section] = &[Section {
+    name: "traffic",
+    works: &traffic::WORKS,
+    run: traffic::run,
+}];
