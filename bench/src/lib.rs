@@ -7,6 +7,7 @@ pub mod load;
 pub mod machine;
 pub mod modes;
 pub mod plan;
+pub mod real;
 pub mod record;
 pub mod recorder;
 pub mod rules;

@@ -25,7 +25,7 @@ pub struct Wish {
     /// How often each row is measured with each mode (5, or 1 with --quick).
     #[arg(long, value_name = "NUMBER")]
     rounds: Option<u32>,
-    /// Docker Engine and Podman as whole systems, too, where they are installed.
+    /// Docker Engine and Podman as whole systems, too; installs them on Debian.
     #[arg(long)]
     real: bool,
     /// Where the record, tables and plots go (target/bench).
@@ -60,7 +60,11 @@ pub fn run(wish: &Wish) -> Result<()> {
             "the bench needs root: it makes network namespaces and loads BPF programs. As root: cargo xtask bench"
         );
     }
-    setup::ensure(Purpose::Test)?;
+    setup::ensure(if wish.real {
+        Purpose::Real
+    } else {
+        Purpose::Test
+    })?;
     build_ebpf::ensure()?;
     shell::run(shell::cargo().args(["build", "--release", "--package", "netd"]))?;
     shell::run(shell::cargo().args(["build", "--release", "--package", "netd-bench"]))?;

@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use netd_tests::lab::{Agent, Background, Lab, Namespace, addresses};
 
-use super::{cores, upstream::Upstream};
+use super::upstream::Upstream;
+use crate::load::pin_process;
 
 /// Where Debian and others keep what Podman starts.
 const AARDVARK: [&str; 2] = [
@@ -37,10 +38,33 @@ pub struct Bed {
     _agent: Option<Agent>,
     _started: Option<Background>,
     // Last: everything else lives in it.
-    _lab: Lab,
+    _lab: Option<Lab>,
 }
 
 impl Bed {
+    /// A resolver that others hold, with a client in one of its containers. Its processes are
+    /// `resolver`; the upstream is served by the outside of `lab`.
+    pub fn over(
+        mode: &str,
+        lab: &Lab,
+        names: Vec<(String, Ipv4Addr)>,
+        client: Namespace,
+        server: SocketAddr,
+        resolver: Vec<u32>,
+    ) -> Result<Bed> {
+        Ok(Bed {
+            mode: mode.to_owned(),
+            names,
+            client,
+            server,
+            resolver,
+            upstream: Upstream::start(lab.outside(), addresses::PUBLIC.parse()?)?,
+            _agent: None,
+            _started: None,
+            _lab: None,
+        })
+    }
+
     /// A socket of the client's, connected to the name server.
     pub fn socket(&self) -> Result<UdpSocket> {
         let socket = self.client.udp_bind(SocketAddr::from(([0; 4], 0)))?;
@@ -54,7 +78,7 @@ impl Bed {
     pub fn pin(&self, core: usize) -> Result<()> {
         self.resolver
             .iter()
-            .try_for_each(|pid| cores::pin_process(*pid, core))
+            .try_for_each(|pid| pin_process(*pid, core))
     }
 
     /// Questions that reached the upstream so far.
@@ -88,7 +112,7 @@ pub fn netd(binary: &Path, names: u16) -> Result<Bed> {
         upstream,
         _agent: Some(agent),
         _started: None,
-        _lab: lab,
+        _lab: Some(lab),
     })
 }
 
@@ -125,7 +149,7 @@ pub fn aardvark(netd: &Path, names: u16) -> Result<Bed> {
         upstream,
         _agent: None,
         _started: Some(started),
-        _lab: lab,
+        _lab: Some(lab),
     })
 }
 

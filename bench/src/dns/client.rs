@@ -10,12 +10,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::message::{Questions, check, id};
+use crate::{load::Durations, record::Latency};
 
 /// Questions on the way while the rate is measured: enough that a server always has the next one,
 /// and far fewer than a socket's default buffer holds.
 const WINDOW: usize = 32;
 /// When a question counts as lost.
-const LOST: Duration = Duration::from_millis(500);
+const LOST: Duration = Duration::from_secs(2);
 /// Wrong answers after which measuring makes no sense.
 const MOST_WRONG: u64 = 100;
 /// The largest datagram that a question without EDNS is answered with (RFC 1035, 4.2.1), and room
@@ -31,8 +32,8 @@ pub struct Asked {
     pub lost: u64,
     /// How long it took.
     pub seconds: f64,
-    /// Each question's time, nanoseconds, where they were asked one by one.
-    pub times: Vec<u64>,
+    /// What single questions took, where they were asked one by one.
+    pub latency: Option<Latency>,
 }
 
 /// A client on a socket that is connected to its name server.
@@ -104,6 +105,7 @@ impl Client {
 
     fn ask(&mut self, window: usize, during: Duration, each: bool) -> Result<Asked> {
         let mut asked = Asked::default();
+        let mut times = Durations::new()?;
         let start = Instant::now();
         let mut before = start;
         loop {
@@ -112,10 +114,11 @@ impl Client {
             asked.answered += answered;
             asked.lost += window as u64 - answered;
             if each && answered > 0 {
-                asked.times.push((now - before).as_nanos() as u64);
+                times.add(now - before);
             }
             if now - start >= during {
                 asked.seconds = (now - start).as_secs_f64();
+                asked.latency = times.summary();
                 return Ok(asked);
             }
             before = now;

@@ -20,7 +20,8 @@ use anyhow::Result;
 use clap::Subcommand;
 
 pub use client::{Options, Outcome, Work, measure};
-pub use cpu::pin_process;
+pub use cpu::{pin, pin_process};
+pub use latency::Durations;
 pub use server::Server;
 
 /// `netd-bench load …`.

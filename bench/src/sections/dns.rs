@@ -2,17 +2,20 @@
 //! containers (`dns-local`), names that have to be asked for elsewhere (`dns-forwarded`), and such
 //! names asked for again (`dns-cached`: whoever keeps answers gains here).
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    dns::{Asked, Bed, Client, Questions, cores, fresh_name},
-    record::{Cores, Group, Latency, Row, Sample, Unit},
+    dns::{self, Asked, Bed, Client, Questions, cores, fresh_name},
+    load::pin,
+    plan::Plan,
+    record::{Cores, Group, Row, Sample, Unit},
+    recorder::Recorder,
 };
 
 /// Works of this section, in the order of the table.
-pub const WORKS: [&str; 3] = ["dns-local", "dns-forwarded", "dns-cached"];
+pub const WORKS: &[&str] = &["dns-local", "dns-forwarded", "dns-cached"];
 
 /// Names that `dns-cached` asks for, over and over.
 const CACHED: u32 = 16;
@@ -22,8 +25,41 @@ const FRESH: u32 = 1 << 16;
 const WARM_UP: Duration = Duration::from_millis(50);
 /// When a resolver that was just made should answer.
 const READY: Duration = Duration::from_secs(10);
-/// Points of a latency distribution's curve.
-const POINTS: usize = 100;
+
+/// A resolver's mode, and how it is made with so many names.
+type Make = (&'static str, fn(&Path, u16) -> Result<Bed>);
+
+/// The resolvers that need no engine around them.
+const RESOLVERS: [Make; 2] = [("netd", dns::netd), ("aardvark-dns", dns::aardvark)];
+/// Names that they know.
+const NAMES: u16 = 100;
+
+/// The section. Resolvers take turns, work by work.
+pub fn run(plan: &Plan, recorder: &mut Recorder) -> Result<()> {
+    let names = if plan.quick { 3 } else { NAMES };
+    let mut beds = Vec::new();
+    for (mode, make) in RESOLVERS {
+        if plan.wants(mode) {
+            recorder.say(&format!("dns: {mode} with {names} names"));
+            match make(&plan.netd, names) {
+                Ok(bed) => beds.push(bed),
+                Err(error) => recorder.gap(format!("dns with {mode}"), format!("{error:#}")),
+            }
+        }
+    }
+    let mut askers = beds.iter().map(Asker::new).collect::<Result<Vec<_>>>()?;
+    for round in 0..plan.rounds {
+        recorder.say(&format!("dns: round {}", round + 1));
+        for work in WORKS.iter().filter(|work| plan.wants(work)) {
+            for asker in &mut askers {
+                for sample in asker.samples(work, round, plan.sample)? {
+                    recorder.sample(sample);
+                }
+            }
+        }
+    }
+    Ok(())
+}
 
 /// What one resolver was asked so far.
 pub struct Asker<'a> {
@@ -62,7 +98,7 @@ impl<'a> Asker<'a> {
             mode: bed.mode.clone(),
             round,
             value,
-            latency: distribution(&asked.times),
+            latency: asked.latency.clone(),
             lost: asked.lost,
         };
         let rate = self.measure(work, cores::FIRST, |client| {
@@ -98,7 +134,7 @@ impl<'a> Asker<'a> {
         let before = self.bed.forwarded();
         let asked = std::thread::scope(|scope| {
             let asking = scope.spawn(|| {
-                cores::pin_thread(cores::FIRST)?;
+                pin(cores::FIRST)?;
                 ask(&mut client)
             });
             asking.join().expect("the client does not panic")
@@ -131,24 +167,4 @@ impl<'a> Asker<'a> {
         };
         Client::new(self.bed.socket()?, questions, number)
     }
-}
-
-/// Durations in nanoseconds, summed up; nothing where there are none.
-fn distribution(times: &[u64]) -> Option<Latency> {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let last = sorted.len().checked_sub(1)?;
-    let at = |quantile: f64| sorted[(last as f64 * quantile).round() as usize];
-    let curve = (0..=POINTS).map(|point| {
-        let quantile = point as f64 / POINTS as f64;
-        (quantile, at(quantile))
-    });
-    Some(Latency {
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: at(1.0),
-        curve: curve.collect(),
-    })
 }

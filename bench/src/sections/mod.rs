@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{plan::Plan, recorder::Recorder};
+use crate::{plan::Plan, real, recorder::Recorder};
 
 pub mod dns;
 pub mod traffic;
@@ -18,8 +18,20 @@ pub struct Section {
 }
 
 /// All, in the order in which they run.
-pub const ALL: &[Section] = &[Section {
-    name: "traffic",
-    works: &traffic::WORKS,
-    run: traffic::run,
-}];
+pub const ALL: &[Section] = &[
+    Section {
+        name: "traffic",
+        works: &traffic::WORKS,
+        run: traffic::run,
+    },
+    Section {
+        name: "dns",
+        works: dns::WORKS,
+        run: dns::run,
+    },
+    Section {
+        name: "real",
+        works: real::WORKS,
+        run: real::run,
+    },
+];

@@ -197,12 +197,13 @@ impl Lab {
         let path = value[0]["SandboxKey"]
             .as_str()
             .context("it has no SandboxKey")?;
-        Namespace::open(
-            self.world.worker(),
-            name,
-            Path::new(path),
-            self.world.environment(),
-        )
+        self.open_namespace(name, Path::new(path))
+    }
+
+    /// A namespace that somebody else made in the lab, such as a container engine: by a path as the
+    /// lab sees it.
+    pub fn open_namespace(&self, name: &str, path: &Path) -> Result<Namespace> {
+        Namespace::open(self.world.worker(), name, path, self.world.environment())
     }
 
     /// A new namespace beside the host's, connected to nothing: for `--netns` and for tests that

@@ -1,6 +1,11 @@
 //! Debian's package manager, without questions. Called with what is missing only.
 
-use std::process::Command;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -22,8 +27,10 @@ fn release_is_debian(release: &str) -> bool {
     })
 }
 
-/// Refreshes the lists and installs.
+/// Refreshes the lists and installs. Services among the packages (such as dockerd, which would write
+/// to the machine's own rules) are not started.
 pub fn install(packages: &[&str]) -> Result<()> {
+    let _quiet = NoServices::begin()?;
     shell::run(apt_get().args(["-q", "update"]))
         .context("the package lists cannot be refreshed")?;
     shell::run(
@@ -34,6 +41,37 @@ pub fn install(packages: &[&str]) -> Result<()> {
     .context(
         "Debian's packages cannot be installed; they are those of Debian 12 with its security updates",
     )
+}
+
+/// Debian's way to install without starting services: a program that answers every wish to start one
+/// with 101, "not allowed" (its invoke-rc.d(8)).
+struct NoServices {
+    ours: bool,
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl NoServices {
+    fn begin() -> Result<NoServices> {
+        // The administrator's own stays.
+        let ours = !Path::new(POLICY).exists();
+        if ours {
+            let doing = || format!("cannot write {POLICY}");
+            fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(doing)?;
+            fs::set_permissions(POLICY, Permissions::from_mode(0o755)).with_context(doing)?;
+        }
+        Ok(NoServices { ours })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = fs::remove_file(POLICY)
+        {
+            eprintln!("setup: please remove {POLICY}, which keeps services from starting: {error}");
+        }
+    }
 }
 
 fn apt_get() -> Command {

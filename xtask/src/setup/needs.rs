@@ -13,6 +13,8 @@ pub enum Purpose {
     Test,
     /// That, and tests on other kernels in virtual machines.
     Machine,
+    /// That of testing, and measuring real container engines.
+    Real,
     /// Build bpf-linker from source. Asked for by set-up itself, when it is missing.
     BuildLinker,
     /// Compile for BPF with Debian's compiler. Asked for by set-up itself, when no other is there.
@@ -65,7 +67,7 @@ const fn path(
 }
 
 /// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
-const NEEDS: [Need; 23] = [
+const NEEDS: [Need; 27] = [
     program(Purpose::Build, "gcc", "cc", "links Rust programs"),
     path(
         Purpose::Compile,
@@ -154,6 +156,30 @@ const NEEDS: [Need; 23] = [
         "iptables-nft",
         "the rules that netd is measured against",
     ),
+    path(
+        Purpose::Test,
+        "aardvark-dns",
+        "/usr/lib/podman/aardvark-dns",
+        "the name server that netd is measured against",
+    ),
+    path(
+        Purpose::Real,
+        "docker.io",
+        "/usr/sbin/dockerd",
+        "Docker Engine, as a whole",
+    ),
+    path(
+        Purpose::Real,
+        "podman",
+        "/usr/bin/podman",
+        "Podman, as a whole",
+    ),
+    path(
+        Purpose::Real,
+        "netavark",
+        "/usr/lib/podman/netavark",
+        "what makes Podman's networks",
+    ),
     program(
         Purpose::Machine,
         "qemu-system-x86",
@@ -168,10 +194,10 @@ const NEEDS: [Need; 23] = [
         "the BIOS of virtual machines",
     ),
     program(
-        Purpose::Machine,
+        Purpose::Test,
         "busybox-static",
         "busybox",
-        "the small programs of virtual machines",
+        "the small programs of virtual machines and of containers",
     ),
     program(
         Purpose::Machine,
@@ -200,7 +226,7 @@ pub fn missing(purpose: Purpose) -> Vec<Need> {
 fn covers(purpose: Purpose, part: Purpose) -> bool {
     match purpose {
         Purpose::Test => part == Purpose::Build,
-        Purpose::Machine => matches!(part, Purpose::Build | Purpose::Test),
+        Purpose::Machine | Purpose::Real => matches!(part, Purpose::Build | Purpose::Test),
         _ => false,
     }
 }
