@@ -24,7 +24,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 )]
 pub struct Addr(pub [u8; 16]);
 
-const V4_PREFIX: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+/// The third word of IPv4 in mapped form; those before are zero.
+const V4_PREFIX: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
 
 impl Addr {
     /// No address; also `::`.
@@ -49,6 +50,15 @@ impl Addr {
         Addr(bytes)
     }
 
+    /// Becomes an IPv4 address (network order). In place: BPF then moves words, where a value made
+    /// of octets goes through the stack one by one.
+    pub fn set_v4(&mut self, octets: &[u8; 4]) {
+        let (words, _) = self.0.as_chunks_mut::<4>();
+        if let [a, b, c, d] = words {
+            (*a, *b, *c, *d) = ([0; 4], [0; 4], [0, 0, 0xff, 0xff], *octets);
+        }
+    }
+
     /// An IPv6 address (network order).
     pub const fn v6(octets: [u8; 16]) -> Addr {
         Addr(octets)
@@ -56,12 +66,24 @@ impl Addr {
 
     /// Whether the bytes have the v4-mapped prefix.
     pub fn is_v4(&self) -> bool {
-        self.0.first_chunk::<12>() == Some(&V4_PREFIX)
+        let [a, b, c, _] = self.words();
+        a | b == 0 && c == V4_PREFIX
     }
 
     /// Whether all bytes are zero.
     pub fn is_none(&self) -> bool {
-        self.0 == [0; 16]
+        let [a, b, c, d] = self.words();
+        a | b | c | d == 0
+    }
+
+    /// Four words in memory order: what BPF compares in one step each, where it has to gather
+    /// octets one by one.
+    fn words(&self) -> [u32; 4] {
+        let (words, _) = self.0.as_chunks::<4>();
+        match words {
+            [a, b, c, d] => [*a, *b, *c, *d].map(u32::from_ne_bytes),
+            _ => [0; 4],
+        }
     }
 
     /// Whether this is 127.0.0.0/8 or `::1`.

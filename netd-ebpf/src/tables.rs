@@ -8,7 +8,9 @@ use aya_ebpf::{
         bpf_fib_lookup__bindgen_ty_3, bpf_fib_lookup__bindgen_ty_4, bpf_fib_lookup__bindgen_ty_5,
     },
     btf_maps::lpm_trie::Key,
-    helpers::{bpf_check_mtu, bpf_fib_lookup as fib_lookup, bpf_get_prandom_u32, bpf_ktime_get_ns},
+    helpers::{
+        bpf_check_mtu, bpf_fib_lookup as fib_lookup, bpf_get_prandom_u32, bpf_ktime_get_coarse_ns,
+    },
 };
 use netd_common::{
     Addr,
@@ -129,9 +131,10 @@ impl Tables for Maps<'_> {
         result > 0
     }
 
+    // As of the last tick: timeouts are seconds, and reading the clock itself costs 20 ns.
     fn now(&mut self) -> u64 {
         // SAFETY: the helper has no argument and cannot fail.
-        unsafe { bpf_ktime_get_ns() }
+        unsafe { bpf_ktime_get_coarse_ns() }
     }
 
     fn random(&mut self) -> u32 {
@@ -163,7 +166,7 @@ fn record(flow: Option<*mut Flow>, seen: &Seen, into: &mut Flow) -> bool {
             (*flow).packets = (*flow).packets.wrapping_add(1);
             (*flow).bytes = (*flow).bytes.wrapping_add(seen.bytes);
             (*flow).tcp_flags |= u32::from(seen.tcp_flags);
-            (*flow).last_seen = bpf_ktime_get_ns();
+            (*flow).last_seen = bpf_ktime_get_coarse_ns();
         }
         *into = *flow;
     }

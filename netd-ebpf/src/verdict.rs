@@ -7,7 +7,7 @@ use netd_common::{
     abi::Program,
     packet::{
         Rewrite, Verdict, Work,
-        verdict::{Translation, changes},
+        verdict::{Header, changes},
         view::ETHERNET,
     },
 };
@@ -85,40 +85,34 @@ fn apply(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
     if rewrite.changes & changes::ETHERNET != 0 {
         skb.store(0, &rewrite.ethernet)?;
     }
-    if rewrite.changes & changes::HOP != 0 {
-        skb.store(rewrite.hop_offset.into(), &[rewrite.hop])?;
-    }
-    if rewrite.header_delta != 0 {
-        skb.header_checksum(rewrite.header_delta)?;
-    }
-    if rewrite.changes & changes::TRANSLATION != 0 {
-        translate(skb, rewrite.changes, &rewrite.translation)?;
+    if rewrite.changes & changes::HEADER != 0 {
+        translate(skb, rewrite)?;
     }
     Some(())
 }
 
-fn translate(skb: &Skb<'_>, kind: u32, translation: &Translation) -> Option<()> {
-    let checksum = translation.checksum.into();
+fn translate(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
+    let kind = rewrite.changes;
+    let checksum = rewrite.checksum.into();
     let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
     let is_v4 = kind & changes::IS_V4 != 0;
-    if translation.address_delta != 0 {
-        skb.pseudo_checksum(checksum, translation.address_delta, zero_is_none, is_v4)?;
+    if rewrite.address_delta != 0 {
+        skb.pseudo_checksum(checksum, rewrite.address_delta, zero_is_none, is_v4)?;
     }
-    if translation.port_delta != 0 {
-        skb.checksum(checksum, translation.port_delta, zero_is_none)?;
+    if rewrite.port_delta != 0 {
+        skb.checksum(checksum, rewrite.port_delta, zero_is_none)?;
     }
-    if is_v4 {
-        skb.store(ETHERNET + 12, &translation.source.octets_v4())?;
-        skb.store(ETHERNET + 16, &translation.destination.octets_v4())?;
-    } else {
-        skb.store(ETHERNET + 8, &translation.source.0)?;
-        skb.store(ETHERNET + 24, &translation.destination.0)?;
-    }
-    let transport = usize::from(translation.transport);
-    if kind & changes::IS_ECHO != 0 {
-        let [identifier @ .., _, _] = translation.ports;
-        skb.store(transport + 4, &identifier)
-    } else {
-        skb.store(transport, &translation.ports)
+    let header = &rewrite.header;
+    match (is_v4, kind & changes::IS_ECHO != 0) {
+        (true, false) => skb.store(Header::OFFSET_V4, header.v4()?),
+        (false, false) => skb.store(Header::OFFSET_V6, header.v6()?),
+        (true, true) => {
+            skb.store(Header::OFFSET_V4, header.addresses_v4()?)?;
+            skb.store(ETHERNET + 20 + 4, header.identifier(true)?)
+        }
+        (false, true) => {
+            skb.store(Header::OFFSET_V6, header.addresses_v6()?)?;
+            skb.store(ETHERNET + 40 + 4, header.identifier(false)?)
+        }
     }
 }

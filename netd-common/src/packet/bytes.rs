@@ -6,6 +6,9 @@ pub trait Packet {
     /// `N` bytes at `offset`, or nothing where the packet ends before.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
+    /// The same, straight to its place.
+    fn read_into<const N: usize>(&self, offset: usize, into: &mut [u8; N]) -> Option<()>;
+
     /// Octets from the Ethernet header on; of a GSO packet, of the whole super-packet.
     fn length(&self) -> usize;
 }
@@ -13,6 +16,11 @@ pub trait Packet {
 impl Packet for &[u8] {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.get(offset..)?.first_chunk::<N>().copied()
+    }
+
+    fn read_into<const N: usize>(&self, offset: usize, into: &mut [u8; N]) -> Option<()> {
+        *into = self.read(offset)?;
+        Some(())
     }
 
     fn length(&self) -> usize {

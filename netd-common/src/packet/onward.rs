@@ -85,8 +85,8 @@ fn is_party(endpoint: &Endpoint, flow: &Flow) -> bool {
 /// # Errors
 /// [`DropReason::TtlExpired`].
 pub fn go(work: &mut Work) -> Result<Verdict, DropReason> {
-    rewrite::next_hop(work)?;
-    rewrite::translate(work);
+    let hops = rewrite::next_hop(&work.view.ip)?;
+    rewrite::translate(work, hops);
     if work.flow.twin_zone == 0 {
         return Ok(Verdict::Neighbour);
     }

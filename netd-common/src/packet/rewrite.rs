@@ -1,11 +1,6 @@
 //! From what a packet is and what it shall be, the bytes that change and what the checksums need.
 
-use super::{
-    Work, checksum,
-    transport::kind,
-    verdict::changes,
-    view::{ETHERNET, Ip},
-};
+use super::{Work, checksum, transport::kind, verdict::changes, view::Ip};
 use crate::{Addr, DropReason, abi::flow::Flow};
 
 /// New MACs, where they are not there already.
@@ -19,59 +14,54 @@ pub fn ethernet(work: &mut Work, destination: [u8; 6], source: [u8; 6]) {
     rewrite.changes |= changes::ETHERNET;
 }
 
-/// One hop further: the TTL or hop limit is one less.
+/// The TTL or hop limit one hop further.
 ///
 /// # Errors
 /// [`DropReason::TtlExpired`] where it was the last.
-pub fn next_hop(work: &mut Work) -> Result<(), DropReason> {
-    let (ip, rewrite) = (&work.view.ip, &mut work.outcome.rewrite);
+pub fn next_hop(ip: &Ip) -> Result<u8, DropReason> {
     if ip.hops <= 1 {
         return Err(DropReason::TtlExpired);
     }
-    rewrite.changes |= changes::HOP;
-    rewrite.hop = ip.hops - 1;
-    if !ip.is_v4() {
-        rewrite.hop_offset = ETHERNET as u16 + 7;
-        return Ok(());
-    }
-    rewrite.hop_offset = ETHERNET as u16 + 8;
-    let delta = checksum::delta(&[ip.hops, 0], &[rewrite.hop, 0]);
-    rewrite.header_delta = checksum::add(rewrite.header_delta, delta);
-    Ok(())
+    Ok(ip.hops - 1)
 }
 
-/// The tuple that the flow in `work` says.
-pub fn translate(work: &mut Work) {
-    let (ip, transport, flow) = (&work.view.ip, &work.view.transport, &work.flow);
+/// The tuple that the flow in `work` says, with the TTL or hop limit `hops`. Only for packets whose
+/// transport header follows the IP header at once ([`Ip::unobstructed`]).
+pub fn translate(work: &mut Work, hops: u8) {
+    let (view, flow) = (&work.view, &work.flow);
+    let (ip, transport) = (&view.ip, &view.transport);
     let rewrite = &mut work.outcome.rewrite;
     let old = ports(transport.source_port, transport.destination_port);
     let new = ports(flow.source_port, flow.destination_port);
-    if flow.source == ip.source && flow.destination == ip.destination && old == new {
-        return;
-    }
-    rewrite.changes |= changes::TRANSLATION;
-    let translation = &mut rewrite.translation;
-    translation.source = flow.source;
-    translation.destination = flow.destination;
-    translation.ports = new;
-    translation.transport = ip.transport;
-    translation.checksum = ip.transport + checksum_offset(transport.kind);
     let address_delta = address_delta(ip, flow);
-    translation.address_delta = address_delta;
-    translation.port_delta = checksum::delta(&old, &new);
+    rewrite.changes |= changes::HEADER;
+    rewrite.checksum = ip.transport + checksum_offset(transport.kind);
+    rewrite.address_delta = address_delta;
     if transport.is_echo() {
         rewrite.changes |= changes::IS_ECHO;
-        translation.port_delta = checksum::delta(&transport.source_port, &flow.source_port);
+        rewrite.port_delta = checksum::delta(&transport.source_port, &flow.source_port);
+    } else {
+        rewrite.port_delta = checksum::delta(&old, &new);
     }
     if transport.kind == kind::UDP {
         rewrite.changes |= changes::ZERO_IS_NONE;
     }
     if ip.is_v4() {
         rewrite.changes |= changes::IS_V4;
-        rewrite.header_delta = checksum::add(rewrite.header_delta, address_delta);
         if transport.is_echo() {
-            translation.address_delta = 0;
+            rewrite.address_delta = 0;
         }
+        let [_, protocol, sum @ ..] = view.frame.words()[2];
+        let hop_delta = checksum::delta(&[ip.hops, 0], &[hops, 0]);
+        let [s0, s1] = checksum::replace(sum, checksum::add(hop_delta, address_delta));
+        let (source, destination) = (flow.source.octets_v4(), flow.destination.octets_v4());
+        rewrite
+            .header
+            .put_v4([hops, protocol, s0, s1], source, destination, new);
+    } else {
+        rewrite
+            .header
+            .put_v6(hops, &flow.source, &flow.destination, new);
     }
 }
 
@@ -89,7 +79,7 @@ fn ports(source: [u8; 2], destination: [u8; 2]) -> [u8; 4] {
     [s0, s1, d0, d1]
 }
 
-/// The difference of the addresses. All sixteen octets count, also of IPv4: the constant prefix
+/// The difference of the addresses, 0 where they are the same. All sixteen octets count, also of IPv4: the constant prefix
 /// cancels.
 fn address_delta(ip: &Ip, flow: &Flow) -> u32 {
     let mut delta = 0;

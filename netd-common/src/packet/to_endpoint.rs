@@ -60,6 +60,6 @@ fn from_elsewhere<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict,
     {
         return Err(DropReason::StaleEndpoint);
     }
-    rewrite::translate(work);
+    rewrite::translate(work, work.view.ip.hops);
     Ok(Verdict::Host)
 }

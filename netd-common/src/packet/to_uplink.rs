@@ -43,6 +43,6 @@ fn judge<P: Packet, T: Tables>(
     {
         return Err(DropReason::Untranslated);
     }
-    rewrite::translate(work);
+    rewrite::translate(work, work.view.ip.hops);
     Ok(Verdict::Host)
 }

@@ -111,14 +111,28 @@ pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     if u32::from(ip.transport) - ETHERNET as u32 + needed > ip.length {
         return Err(DropReason::Truncated);
     }
-    let offset = usize::from(ip.transport);
-    let [a, b, c, d, i0, i1, ..] = packet.read::<8>(offset).ok_or(DropReason::Truncated)?;
+    let is_tcp = ip.protocol == protocol::TCP;
+    let behind_v4 = ip.is_v4() && ip.transport == ETHERNET as u16 + 20;
+    let (first, second, flags) = if behind_v4 {
+        // Read already, since the declared length is there.
+        let [_, _, _, _, _, first, second, _, [_, flags, ..], _] = view.frame.words();
+        (*first, *second, *flags)
+    } else {
+        let offset = usize::from(ip.transport);
+        let first = packet.read::<4>(offset).ok_or(DropReason::Truncated)?;
+        let second = packet.read::<4>(offset + 4).ok_or(DropReason::Truncated)?;
+        let mut flags = 0;
+        if is_tcp {
+            [flags] = packet.read::<1>(offset + 13).ok_or(DropReason::Truncated)?;
+        }
+        (first, second, flags)
+    };
+    let ([a, b, c, d], [i0, i1, ..]) = (first, second);
     transport.source_port = [a, b];
     transport.destination_port = [c, d];
     transport.tcp_flags = 0;
     match ip.protocol {
         protocol::TCP => {
-            let [flags] = packet.read::<1>(offset + 13).ok_or(DropReason::Truncated)?;
             transport.tcp_flags = flags & (tcp::FIN | tcp::SYN | tcp::RST | tcp::ACK);
             transport.kind = kind::TCP;
         }

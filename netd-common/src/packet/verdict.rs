@@ -7,6 +7,7 @@
 
 use zerocopy::FromBytes;
 
+use super::view::ETHERNET;
 use crate::{Addr, DropReason};
 
 /// What becomes of a packet.
@@ -58,58 +59,106 @@ pub struct Outcome {
 pub struct Rewrite {
     /// Which of the following apply: [`changes`].
     pub changes: u32,
-    /// One's complement difference for the IPv4 header checksum, of addresses and TTL together;
-    /// unfolded, as `bpf_csum_diff` gives it. 0 for IPv6.
-    pub header_delta: u32,
     /// [`changes::ETHERNET`]: destination and source MAC.
     pub ethernet: [u8; 12],
-    /// [`changes::HOP`]: offset of the TTL or hop limit.
-    pub hop_offset: u16,
-    /// [`changes::HOP`]: its new value.
-    pub hop: u8,
+    /// [`changes::HEADER`]: the changed part of the headers.
+    pub header: Header,
+    /// [`changes::HEADER`]: one's complement difference of the addresses, unfolded as
+    /// `bpf_csum_diff` gives it: for the transport checksum with the pseudo header flag. 0 where
+    /// the checksum covers no addresses (ICMP of IPv4).
+    pub address_delta: u32,
+    /// [`changes::HEADER`]: the same of ports or identifier, for the transport checksum alone.
+    pub port_delta: u32,
+    /// [`changes::HEADER`]: offset of the transport checksum.
+    pub checksum: u16,
     /// Zero.
-    pub reserved: u8,
-    /// [`changes::TRANSLATION`].
-    pub translation: Translation,
+    pub reserved: [u8; 2],
 }
 
 /// Bits of [`Rewrite::changes`].
 pub mod changes {
     /// New MACs.
     pub const ETHERNET: u32 = 1;
-    /// One hop less.
-    pub const HOP: u32 = 1 << 1;
-    /// New addresses, ports or echo identifier.
-    pub const TRANSLATION: u32 = 1 << 2;
-    /// With [`TRANSLATION`]: the packet is IPv4, so that its addresses are four octets each.
-    pub const IS_V4: u32 = 1 << 3;
-    /// With [`TRANSLATION`]: the transport is ICMP echo, with an identifier in the fifth octet and
+    /// New hop limit, addresses, ports or echo identifier.
+    pub const HEADER: u32 = 1 << 1;
+    /// With [`HEADER`]: the packet is IPv4.
+    pub const IS_V4: u32 = 1 << 2;
+    /// With [`HEADER`]: the transport is ICMP echo, with an identifier in the fifth octet and
     /// no ports.
-    pub const IS_ECHO: u32 = 1 << 4;
-    /// With [`TRANSLATION`]: a transport checksum of 0 means none and stays so (UDP).
-    pub const ZERO_IS_NONE: u32 = 1 << 5;
+    pub const IS_ECHO: u32 = 1 << 3;
+    /// With [`HEADER`]: a transport checksum of 0 means none and stays so (UDP).
+    pub const ZERO_IS_NONE: u32 = 1 << 4;
 }
 
-/// Addresses and ports as they leave; what stays the same stands here, too.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
-pub struct Translation {
-    /// Source address.
-    pub source: Addr,
-    /// Destination address.
-    pub destination: Addr,
-    /// Source and destination port, or twice the echo identifier; network order.
-    pub ports: [u8; 4],
-    /// Offset of the transport header.
-    pub transport: u16,
-    /// Offset of the transport checksum.
-    pub checksum: u16,
-    /// One's complement difference of the addresses, unfolded: for the transport checksum with
-    /// the pseudo header flag. 0 where the checksum covers no addresses (ICMP of IPv4).
-    pub address_delta: u32,
-    /// One's complement difference of ports or identifier, unfolded: for the transport checksum
-    /// alone.
-    pub port_delta: u32,
+/// The part of the headers that changes, in one piece so that it is stored in one step: TTL or hop
+/// limit, in IPv4 protocol and header checksum, then addresses, then ports or twice the echo
+/// identifier.
+#[repr(C, align(4))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes)]
+pub struct Header([u8; 40]);
+
+impl Header {
+    /// Where the piece begins in an IPv4 packet without options.
+    pub const OFFSET_V4: usize = ETHERNET + 8;
+    /// Where it begins in an IPv6 packet.
+    pub const OFFSET_V6: usize = ETHERNET + 7;
+    /// In the piece of IPv6: addresses stand aligned, so the hop limit is at an odd place.
+    const HOP_V6: usize = 3;
+
+    /// The piece of an IPv4 packet with ports.
+    pub fn v4(&self) -> Option<&[u8; 16]> {
+        self.0.first_chunk()
+    }
+
+    /// The same without ports.
+    pub fn addresses_v4(&self) -> Option<&[u8; 12]> {
+        self.0.first_chunk()
+    }
+
+    /// The piece of an IPv6 packet with ports.
+    pub fn v6(&self) -> Option<&[u8; 37]> {
+        self.0.get(Header::HOP_V6..)?.first_chunk()
+    }
+
+    /// The same without ports.
+    pub fn addresses_v6(&self) -> Option<&[u8; 33]> {
+        self.0.get(Header::HOP_V6..)?.first_chunk()
+    }
+
+    /// The echo identifier.
+    pub fn identifier(&self, is_v4: bool) -> Option<&[u8; 2]> {
+        let at = if is_v4 { 12 } else { 36 };
+        self.0.get(at..)?.first_chunk()
+    }
+
+    pub(super) fn put_v4(
+        &mut self,
+        first: [u8; 4],
+        source: [u8; 4],
+        destination: [u8; 4],
+        ports: [u8; 4],
+    ) {
+        let (words, _) = self.0.as_chunks_mut::<4>();
+        if let [a, b, c, d, ..] = words {
+            (*a, *b, *c, *d) = (first, source, destination, ports);
+        }
+    }
+
+    pub(super) fn put_v6(&mut self, hops: u8, source: &Addr, destination: &Addr, ports: [u8; 4]) {
+        let [_, _, _, hop, addresses @ .., p0, p1, p2, p3] = &mut self.0;
+        *hop = hops;
+        let (addresses, _) = addresses.as_chunks_mut::<16>();
+        if let [a, b] = addresses {
+            (*a, *b) = (source.0, destination.0);
+        }
+        [*p0, *p1, *p2, *p3] = ports;
+    }
+}
+
+impl Default for Header {
+    fn default() -> Header {
+        Header([0; 40])
+    }
 }
 
 /// A packet of netd's own: an ARP reply or a neighbour advertisement. At most

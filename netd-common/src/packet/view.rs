@@ -4,7 +4,7 @@
 //! The view stands in [`super::Work`], and what fills it is never inlined: so the verifier forgets
 //! which path wrote a flag, instead of following every combination of them to the end.
 
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
 use super::{Packet, transport::Transport};
 use crate::{Addr, DropReason};
@@ -40,10 +40,11 @@ pub mod protocol {
 }
 
 /// A packet's headers, as far as a decision has read them.
-#[repr(C)]
+// Aligned, so that LLVM moves addresses as words: it knows no unaligned access for BPF.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
 pub struct View {
-    /// The Ethernet header.
+    /// The packet's beginning.
     pub frame: Frame,
     /// The IP header.
     pub ip: Ip,
@@ -51,18 +52,58 @@ pub struct View {
     pub transport: Transport,
 }
 
-/// The Ethernet header.
+/// The packet's beginning as it is: one read of the packet, and the IP header stands aligned.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Frame {
+    /// Not of the packet.
+    pub reserved: [u8; 2],
     /// Destination MAC.
     pub destination: [u8; 6],
     /// Source MAC.
     pub source: [u8; 6],
     /// [`ethertype`].
     pub ethertype: [u8; 2],
-    /// Zero.
-    pub reserved: [u8; 2],
+    /// What follows, as far as the packet has it; behind that, of a former one.
+    pub header: [u8; 40],
+}
+
+impl Frame {
+    /// Ethernet, IPv4 and TCP header, or Ethernet and IPv6 header.
+    const MOST: usize = ETHERNET + 40;
+    /// Ethernet, IPv4 and UDP header: what hardly a packet is shorter than.
+    const MANY: usize = ETHERNET + 28;
+
+    /// The IPv4 header's words, and what follows.
+    pub fn words(&self) -> &[[u8; 4]; 10] {
+        // Always there: forty octets are ten words.
+        const NONE: &[[u8; 4]; 10] = &[[0; 4]; 10];
+        let (words, _) = self.header.as_chunks::<4>();
+        words.first_chunk().unwrap_or(NONE)
+    }
+
+    /// Reads as much as there is, in one step for nearly all packets.
+    fn read<P: Packet>(&mut self, packet: &P) -> Option<()> {
+        let bytes = self.as_mut_bytes().get_mut(2..)?;
+        let length = packet.length();
+        if length >= Frame::MOST {
+            return packet.read_into(0, bytes.first_chunk_mut::<{ Frame::MOST }>()?);
+        }
+        if length >= Frame::MANY {
+            return packet.read_into(0, bytes.first_chunk_mut::<{ Frame::MANY }>()?);
+        }
+        packet.read_into(0, bytes.first_chunk_mut::<ETHERNET>()?)?;
+        if length >= ETHERNET + 20 {
+            packet.read_into(ETHERNET, self.header.first_chunk_mut::<20>()?)?;
+        }
+        Some(())
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Frame {
+        Frame::new_zeroed()
+    }
 }
 
 /// An IP header of either family.
@@ -131,17 +172,12 @@ pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     read_ip(packet, view)
 }
 
-/// Reads the Ethernet header.
+/// Reads the Ethernet header and the beginning of what follows.
 ///
 /// # Errors
 /// [`DropReason::Truncated`] where there is none.
 pub fn read_frame<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
-    let header = packet.read::<ETHERNET>(0).ok_or(DropReason::Truncated)?;
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, e0, e1] = header;
-    view.frame.destination = [d0, d1, d2, d3, d4, d5];
-    view.frame.source = [s0, s1, s2, s3, s4, s5];
-    view.frame.ethertype = [e0, e1];
-    Ok(())
+    view.frame.read(packet).ok_or(DropReason::Truncated)
 }
 
 /// Reads the IP header of a frame whose ethertype is one of IP.
@@ -155,8 +191,8 @@ pub fn read_frame<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReas
 #[inline(never)]
 pub fn read_ip<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     let read = match view.frame.ethertype {
-        ethertype::IPV4 => v4(packet, &mut view.ip),
-        ethertype::IPV6 => v6(packet, &mut view.ip),
+        ethertype::IPV4 => v4(packet, view.frame.words(), &mut view.ip),
+        ethertype::IPV6 => v6(packet, &view.frame.header, &mut view.ip),
         _ => return Err(DropReason::UnknownEthertype),
     };
     read.ok_or(DropReason::Truncated)?;
@@ -168,23 +204,27 @@ pub fn read_ip<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason>
 }
 
 /// IPv4 (RFC 791), `None` where it is malformed.
-fn v4<P: Packet>(packet: &P, ip: &mut Ip) -> Option<()> {
-    let header = packet.read::<20>(ETHERNET)?;
-    let [version, _, l0, l1, _, _, f0, f1, hops, protocol, _, _, ..] = header;
-    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = header;
+fn v4<P: Packet>(packet: &P, header: &[[u8; 4]; 10], ip: &mut Ip) -> Option<()> {
+    let [first, second, third, source, destination, ..] = header;
+    let ([version, _, length @ ..], [_, _, fragment @ ..]) = (*first, *second);
+    let [hops, protocol, _, _] = *third;
     let words = u32::from(version & 0x0f);
-    let total = u32::from(u16::from_be_bytes([l0, l1]));
-    ip.length = declared_length(packet, total, total == 0)?;
+    let total = u32::from(u16::from_be_bytes(length));
+    let present = packet.length().checked_sub(ETHERNET)? as u32;
+    if present < 20 {
+        return None;
+    }
+    ip.length = declared_length(present, total, total == 0)?;
     if version >> 4 != 4 || words < 5 || ip.length < words * 4 {
         return None;
     }
-    ip.source = Addr::v4([s0, s1, s2, s3]);
-    ip.destination = Addr::v4([d0, d1, d2, d3]);
+    ip.source.set_v4(source);
+    ip.destination.set_v4(destination);
     ip.protocol = protocol;
     ip.hops = hops;
     ip.transport = ETHERNET as u16 + words as u16 * 4;
     ip.traits = traits::IS_V4;
-    let fragment = u16::from_be_bytes([f0, f1]) & 0x3fff;
+    let fragment = u16::from_be_bytes(fragment) & 0x3fff;
     if fragment != 0 {
         ip.traits |= traits::FRAGMENT;
     }
@@ -198,16 +238,20 @@ fn v4<P: Packet>(packet: &P, ip: &mut Ip) -> Option<()> {
 }
 
 /// IPv6 (RFC 8200), `None` where it is malformed.
-fn v6<P: Packet>(packet: &P, ip: &mut Ip) -> Option<()> {
-    let fixed = packet.read::<8>(ETHERNET)?;
-    let [version, _, _, _, l0, l1, protocol, hops] = fixed;
+fn v6<P: Packet>(packet: &P, header: &[u8; 40], ip: &mut Ip) -> Option<()> {
+    let (fields, addresses) = header.split_first_chunk::<8>()?;
+    let [version, _, _, _, l0, l1, protocol, hops] = *fields;
     let payload = u32::from(u16::from_be_bytes([l0, l1]));
-    ip.length = declared_length(packet, payload + 40, payload == 0)?;
+    let present = packet.length().checked_sub(ETHERNET)? as u32;
+    if present < 40 {
+        return None;
+    }
+    ip.length = declared_length(present, payload + 40, payload == 0)?;
     if version >> 4 != 6 {
         return None;
     }
-    ip.source = Addr::v6(packet.read::<16>(ETHERNET + 8)?);
-    ip.destination = Addr::v6(packet.read::<16>(ETHERNET + 24)?);
+    ip.source.0 = *addresses.first_chunk()?;
+    ip.destination.0 = *addresses.last_chunk()?;
     ip.protocol = protocol;
     ip.hops = hops;
     ip.transport = ETHERNET as u16 + 40;
@@ -222,8 +266,7 @@ fn v6<P: Packet>(packet: &P, ip: &mut Ip) -> Option<()> {
 
 /// The length a header declares, if the packet has it. Super-packets of more than 65,535 octets
 /// (BIG TCP) declare none: then it is the packet's.
-fn declared_length<P: Packet>(packet: &P, declared: u32, undeclared: bool) -> Option<u32> {
-    let present = packet.length().checked_sub(ETHERNET)? as u32;
+fn declared_length(present: u32, declared: u32, undeclared: bool) -> Option<u32> {
     if undeclared && present > 0xffff {
         return Some(present);
     }

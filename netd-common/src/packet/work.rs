@@ -54,7 +54,6 @@ impl Work {
         outcome.endpoint = 0;
         outcome.receiver = 0;
         outcome.rewrite.changes = 0;
-        outcome.rewrite.header_delta = 0;
     }
 
     /// The packet goes into the namespace of the target.

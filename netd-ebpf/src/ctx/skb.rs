@@ -9,7 +9,10 @@ use aya_ebpf::{
     },
     btf_maps::ProgramArray,
     check_bounds_signed,
-    helpers::{bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail, bpf_skb_store_bytes},
+    helpers::{
+        bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail, bpf_skb_load_bytes,
+        bpf_skb_store_bytes,
+    },
     programs::TcContext,
 };
 use netd_common::{
@@ -41,6 +44,19 @@ impl Packet for Skb<'_> {
         self.ctx.load(offset).ok()
     }
 
+    fn read_into<const N: usize>(&self, offset: usize, into: &mut [u8; N]) -> Option<()> {
+        // SAFETY: the context is the program's own, and the kernel writes the array's octets.
+        let failed = unsafe {
+            bpf_skb_load_bytes(
+                self.ctx.skb.skb.cast(),
+                offset as u32,
+                into.as_mut_ptr().cast(),
+                N as u32,
+            ) != 0
+        };
+        (!failed).then_some(())
+    }
+
     fn length(&self) -> usize {
         self.ctx.len() as usize
     }
@@ -67,13 +83,6 @@ impl Skb<'_> {
     /// Stores `bytes` at `offset`.
     pub fn store<const N: usize>(&self, offset: usize, bytes: &[u8; N]) -> Option<()> {
         self.ctx.store(offset, bytes, 0).ok()
-    }
-
-    /// Changes the IPv4 header checksum by `delta`.
-    pub fn header_checksum(&self, delta: u32) -> Option<()> {
-        self.ctx
-            .l3_csum_replace(ETHERNET + 10, 0, delta.into(), 0)
-            .ok()
     }
 
     /// Changes a transport checksum by `delta`, a difference of what the transport carries.

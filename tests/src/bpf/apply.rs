@@ -2,7 +2,7 @@
 
 use netd_common::packet::{
     Rewrite,
-    verdict::{Translation, changes},
+    verdict::{Header, changes},
     view::ETHERNET,
 };
 
@@ -11,38 +11,33 @@ pub fn apply(packet: &mut [u8], rewrite: &Rewrite) {
     if rewrite.changes & changes::ETHERNET != 0 {
         store(packet, 0, &rewrite.ethernet);
     }
-    if rewrite.changes & changes::HOP != 0 {
-        store(packet, rewrite.hop_offset.into(), &[rewrite.hop]);
-    }
-    if rewrite.header_delta != 0 {
-        replace(packet, ETHERNET + 10, rewrite.header_delta, false);
-    }
-    if rewrite.changes & changes::TRANSLATION != 0 {
-        translate(packet, rewrite.changes, &rewrite.translation);
+    if rewrite.changes & changes::HEADER != 0 {
+        translate(packet, rewrite).expect("a header has room for its pieces");
     }
 }
 
-fn translate(packet: &mut [u8], kind: u32, translation: &Translation) {
-    let checksum = translation.checksum.into();
-    let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
-    for delta in [translation.address_delta, translation.port_delta] {
+fn translate(packet: &mut [u8], rewrite: &Rewrite) -> Option<()> {
+    let kind = rewrite.changes;
+    for delta in [rewrite.address_delta, rewrite.port_delta] {
         if delta != 0 {
-            replace(packet, checksum, delta, zero_is_none);
+            let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
+            replace(packet, rewrite.checksum.into(), delta, zero_is_none);
         }
     }
-    if kind & changes::IS_V4 != 0 {
-        store(packet, ETHERNET + 12, &translation.source.octets_v4());
-        store(packet, ETHERNET + 16, &translation.destination.octets_v4());
-    } else {
-        store(packet, ETHERNET + 8, &translation.source.0);
-        store(packet, ETHERNET + 24, &translation.destination.0);
+    let header = &rewrite.header;
+    match (kind & changes::IS_V4 != 0, kind & changes::IS_ECHO != 0) {
+        (true, false) => store(packet, Header::OFFSET_V4, header.v4()?),
+        (false, false) => store(packet, Header::OFFSET_V6, header.v6()?),
+        (true, true) => {
+            store(packet, Header::OFFSET_V4, header.addresses_v4()?);
+            store(packet, ETHERNET + 20 + 4, header.identifier(true)?);
+        }
+        (false, true) => {
+            store(packet, Header::OFFSET_V6, header.addresses_v6()?);
+            store(packet, ETHERNET + 40 + 4, header.identifier(false)?);
+        }
     }
-    let transport = usize::from(translation.transport);
-    if kind & changes::IS_ECHO != 0 {
-        store(packet, transport + 4, &translation.ports[..2]);
-    } else {
-        store(packet, transport, &translation.ports);
-    }
+    Some(())
 }
 
 /// Stores `bytes` at `offset`; a packet that ends before is a fault of the decision.

@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use crate::packet::{
     Rewrite, Verdict, Work, checksum,
-    verdict::{Translation, changes},
-    view::ETHERNET,
+    verdict::{Header, changes},
 };
 
 /// Makes `packet` what the verdict makes of it. What passes, is dropped or is a question stays.
@@ -26,39 +25,39 @@ fn rewrite(rewrite: &Rewrite, packet: &mut [u8]) {
     if rewrite.changes & changes::ETHERNET != 0 {
         store(packet, 0, &rewrite.ethernet);
     }
-    if rewrite.changes & changes::HOP != 0 {
-        store(packet, rewrite.hop_offset.into(), &[rewrite.hop]);
-    }
-    if rewrite.header_delta != 0 {
-        update(packet, ETHERNET + 10, rewrite.header_delta);
-    }
-    if rewrite.changes & changes::TRANSLATION != 0 {
-        translate(rewrite.changes, &rewrite.translation, packet);
+    if rewrite.changes & changes::HEADER != 0 {
+        translate(rewrite, packet);
     }
 }
 
-fn translate(kind: u32, translation: &Translation, packet: &mut [u8]) {
-    let at = usize::from(translation.checksum);
-    let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
+fn translate(rewrite: &Rewrite, packet: &mut [u8]) {
+    let at = usize::from(rewrite.checksum);
+    let zero_is_none = rewrite.changes & changes::ZERO_IS_NONE != 0;
     if !(zero_is_none && packet[at..at + 2] == [0, 0]) {
-        update(packet, at, translation.address_delta);
-        update(packet, at, translation.port_delta);
+        update(packet, at, rewrite.address_delta);
+        update(packet, at, rewrite.port_delta);
         if zero_is_none && packet[at..at + 2] == [0, 0] {
             store(packet, at, &[0xff, 0xff]);
         }
     }
-    if kind & changes::IS_V4 != 0 {
-        store(packet, ETHERNET + 12, &translation.source.octets_v4());
-        store(packet, ETHERNET + 16, &translation.destination.octets_v4());
+    let is_v4 = rewrite.changes & changes::IS_V4 != 0;
+    let header = &rewrite.header;
+    let piece = match (is_v4, rewrite.changes & changes::IS_ECHO != 0) {
+        (true, false) => header.v4().map(<[u8; 16]>::as_slice),
+        (true, true) => header.addresses_v4().map(<[u8; 12]>::as_slice),
+        (false, false) => header.v6().map(<[u8; 37]>::as_slice),
+        (false, true) => header.addresses_v6().map(<[u8; 33]>::as_slice),
+    };
+    let piece = piece.expect("it has room");
+    let offset = if is_v4 {
+        Header::OFFSET_V4
     } else {
-        store(packet, ETHERNET + 8, &translation.source.0);
-        store(packet, ETHERNET + 24, &translation.destination.0);
-    }
-    let transport = usize::from(translation.transport);
-    if kind & changes::IS_ECHO != 0 {
-        store(packet, transport + 4, &translation.ports[..2]);
-    } else {
-        store(packet, transport, &translation.ports);
+        Header::OFFSET_V6
+    };
+    store(packet, offset, piece);
+    if rewrite.changes & changes::IS_ECHO != 0 {
+        let identifier = header.identifier(is_v4).expect("it has room");
+        store(packet, offset + piece.len() + 4, identifier);
     }
 }
 
