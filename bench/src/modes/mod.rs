@@ -1,7 +1,9 @@
 //! What is compared: each mode is a lab of its own with the same shape (`topology`), and its own way
 //! to publish ports and to let containers out.
 
+mod iptables;
 mod netd;
+mod nftables;
 mod none;
 
 use std::{net::SocketAddr, path::Path as FilePath};
@@ -13,7 +15,12 @@ use crate::{
     topology::{Path, Place},
 };
 
-pub use self::{netd::Netd, none::None};
+pub use self::{
+    iptables::{Iptables, Kind},
+    netd::Netd,
+    nftables::Nftables,
+    none::None,
+};
 
 /// Names of all modes, in the order in which they take turns.
 pub const ALL: [&str; 5] = [
@@ -57,6 +64,9 @@ pub trait Mode {
 pub fn start(mode: &str, netd: &FilePath, ports: &[Port]) -> Result<Box<dyn Mode>> {
     Ok(match mode {
         "none" => Box::new(None::start(netd)?),
+        "iptables-nft" => Box::new(Iptables::start(Kind::Nft, netd, ports)?),
+        "iptables-legacy" => Box::new(Iptables::start(Kind::Legacy, netd, ports)?),
+        "nftables" => Box::new(Nftables::start(netd, ports, false)?),
         "netd" => Box::new(Netd::start(netd, ports)?),
         _ => bail!("no mode has the name {mode}"),
     })
