@@ -3,6 +3,8 @@
 
 pub mod dns;
 pub mod drive;
+#[cfg(test)]
+mod example;
 pub mod load;
 pub mod machine;
 pub mod modes;
@@ -10,7 +12,10 @@ pub mod plan;
 pub mod real;
 pub mod record;
 pub mod recorder;
+pub mod report;
 pub mod rules;
 pub mod run;
 pub mod sections;
+pub mod stats;
+pub mod targets;
 pub mod topology;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use netd_bench::{
     load::{self, Load},
-    run,
+    report, run,
 };
 
 /// Measures netd against iptables and nftables mode, side by side in one run.
@@ -20,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Measure, in labs of network namespaces (as root).
     Run(run::Wish),
+    /// Make tables and plots again from the record of a run.
+    Report(report::Wish),
     /// The load generator, a role at a time.
     #[command(subcommand)]
     Load(Load),
@@ -28,6 +30,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(wish) => run::run(wish),
+        Command::Report(wish) => report::run(&wish),
         Command::Load(load) => load::run(&load),
     };
     match done {

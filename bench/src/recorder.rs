@@ -86,7 +86,7 @@ impl Recorder {
 /// Writes a record; beside and renamed, so that there is never half a file.
 pub fn write(record: &Record, path: &Path) -> Result<()> {
     let doing = || format!("cannot write {}", path.display());
-    let text = serde_json::to_string_pretty(record)?;
+    let text = serde_json::to_string(record)?;
     let draft = path.with_extension("new");
     fs::write(&draft, text + "\n").with_context(doing)?;
     fs::rename(&draft, path).with_context(doing)
@@ -105,4 +105,31 @@ pub fn read(path: &Path) -> Result<Record> {
         record.format
     );
     Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn a_record_survives_its_file() {
+        let dir = std::env::temp_dir().join(format!("netd-bench-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a directory");
+        let (path, record) = (dir.join(FILE), example::record());
+        write(&record, &path).expect("written");
+        let back = read(&path).expect("read");
+        let text = |record: &Record| serde_json::to_value(record).expect("JSON");
+        assert!(text(&back) == text(&record), "the same values come back");
+        write(
+            &Record {
+                format: 0,
+                ..record
+            },
+            &path,
+        )
+        .expect("written");
+        assert!(read(&path).is_err(), "another format is refused");
+        fs::remove_dir_all(&dir).expect("clean up");
+    }
 }

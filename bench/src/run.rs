@@ -8,7 +8,7 @@ use clap::Args;
 use netd_tests::lab;
 use nix::unistd::Uid;
 
-use crate::{plan::Plan, record::Record, recorder::Recorder, sections};
+use crate::{plan::Plan, record::Record, recorder::Recorder, report, sections};
 
 /// What a run is asked for.
 #[derive(Args, Debug)]
@@ -36,6 +36,8 @@ pub struct Wish {
     pub built: Option<String>,
 }
 
+/// Rounds of a whole run.
+const ROUNDS: u32 = 5;
 /// How long one sample measures, in a whole run and in a quick one.
 const SAMPLE: Duration = Duration::from_millis(600);
 const QUICK_SAMPLE: Duration = Duration::from_millis(60);
@@ -50,7 +52,7 @@ pub fn run(wish: Wish) -> Result<()> {
     let plan = Plan {
         quick: wish.quick,
         only: wish.only,
-        rounds: wish.rounds.unwrap_or(if wish.quick { 1 } else { 5 }),
+        rounds: wish.rounds.unwrap_or(if wish.quick { 1 } else { ROUNDS }),
         sample: if wish.quick { QUICK_SAMPLE } else { SAMPLE },
         netd: lab::agent_binary()?,
         real: wish.real,
@@ -65,6 +67,7 @@ pub fn run(wish: Wish) -> Result<()> {
     let mut recorder = Recorder::begin(&plan.out, command, netd)?;
     let failed = all(&plan, &mut recorder)?;
     let record = recorder.finish()?;
+    report::make(&record, &plan.out)?;
     tell(&record, &plan);
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
@@ -98,6 +101,13 @@ fn tell(record: &Record, plan: &Plan) {
         record.seconds,
         plan.out.display()
     );
+    if !plan.quick && plan.rounds < ROUNDS {
+        let whole = record.seconds / f64::from(plan.rounds) * f64::from(ROUNDS);
+        println!(
+            "{ROUNDS} rounds of the same take at most {:.0} minutes",
+            whole / 60.0
+        );
+    }
 }
 
 fn own_command() -> String {

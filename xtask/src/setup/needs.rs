@@ -67,7 +67,7 @@ const fn path(
 }
 
 /// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
-const NEEDS: [Need; 27] = [
+const NEEDS: [Need; 28] = [
     program(Purpose::Build, "gcc", "cc", "links Rust programs"),
     path(
         Purpose::Compile,
@@ -179,6 +179,12 @@ const NEEDS: [Need; 27] = [
         "netavark",
         "/usr/lib/podman/netavark",
         "what makes Podman's networks",
+    ),
+    path(
+        Purpose::Test,
+        "fonts-dejavu-core",
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+        "the letters of plots",
     ),
     program(
         Purpose::Machine,
