@@ -23,7 +23,8 @@ use super::{
 };
 use crate::model::WireName;
 
-struct Map(HashMap<NameKey, Name>);
+/// The map `NAMES`.
+pub(crate) struct Map(pub(crate) HashMap<NameKey, Name>);
 
 impl Names for Map {
     fn name(&mut self, key: &NameKey) -> Option<&Name> {
@@ -62,7 +63,8 @@ fn entry(record: &Record) -> Name {
     name
 }
 
-fn bpf(message: &[u8], scopes: &[u32], names: &mut Map, random: u32) -> Option<Vec<u8>> {
+/// What the BPF program makes of a question; `None`: it hands it to the agent.
+pub(crate) fn bpf(message: &[u8], scopes: &[u32], names: &mut Map, random: u32) -> Option<Vec<u8>> {
     let mut exchange = Exchange {
         message: [0xee; MAX_DNS_MESSAGE],
         key: NameKey {

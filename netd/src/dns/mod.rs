@@ -24,6 +24,6 @@ pub use table::{Client, Record, Table};
 pub use upstreams::{Place, Upstreams};
 
 #[cfg(test)]
-mod agreement_tests;
+pub(crate) mod agreement_tests;
 #[cfg(test)]
 mod lab_tests;

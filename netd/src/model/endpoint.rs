@@ -1,6 +1,10 @@
 //! Endpoints: a sandbox's connection to a network.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -32,8 +36,54 @@ pub struct Endpoint {
     pub given: Given,
     /// Names in this network besides the sandbox's own.
     pub aliases: Vec<Name>,
+    /// Other names of the network, by names of the sandbox's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// The highest of a sandbox's endpoints has the default gateway; then the smallest network name.
     pub gateway_priority: i32,
+}
+
+/// `--link TARGET:ALIAS`: what a name of the network is called in this sandbox alone. The target may
+/// come later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// A name, alias or id in the endpoint's network.
+    pub target: Name,
+    /// The name that the sandbox asks for.
+    pub alias: Name,
+}
+
+impl FromStr for Link {
+    type Err = BadLink;
+
+    /// `TARGET` or `TARGET:ALIAS`, with Docker's words.
+    fn from_str(text: &str) -> Result<Link, BadLink> {
+        let (target, alias) = text.split_once(':').unwrap_or((text, text));
+        if text.is_empty() {
+            return Err(BadLink::Empty);
+        }
+        match (target.parse(), alias.parse()) {
+            (Ok(target), Ok(alias)) => Ok(Link { target, alias }),
+            _ => Err(BadLink::Form(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.target, self.alias)
+    }
+}
+
+/// Why a text is no [`Link`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLink {
+    /// Nothing.
+    #[error("empty string specified for links")]
+    Empty,
+    /// More than one colon, or no names.
+    #[error("bad format for links: {0}")]
+    Form(String),
 }
 
 /// What the user asked for (Docker's `IPAMConfig` and `MacAddress`).

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netd_common::{
-    abi::name::{Name, name_kind, scope_of_network},
+    abi::name::{Name, name_kind, scope_of_network, scope_of_sandbox},
     limits::{MAX_NAME, MAX_NAME_V4, MAX_NAME_V6},
 };
 
@@ -13,15 +13,30 @@ use super::{
     scene::{JoinedEndpoint, Scene},
     table::NameRecord,
 };
-use crate::model::{Id, WireName};
+use crate::model::{Endpoint, Id, WireName};
 
 /// One forward name of a network. Names that no question can carry (an empty label) are left out.
 pub(super) fn entries(scene: &Scene<'_>, network: Id, name: &str, desired: &mut Desired) {
     let (Some(network), Ok(wire)) = (scene.state.network(network), name.parse::<WireName>()) else {
         return;
     };
+    let endpoints = scene.state.named(network.id, name);
+    host_entries(scope_of_network(network.index), wire, &endpoints, desired);
+}
+
+/// One link's name, which its sandbox alone has.
+pub(super) fn link_entries(scene: &Scene<'_>, sandbox: Id, alias: &str, desired: &mut Desired) {
+    let (Some(sandbox), Ok(wire)) = (scene.state.sandbox(sandbox), alias.parse::<WireName>())
+    else {
+        return;
+    };
+    let endpoints = scene.state.linked(sandbox.id, alias);
+    host_entries(scope_of_sandbox(sandbox.index), wire, &endpoints, desired);
+}
+
+fn host_entries(scope: u32, wire: WireName, endpoints: &[&Endpoint], desired: &mut Desired) {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for endpoint in scene.state.named(network.id, name) {
+    for endpoint in endpoints {
         for address in &endpoint.addresses {
             match address.addr() {
                 IpAddr::V4(address) => v4.push(address),
@@ -32,7 +47,6 @@ pub(super) fn entries(scene: &Scene<'_>, network: Id, name: &str, desired: &mut 
     if v4.is_empty() && v6.is_empty() {
         return;
     }
-    let scope = scope_of_network(network.index);
     if let Some(key) = wire.key(scope) {
         desired.put(Entry::Name(key, Box::new(host(&v4, &v6))));
     }

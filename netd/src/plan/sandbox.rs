@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use netd_common::{
     Addr,
     abi::{
-        name::{Resolver, Scopes, scope_of_network},
+        name::{Resolver, Scopes, scope_of_network, scope_of_sandbox},
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
     limits::{MAX_SCOPES, RESOLVER_PORT},
@@ -80,8 +80,12 @@ fn port_entries(
 fn resolver_entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
     let networks = scene.networks_of(sandbox.id);
     let named = networks.iter().filter(|(network, _)| !network.is_default());
-    let scopes: Vec<u32> = named
-        .map(|(network, _)| scope_of_network(network.index))
+    let has_links = |(_, endpoint): &(&Network, &Endpoint)| !endpoint.links.is_empty();
+    let links = networks.iter().any(has_links);
+    let links = links.then(|| scope_of_sandbox(sandbox.index));
+    let scopes: Vec<u32> = links
+        .into_iter()
+        .chain(named.map(|(network, _)| scope_of_network(network.index)))
         .collect();
     // With more networks than the map has room for, the agent's table answers for the rest.
     let mut value = Scopes::default();

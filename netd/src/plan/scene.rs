@@ -130,6 +130,9 @@ pub fn entries(scene: &Scene<'_>, subjects: &Subjects, desired: &mut Desired) {
     for (network, name) in &subjects.names {
         super::names::entries(scene, *network, name, desired);
     }
+    for (sandbox, alias) in &subjects.links {
+        super::names::link_entries(scene, *sandbox, alias, desired);
+    }
 }
 
 /// An endpoint with its network and sandbox: only such ones are in the kernel.

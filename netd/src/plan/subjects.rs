@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     model::{Id, Network},
-    state::{Change, Edit, State},
+    state::{Change, Edit, State, links_of},
 };
 
 /// Objects to plan for.
@@ -23,6 +23,8 @@ pub struct Subjects {
     pub endpoints: BTreeSet<Id>,
     /// Names, by network, in lower case.
     pub names: BTreeSet<(Id, String)>,
+    /// Names of links, by sandbox, in lower case.
+    pub links: BTreeSet<(Id, String)>,
 }
 
 impl Subjects {
@@ -33,9 +35,11 @@ impl Subjects {
             let names = state.names_of(endpoint);
             names.into_iter().map(|name| (endpoint.network, name))
         });
+        let links = state.endpoints().flat_map(links_of);
         Subjects {
             host: true,
             resolver: true,
+            links: links.map(|(sandbox, alias, _)| (sandbox, alias)).collect(),
             networks: state.networks().map(|network| network.id).collect(),
             sandboxes: state.sandboxes().map(|sandbox| sandbox.id).collect(),
             endpoints: state.endpoints().map(|endpoint| endpoint.id).collect(),
@@ -66,7 +70,8 @@ impl Subjects {
         }
     }
 
-    /// Adds what follows in this state: an endpoint's names and sandbox; a sandbox's endpoints,
+    /// Adds what follows in this state: an endpoint's names, its links and those to it, and its
+    /// sandbox; a sandbox's endpoints,
     /// since routes, ports and flags move between them.
     pub fn close(&mut self, state: &State) {
         for id in &self.endpoints {
@@ -77,6 +82,12 @@ impl Subjects {
             let names = state.names_of(endpoint).into_iter();
             self.names
                 .extend(names.map(|name| (endpoint.network, name)));
+            let links = links_of(endpoint);
+            self.links
+                .extend(links.map(|(sandbox, alias, _)| (sandbox, alias)));
+        }
+        for (network, name) in &self.names {
+            self.links.extend(state.linked_as(*network, name));
         }
         for id in &self.sandboxes {
             let endpoints = state.endpoints_of_sandbox(*id);

@@ -131,6 +131,7 @@ impl Draft<'_, '_> {
                 mac: spec.mac,
             },
             aliases: unique(&spec.aliases),
+            links: spec.links.clone(),
             gateway_priority: spec.gateway_priority,
         };
         self.put_endpoint(endpoint)?;
@@ -283,6 +284,11 @@ pub(super) fn refuse_options(spec: &EndpointSpec) -> Result<(), Refusal> {
     if spec.ip.is_some() || spec.ip6.is_some() {
         return Err(Refusal::Invalid(
             "user specified IP address is supported on user defined networks only".to_owned(),
+        ));
+    }
+    if !spec.links.is_empty() {
+        return Err(Refusal::Invalid(
+            "links are only supported for user-defined networks".to_owned(),
         ));
     }
     if !spec.aliases.is_empty() {

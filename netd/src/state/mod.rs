@@ -23,6 +23,7 @@ pub(crate) mod tests;
 pub mod view;
 
 pub use change::{Change, Edit, Meta};
+pub use names::links_of;
 pub use network::RESOLVER_INTERFACE;
 pub use refusal::Refusal;
 pub use request::{Reply, Request};

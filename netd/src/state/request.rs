@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use crate::model::{
     Id, IfName, Mac, Name, PortRange, Protocol,
+    endpoint::Link,
     network::Owner,
     sandbox::{DnsSettings, Joined},
 };
@@ -126,6 +127,8 @@ pub struct EndpointSpec {
     pub mac: Option<Mac>,
     /// `--alias`.
     pub aliases: Vec<Name>,
+    /// `--link`.
+    pub links: Vec<Link>,
     /// `--gw-priority`.
     pub gateway_priority: i32,
 }

@@ -48,6 +48,8 @@ pub(super) struct Index {
     pub(super) namespaces: BTreeMap<(u64, u64), Id>,
     /// DNS names of a network (lower case, with and without `.network`): the endpoints that have it.
     pub(super) dns: BTreeMap<(Id, String), BTreeSet<Id>>,
+    /// Names of a network (lower case) that endpoints link to: those endpoints.
+    pub(super) links: BTreeMap<(Id, String), BTreeSet<Id>>,
 }
 
 /// Whose a host-side interface is.
@@ -219,6 +221,10 @@ impl State {
                 .insert(id);
         }
         let index = &mut self.index;
+        for link in &endpoint.links {
+            let target = (network, link.target.to_string().to_ascii_lowercase());
+            index.links.entry(target).or_default().insert(id);
+        }
         index.endpoint_numbers.insert(endpoint.index, id);
         let interface = endpoint.host_interface.clone();
         index.interfaces.insert(interface, Owned::Veth(id));
@@ -239,6 +245,10 @@ impl State {
             remove_from(&mut self.index.dns, &(network, name), &id);
         }
         let index = &mut self.index;
+        for link in &endpoint.links {
+            let target = link.target.to_string().to_ascii_lowercase();
+            remove_from(&mut index.links, &(network, target), &id);
+        }
         index.endpoint_numbers.remove(&endpoint.index);
         index.interfaces.remove(&endpoint.host_interface);
         remove_from(&mut index.by_network, &network, &id);

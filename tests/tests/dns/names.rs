@@ -126,3 +126,80 @@ fn names_of_all_own_networks_and_of_no_other() {
     assert_eq!(inside(&lab, "queue", "dig +short db"), "");
     assert_ne!(inside(&lab, "queue", "dig +short web"), "");
 }
+
+/// A link is a name in one sandbox, of a target that may come and go; answered in the datapath.
+#[test]
+fn links_are_names_of_one_sandbox() {
+    let (lab, agent) = app("links");
+    lab.netd("sandbox create --name linker --network app --link db:Store --link late:soon");
+    let short = |name: &str| inside(&lab, "linker", &format!("dig +short {name}"));
+    let db = address(&lab, "db", "app", "IPAddress");
+    assert_eq!((short("store"), short("soon")), (db.clone(), String::new()));
+    assert_eq!(inside(&lab, "web", "dig +short store"), "");
+    lab.netd("sandbox create --name late --network app");
+    let late = address(&lab, "late", "app", "IPAddress");
+    assert_eq!(short("soon"), late);
+    gives(&dig(&lab, "linker", "+tcp STORE A"), &[&db]);
+    gives(&dig(&lab, "linker", "store TXT"), &[]);
+    let shape = lab.netd_json("sandbox inspect linker");
+    let links = &shape[0]["Networks"]["app"]["Links"];
+    assert_eq!(links.to_string(), r#"["db:Store","late:soon"]"#);
+    let linker = lab.sandbox("linker");
+    agent.freeze();
+    let frozen = linker.ok("dig +time=2 +tries=1 +short @127.0.0.11 store");
+    assert_eq!(frozen, db);
+    agent.thaw();
+    lab.netd("sandbox rm -f late");
+    assert_eq!(short("soon"), "");
+    // A connection brings its own links.
+    lab.netd("network create back");
+    lab.netd("sandbox create --name queue --network back");
+    lab.netd("network connect --link queue:jobs back linker");
+    let queue = address(&lab, "queue", "back", "IPAddress");
+    assert_eq!((short("jobs"), short("store")), (queue, db));
+    lab.netd("network disconnect back linker");
+    assert_eq!(short("jobs"), "");
+    let refused = lab
+        .host()
+        .fails("netd sandbox create --name no --link db")
+        .stderr;
+    assert!(
+        refused.contains("links are only supported for user-defined networks"),
+        "{refused}"
+    );
+}
+
+/// Each of the members is the first of 1,000 answers as often as the others, give or take a fifth:
+/// in the datapath, and where the agent answers.
+#[test]
+fn members_of_an_alias_come_first_equally_often() {
+    let (lab, _agent) = app("fair");
+    let three: Vec<String> = (0..3)
+        .map(|number| {
+            let name = format!("member{number}");
+            lab.netd(&format!(
+                "sandbox create --name {name} --network name=app,alias=crew"
+            ));
+            address(&lab, &name, "app", "IPAddress")
+        })
+        .collect();
+    let questions = lab
+        .world()
+        .write("/run/lab/questions", &"crew A\n".repeat(1_000));
+    questions.expect("a file");
+    for options in ["", "+tcp +keepopen"] {
+        let line = format!("dig +noall +answer {options} -f /run/lab/questions");
+        let text = inside(&lab, "web", &line);
+        // Three lines an answer.
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("IN")).collect();
+        assert_eq!(lines.len(), 3_000, "{options}");
+        let firsts: Vec<&str> = lines.chunks(3).map(|answer| answer[0]).collect();
+        for member in &three {
+            let times = firsts
+                .iter()
+                .filter(|line| line.ends_with(&format!("\t{member}")));
+            let times = times.count();
+            assert!((267..=400).contains(&times), "{member}: {times} {options}");
+        }
+    }
+}

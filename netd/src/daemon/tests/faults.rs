@@ -18,15 +18,20 @@ const SANDBOXES: [&str; 4] = ["a", "b", "c", "d"];
 fn any_request() -> impl Strategy<Value = Request> {
     let network = prop::sample::select(&NETWORKS[..]);
     let sandbox_name = prop::sample::select(&SANDBOXES[..]);
-    let endpoint = (any::<bool>(), 0u8..4, -1..2i32).prop_map(|(alias, ip, priority)| {
-        let alias = alias.then(|| "db".parse().unwrap());
-        EndpointSpec {
-            ip: (ip > 1).then(|| [10, 0, 1, ip].into()),
-            aliases: alias.into_iter().collect(),
-            gateway_priority: priority,
-            ..EndpointSpec::default()
-        }
-    });
+    let link = prop::option::of(prop::sample::select(
+        &["a:x", "db:x", "B:a", "c.na", "d:Y"][..],
+    ));
+    let endpoint =
+        (any::<bool>(), link, 0u8..4, -1..2i32).prop_map(|(alias, link, ip, priority)| {
+            let alias = alias.then(|| "db".parse().unwrap());
+            EndpointSpec {
+                ip: (ip > 1).then(|| [10, 0, 1, ip].into()),
+                aliases: alias.into_iter().collect(),
+                links: link.into_iter().map(|link| link.parse().unwrap()).collect(),
+                gateway_priority: priority,
+                ..EndpointSpec::default()
+            }
+        });
     let ports = prop::option::of((8000u16..8006, 0u16..4));
     prop_oneof![
         2 => (1..4usize).prop_map(|n| network_with(NETWORKS[n], &format!("10.0.{n}.0/28"))),
@@ -106,6 +111,7 @@ proptest! {
             }
             agent.check();
         }
+        agent.check_names();
     }
 }
 

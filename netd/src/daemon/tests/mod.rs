@@ -3,6 +3,7 @@
 mod api;
 mod drift;
 mod faults;
+mod names;
 mod requests;
 mod rig;
 mod shown;

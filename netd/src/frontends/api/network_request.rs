@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{ApiError, driver_options};
 use crate::{
-    model::{Name, network::Owner},
+    model::{Name, endpoint::BadLink, network::Owner},
     state::{
         Refusal,
         request::{EndpointSpec, NetworkSpec, SubnetSpec},
@@ -83,6 +83,9 @@ pub struct EndpointRequest {
     /// Names in this network besides the sandbox's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// `TARGET:ALIAS`: what a name of this network is called in this sandbox alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
     /// The highest of a sandbox's connections has the default gateway.
     #[serde(skip_serializing_if = "is_zero")]
     pub gw_priority: i32,
@@ -191,6 +194,7 @@ impl EndpointRequest {
             ip6,
             mac_address,
             aliases,
+            links,
             gw_priority,
         } = self;
         Ok(EndpointSpec {
@@ -212,6 +216,13 @@ impl EndpointRequest {
             aliases: aliases
                 .iter()
                 .map(|alias| name(alias))
+                .collect::<Result<_, _>>()?,
+            links: links
+                .iter()
+                .map(|link| {
+                    link.parse()
+                        .map_err(|bad: BadLink| ApiError::bad(bad.to_string()))
+                })
                 .collect::<Result<_, _>>()?,
             gateway_priority: gw_priority,
         })

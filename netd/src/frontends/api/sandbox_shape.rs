@@ -123,7 +123,7 @@ pub struct EndpointShape {
     /// Addresses as given; null if none was.
     #[serde(rename = "IPAMConfig")]
     pub ipam_config: Option<GivenShape>,
-    /// Always null.
+    /// `TARGET:ALIAS` as given; null if none was.
     pub links: Option<Vec<String>>,
     /// As given, then the short id; null on predefined networks.
     pub aliases: Option<Vec<String>>,
@@ -297,7 +297,8 @@ fn connection(sandbox: &Sandbox, view: &EndpointView) -> EndpointShape {
             ipv4_address: given.ip.map(|ip| ip.to_string()),
             ipv6_address: given.ip6.map(|ip| ip.to_string()),
         }),
-        links: None,
+        links: (!endpoint.links.is_empty())
+            .then(|| endpoint.links.iter().map(ToString::to_string).collect()),
         aliases: named.then(|| aliases.chain([sandbox.id.short()]).collect()),
         mac_address: endpoint.mac.to_string(),
         gw_priority: endpoint.gateway_priority,

@@ -84,6 +84,7 @@ fn endpoint(id: &str, network: Id, sandbox: Id, addresses: &[String], mac: &str)
         mac: mac.parse().unwrap(),
         given: Given::default(),
         aliases: Vec::new(),
+        links: Vec::new(),
         gateway_priority: 0,
     }
 }

@@ -167,6 +167,9 @@ pub struct ConnectArgs {
     /// Name in this network besides the sandbox's own
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
+    /// Another name for a sandbox of this network, known in the connected sandbox alone
+    #[arg(long, value_name = "SANDBOX[:ALIAS]")]
+    link: Vec<String>,
     /// The network
     network: String,
     /// The sandboxes
@@ -316,6 +319,7 @@ fn connect(args: ConnectArgs) -> Result<Printed, Failure> {
         ip6: args.ip6,
         mac_address: args.mac_address,
         aliases: args.alias,
+        links: args.link,
         gw_priority: args.gw_priority,
     };
     let path = format!("/networks/{}/connect", segment(&args.network));

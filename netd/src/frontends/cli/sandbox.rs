@@ -65,6 +65,9 @@ pub struct CreateArgs {
     /// Name in the first network besides the sandbox's own
     #[arg(long, value_name = "NAME")]
     network_alias: Vec<String>,
+    /// Another name for a sandbox of the first network, known in this sandbox alone
+    #[arg(long, value_name = "SANDBOX[:ALIAS]")]
+    link: Vec<String>,
     /// IPv4 address in the first network
     #[arg(long, value_name = "IP")]
     ip: Option<String>,
@@ -152,6 +155,7 @@ fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
     let networks = args.network.iter().map(|text| attachment::parse(text));
     let mut networks: Vec<Attachment> = networks.collect::<Result<_, _>>()?;
     let single = !args.network_alias.is_empty()
+        || !args.link.is_empty()
         || args.ip.is_some()
         || args.ip6.is_some()
         || args.mac_address.is_some();
@@ -164,6 +168,7 @@ fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
         }
         let endpoint = &mut networks[0].endpoint;
         endpoint.aliases.extend(args.network_alias);
+        endpoint.links.extend(args.link);
         endpoint.ip = args.ip.or(endpoint.ip.take());
         endpoint.ip6 = args.ip6.or(endpoint.ip6.take());
         endpoint.mac_address = args.mac_address.or(endpoint.mac_address.take());

@@ -279,8 +279,6 @@ mod tests {
         for line in [
             "netd network create --config-only x",
             "netd network create --ipam-driver default x",
-            "netd network connect --link a x y",
-            "netd sandbox create --link a",
             "netd sandbox create -P",
             "netd sandbox publish web -p 80",
             "netd sandbox env web",
