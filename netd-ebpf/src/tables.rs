@@ -18,7 +18,7 @@ use netd_common::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
-        port::{PORT_PREFIX_BITS, Port, PortKey},
+        port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
     },
     packet::{
         Tables,
@@ -69,7 +69,7 @@ impl Tables for Maps<'_> {
     fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2], into: &mut Port) -> bool {
         let key = PortKey {
             protocol,
-            reserved: 0,
+            purpose: purpose::LEADS,
             address: *address,
             port,
         };

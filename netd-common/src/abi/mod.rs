@@ -87,11 +87,15 @@ pub enum Program {
     SockGetpeername6 = 12,
     /// cgroup/sendmsg6: published ports.
     SockSendmsg6 = 13,
+    /// cgroup/post_bind4: published ports are held.
+    SockPostBind4 = 14,
+    /// cgroup/post_bind6: the same.
+    SockPostBind6 = 15,
 }
 
 impl Program {
     /// Every program of the object.
-    pub const ALL: [Program; 13] = [
+    pub const ALL: [Program; 15] = [
         Program::FromEndpoint,
         Program::ToEndpoint,
         Program::FromUplink,
@@ -105,6 +109,8 @@ impl Program {
         Program::SockRecvmsg6,
         Program::SockGetpeername6,
         Program::SockSendmsg6,
+        Program::SockPostBind4,
+        Program::SockPostBind6,
     ];
 
     /// The name in the object, below 16 characters so that the kernel keeps it whole.
@@ -123,6 +129,8 @@ impl Program {
             Program::SockRecvmsg6 => "sock_recvmsg6",
             Program::SockGetpeername6 => "sock_getpeer6",
             Program::SockSendmsg6 => "sock_sendmsg6",
+            Program::SockPostBind4 => "sock_post_bind4",
+            Program::SockPostBind6 => "sock_post_bind6",
         }
     }
 

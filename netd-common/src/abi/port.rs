@@ -24,12 +24,21 @@ use crate::Addr;
 pub struct PortKey {
     /// The IP protocol number.
     pub protocol: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// [`purpose`].
+    pub purpose: u8,
     /// The host address; `::ffff:0.0.0.0` and `::` are the wildcards of their family.
     pub address: Addr,
     /// The host port, network order.
     pub port: [u8; 2],
+}
+
+/// Values of [`PortKey::purpose`].
+pub mod purpose {
+    /// Leads to a container.
+    pub const LEADS: u8 = 0;
+    /// Published at some address of the wildcard's family that is not the wildcard: held against
+    /// who binds to all addresses. The value means nothing.
+    pub const SOMEWHERE: u8 = 1;
 }
 
 /// Prefix length of a key that names one port.

@@ -9,6 +9,7 @@ pub mod dns;
 pub mod flow;
 pub mod from_endpoint;
 pub mod from_uplink;
+pub mod hold;
 pub mod nat;
 pub mod neighbour;
 pub mod onward;

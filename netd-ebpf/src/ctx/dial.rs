@@ -9,7 +9,7 @@ use aya_ebpf::{
 use netd_common::{
     Addr,
     abi::{
-        port::{PORT_PREFIX_BITS, Port, PortKey},
+        port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
         socket::{Dialled, DialledKey},
     },
     packet::{dial::Sockets, dns::stub::Peer},
@@ -60,7 +60,7 @@ impl<const V6: bool> Sockets for Socket<'_, V6> {
         let protocol = unsafe { (&raw const (*self.ctx.sock_addr).protocol).read_volatile() };
         let key = PortKey {
             protocol: protocol as u8,
-            reserved: 0,
+            purpose: purpose::LEADS,
             address: *address,
             port,
         };

@@ -1,6 +1,7 @@
 //! What the kernel hands to a program, read and written by value. The only place besides
 //! `tables.rs` with unsafe code; decides nothing.
 
+pub mod bind;
 pub mod counter;
 pub mod dial;
 pub mod exchange;

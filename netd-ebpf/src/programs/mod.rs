@@ -1,5 +1,6 @@
 //! The programs, by [`netd_common::abi::Program`]. Each reads like a sentence: view, decide, act.
 
+mod bind;
 mod dns;
 mod from_endpoint;
 mod from_uplink;

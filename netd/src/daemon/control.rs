@@ -103,8 +103,12 @@ impl<K: Kernel, S: Store> Control<K, S> {
     /// Carries out a request: when this returns, the change is saved, in the kernel, and its names
     /// resolve; or nothing of it is left. `now` in nanoseconds of Unix time.
     pub async fn handle(&mut self, request: &Request, now: u64) -> Result<Reply, Failure> {
-        let (reply, change) =
-            self.in_context(now, |state, context| state.apply(request, context))?;
+        if request.publishes() {
+            self.facts.sockets = self.kernel.sockets()?;
+        }
+        let applied = self.in_context(now, |state, context| state.apply(request, context));
+        self.facts.sockets.clear();
+        let (reply, change) = applied?;
         self.commit(&change).await?;
         Ok(reply)
     }
@@ -198,6 +202,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
     /// Reads the host, without what is netd's own in it.
     pub(super) async fn read_facts(&mut self) -> Result<HostFacts, KernelError> {
         let mut facts = self.kernel.facts().await?;
+        facts.sockets.clear();
         let state = &self.state;
         facts.addresses.retain(|_, address| {
             address.link.as_str() != RESOLVER_INTERFACE && state.interface(&address.link).is_none()

@@ -54,6 +54,7 @@ pub async fn read(socket: &Socket, only: &[IfName]) -> Result<HostFacts, anyhow:
         local_ports: local_ports()?,
         resolv_conf,
         external_servers,
+        sockets: Vec::new(),
     })
 }
 

@@ -464,6 +464,10 @@ impl Kernel for FakeKernel {
         Ok(self.facts.name_servers())
     }
 
+    fn sockets(&mut self) -> Result<Vec<crate::model::facts::BoundSocket>, KernelError> {
+        Ok(self.facts.sockets.clone())
+    }
+
     fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
         Ok(Vec::new())
     }

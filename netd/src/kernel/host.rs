@@ -11,10 +11,11 @@ use super::{
     DropRecord, FlowRecord, Kernel, KernelError, MapFill,
     bpf::{Bpf, BpfOptions, OpenReport},
     events::{self, Event},
+    netlink::diag,
     stack::Stack,
 };
 use crate::{
-    model::IfName,
+    model::{IfName, facts::BoundSocket},
     plan::{Action, HostFacts, Key, Observed, facts::NameServers},
 };
 
@@ -172,6 +173,13 @@ impl Kernel for HostKernel {
     fn name_servers(&mut self) -> Result<NameServers, KernelError> {
         super::facts::name_servers().map_err(|error| KernelError {
             doing: "read the host's resolv.conf".to_owned(),
+            source: error.into(),
+        })
+    }
+
+    fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError> {
+        diag::sockets().map_err(|error| KernelError {
+            doing: "read the host's sockets".to_owned(),
             source: error.into(),
         })
     }

@@ -30,7 +30,10 @@ use netd_common::abi::{
     flow::{Flow, FlowKey},
 };
 
-use crate::plan::{Action, HostFacts, Key, Observed, facts::NameServers};
+use crate::{
+    model::facts::BoundSocket,
+    plan::{Action, HostFacts, Key, Observed, facts::NameServers},
+};
 
 /// What went wrong, and while doing what.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +109,9 @@ pub trait Kernel: Send {
 
     /// Reads the host's name servers alone.
     fn name_servers(&mut self) -> Result<NameServers, KernelError>;
+
+    /// The host's TCP and UDP sockets that have a port: asked before ports are published.
+    fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError>;
 
     /// All flow halves (a walk: for people and collection, never on a request path that changes something).
     fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError>;

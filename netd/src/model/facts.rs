@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::IfName;
+use super::{IfName, Protocol};
 
 /// The host's own links, addresses and routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,32 @@ pub struct HostFacts {
     /// Name servers that a container can reach: those of `resolv_conf` that are not on the host's
     /// loopback; if all are, those that systemd-resolved asks. Empty: there are none.
     pub external_servers: Vec<IpAddr>,
+    /// Sockets of the host's processes; read only while ports are being published, else empty.
+    pub sockets: Vec<BoundSocket>,
+}
+
+/// A TCP or UDP socket of a process of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundSocket {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Its own address; unspecified: all.
+    pub address: IpAddr,
+    /// Its own port.
+    pub port: u16,
+    /// Its address is IPv6's, and it may speak IPv4 as well.
+    pub both_families: bool,
+    /// What for.
+    pub used_for: Use,
+}
+
+/// What a socket has its port for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// To be dialled there, or for datagrams.
+    Bound,
+    /// For one TCP connection. One that was accepted outlives its listener.
+    Connection,
 }
 
 /// An uplink.

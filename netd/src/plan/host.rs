@@ -57,7 +57,9 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             | Program::SockConnect6
             | Program::SockSendmsg6
             | Program::SockRecvmsg6
-            | Program::SockGetpeername6 => true,
+            | Program::SockGetpeername6
+            | Program::SockPostBind4
+            | Program::SockPostBind6 => true,
             Program::FromEndpoint
             | Program::ToEndpoint
             | Program::FromUplink

@@ -7,13 +7,16 @@ use netd_common::{
     Addr,
     abi::{
         name::{Resolver, Scopes, scope_of_network, scope_of_sandbox},
-        port::{PORT_PREFIX_BITS, Port, PortKey},
+        port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
     },
     limits::{MAX_SCOPES, RESOLVER_PORT},
 };
 
 use super::{Desired, Entry, Place, files, scene::Scene, table::ClientRecord};
-use crate::model::{Endpoint, Network, PublishedPort, Sandbox, sandbox::Namespace};
+use crate::{
+    model::{Endpoint, Network, PublishedPort, Sandbox, sandbox::Namespace},
+    state::ports::{Family, NamedPiece},
+};
 
 pub(super) fn links(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
     let place = Place::Sandbox(sandbox.id);
@@ -69,12 +72,34 @@ fn port_entries(
     for (first, bits) in port.host.prefixes() {
         let key = PortKey {
             protocol: port.protocol.number(),
-            reserved: 0,
+            purpose: purpose::LEADS,
             address: Addr::from(port.host_address),
             port: first.to_be_bytes(),
         };
         desired.put(Entry::Port(PORT_PREFIX_BITS - 16 + bits, key, value));
     }
+}
+
+/// Ports at a named address are held against who binds to all addresses.
+pub(super) fn named_port_entry(scene: &Scene<'_>, piece: &NamedPiece, desired: &mut Desired) {
+    if !scene.state.ports().is_named(piece) {
+        return;
+    }
+    let (protocol, family, first, bits) = *piece;
+    let key = PortKey {
+        protocol: protocol.number(),
+        purpose: purpose::SOMEWHERE,
+        address: match family {
+            Family::V4 => Addr::ANY_V4,
+            Family::V6 => Addr::NONE,
+        },
+        port: first.to_be_bytes(),
+    };
+    desired.put(Entry::Port(
+        PORT_PREFIX_BITS - 16 + bits,
+        key,
+        Port::default(),
+    ));
 }
 
 fn resolver_entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {

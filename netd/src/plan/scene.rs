@@ -133,6 +133,9 @@ pub fn entries(scene: &Scene<'_>, subjects: &Subjects, desired: &mut Desired) {
     for (sandbox, alias) in &subjects.links {
         super::names::link_entries(scene, *sandbox, alias, desired);
     }
+    for piece in &subjects.named_ports {
+        super::sandbox::named_port_entry(scene, piece, desired);
+    }
 }
 
 /// An endpoint with its network and sandbox: only such ones are in the kernel.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::{
     model::{Id, Network},
-    state::{Change, Edit, State, links_of},
+    state::{
+        Change, Edit, State, links_of,
+        ports::{NamedPiece, named_pieces},
+    },
 };
 
 /// Objects to plan for.
@@ -25,6 +28,8 @@ pub struct Subjects {
     pub names: BTreeSet<(Id, String)>,
     /// Names of links, by sandbox, in lower case.
     pub links: BTreeSet<(Id, String)>,
+    /// Host ports that are published at named addresses.
+    pub named_ports: BTreeSet<NamedPiece>,
 }
 
 impl Subjects {
@@ -44,6 +49,9 @@ impl Subjects {
             sandboxes: state.sandboxes().map(|sandbox| sandbox.id).collect(),
             endpoints: state.endpoints().map(|endpoint| endpoint.id).collect(),
             names: names.collect(),
+            named_ports: (state.sandboxes())
+                .flat_map(|sandbox| sandbox.ports.iter().flat_map(named_pieces))
+                .collect(),
         }
     }
 
@@ -71,8 +79,8 @@ impl Subjects {
     }
 
     /// Adds what follows in this state: an endpoint's names, its links and those to it, and its
-    /// sandbox; a sandbox's endpoints,
-    /// since routes, ports and flags move between them.
+    /// sandbox; a sandbox's endpoints, since routes, ports and flags move between them; its ports at
+    /// named addresses.
     pub fn close(&mut self, state: &State) {
         for id in &self.endpoints {
             let Some(endpoint) = state.endpoint(*id) else {
@@ -90,6 +98,8 @@ impl Subjects {
             self.links.extend(state.linked_as(*network, name));
         }
         for id in &self.sandboxes {
+            let ports = state.sandbox(*id).into_iter().flat_map(|s| &s.ports);
+            self.named_ports.extend(ports.flat_map(named_pieces));
             let endpoints = state.endpoints_of_sandbox(*id);
             self.endpoints
                 .extend(endpoints.iter().map(|endpoint| endpoint.id));

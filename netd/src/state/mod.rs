@@ -12,7 +12,7 @@ mod lookup;
 mod names;
 mod network;
 mod pool;
-mod ports;
+pub mod ports;
 pub mod refusal;
 pub mod request;
 mod sandbox;

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Refusal, interval::IntervalSet, request::PortSpec};
-use crate::model::{PortRange, Protocol, PublishedPort};
+use crate::model::{
+    PortRange, Protocol, PublishedPort,
+    facts::{BoundSocket, Use},
+};
 
 /// Automatic host ports: from where Docker's begin, above what netd masquerades with by default.
 const AUTOMATIC: PortRange = PortRange {
@@ -14,42 +17,71 @@ const AUTOMATIC: PortRange = PortRange {
     last: 65_535,
 };
 
+/// A prefix of port numbers (first port, prefix length in bits) that some address of a family has.
+pub type NamedPiece = (Protocol, Family, u16, u32);
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// The pieces of a port that is published at a named address; none of one at a wildcard.
+pub fn named_pieces(port: &PublishedPort) -> impl Iterator<Item = NamedPiece> {
+    let family = match port.host_address {
+        IpAddr::V4(_) => Family::V4,
+        IpAddr::V6(_) => Family::V6,
+    };
+    let (protocol, named) = (port.protocol, !port.host_address.is_unspecified());
+    let pieces = named.then(|| port.host.prefixes()).into_iter().flatten();
+    pieces.map(move |(first, bits)| (protocol, family, first, bits))
+}
+
 /// Host ports in use, by protocol and host address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortTable {
-    used: BTreeMap<(Protocol, IpAddr), IntervalSet>,
+    /// Pieces of ports that are published at a named address rather than at all of a family, and
+    /// by how many.
+    named: BTreeMap<NamedPiece, usize>,
+    used: Taken,
     entries: usize,
 }
 
-impl PortTable {
-    /// Entries that the published ports take in the map.
-    pub fn entries(&self) -> usize {
-        self.entries
-    }
+/// Ports that are taken, by protocol and host address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken(BTreeMap<(Protocol, IpAddr), IntervalSet>);
 
-    /// Takes a published port.
-    pub fn take(&mut self, port: &PublishedPort) {
-        let key = (port.protocol, port.host_address);
-        let used = self.used.entry(key).or_default();
-        used.insert(port.host.first.into(), port.host.last.into());
-        self.entries += port.host.prefixes().count();
-    }
-
-    /// Gives a published port back.
-    pub fn release(&mut self, port: &PublishedPort) {
-        let key = (port.protocol, port.host_address);
-        if let Some(used) = self.used.get_mut(&key) {
-            used.remove(port.host.first.into(), port.host.last.into());
-            if *used == IntervalSet::default() {
-                self.used.remove(&key);
+impl Taken {
+    /// What the host's own sockets have. A TCP connection counts where the kernel picks ports for
+    /// outgoing ones (`automatic`); elsewhere somebody accepted it, and Docker publishes there, too.
+    pub fn by_sockets(sockets: &[BoundSocket], automatic: (u16, u16)) -> Taken {
+        let mut taken = Taken::default();
+        let (low, high) = automatic;
+        for socket in sockets {
+            let counts = match socket.used_for {
+                Use::Bound => true,
+                Use::Connection => (low..=high).contains(&socket.port),
+            };
+            if !counts {
+                continue;
+            }
+            let port = u128::from(socket.port);
+            let mut take = |address| {
+                let used = taken.0.entry((socket.protocol, address)).or_default();
+                used.insert(port, port);
+            };
+            take(socket.address);
+            if socket.both_families && socket.address.is_unspecified() {
+                take(Ipv4Addr::UNSPECIFIED.into());
             }
         }
-        self.entries -= port.host.prefixes().count();
+        taken
     }
 
-    /// Whether a port of the range is taken where it would be heard: on the same address, and on
-    /// every address of the family where one of both is the wildcard.
-    pub fn is_taken(&self, protocol: Protocol, address: IpAddr, range: PortRange) -> bool {
+    fn overlaps(&self, protocol: Protocol, address: IpAddr, range: PortRange) -> bool {
         self.rivals(protocol, address)
             .any(|used| used.overlaps(range.first.into(), range.last.into()))
     }
@@ -70,16 +102,68 @@ impl PortTable {
         } else {
             (address, address)
         };
-        let own = self.used.range((protocol, first)..=(protocol, end));
+        let own = self.0.range((protocol, first)..=(protocol, end));
         let wild = (address != wildcard)
-            .then(|| self.used.get(&(protocol, wildcard)))
+            .then(|| self.0.get(&(protocol, wildcard)))
             .flatten();
         own.map(|(_, used)| used).chain(wild)
+    }
+}
+
+impl PortTable {
+    /// Entries that the published ports take in the map.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Takes a published port.
+    pub fn take(&mut self, port: &PublishedPort) {
+        let key = (port.protocol, port.host_address);
+        let used = self.used.0.entry(key).or_default();
+        used.insert(port.host.first.into(), port.host.last.into());
+        self.entries += port.host.prefixes().count();
+        for piece in named_pieces(port) {
+            *self.named.entry(piece).or_default() += 1;
+            self.entries += 1;
+        }
+    }
+
+    /// Whether some named address has these ports.
+    pub fn is_named(&self, piece: &NamedPiece) -> bool {
+        self.named.contains_key(piece)
+    }
+
+    /// Gives a published port back.
+    pub fn release(&mut self, port: &PublishedPort) {
+        let key = (port.protocol, port.host_address);
+        if let Some(used) = self.used.0.get_mut(&key) {
+            used.remove(port.host.first.into(), port.host.last.into());
+            if *used == IntervalSet::default() {
+                self.used.0.remove(&key);
+            }
+        }
+        self.entries -= port.host.prefixes().count();
+        for piece in named_pieces(port) {
+            self.entries -= 1;
+            if let Some(count) = self.named.get_mut(&piece) {
+                *count -= 1;
+                if *count == 0 {
+                    self.named.remove(&piece);
+                }
+            }
+        }
+    }
+
+    /// Whether a port of the range is taken where it would be heard: on the same address, and on
+    /// every address of the family where one of both is the wildcard.
+    pub fn is_taken(&self, protocol: Protocol, address: IpAddr, range: PortRange) -> bool {
+        self.used.overlaps(protocol, address, range)
     }
 
     /// The first block of `count` ports in `range` that is free on all of `addresses`.
     fn free_block(
         &self,
+        busy: &Taken,
         protocol: Protocol,
         addresses: &[IpAddr],
         range: PortRange,
@@ -89,7 +173,8 @@ impl PortTable {
         let mut start = u128::from(range.first);
         'moved: while start + count - 1 <= last {
             for address in addresses {
-                for used in self.rivals(protocol, *address) {
+                let published = self.used.rivals(protocol, *address);
+                for used in published.chain(busy.rivals(protocol, *address)) {
                     let free = used.free_block(start, last, count)?;
                     if free != start {
                         start = free;
@@ -105,9 +190,10 @@ impl PortTable {
         None
     }
 
-    /// What a request gets: one published port per host address.
+    /// What a request gets: one published port per host address. `busy` is what sockets have.
     pub fn choose(
         &self,
+        busy: &Taken,
         spec: &PortSpec,
         default_address: Option<IpAddr>,
         last: u16,
@@ -116,7 +202,7 @@ impl PortTable {
             Some(address) => vec![address],
             None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
         };
-        let host = self.choose_range(spec, &addresses, last)?;
+        let host = self.choose_range(busy, spec, &addresses, last)?;
         Ok(addresses
             .into_iter()
             .map(|host_address| PublishedPort {
@@ -131,12 +217,13 @@ impl PortTable {
 
     fn choose_range(
         &self,
+        busy: &Taken,
         spec: &PortSpec,
         addresses: &[IpAddr],
         last: u16,
     ) -> Result<PortRange, Refusal> {
         let count = spec.target.count();
-        let free = |range| self.free_block(spec.protocol, addresses, range, count);
+        let free = |range| self.free_block(busy, spec.protocol, addresses, range, count);
         match spec.host {
             None => {
                 let behind = PortRange {
@@ -148,7 +235,7 @@ impl PortTable {
                     .ok_or(Refusal::PortsExhausted)
             }
             Some(range) if range.count() == count => {
-                if let Some(refusal) = self.conflict(spec.protocol, addresses, range) {
+                if let Some(refusal) = self.conflict(busy, spec.protocol, addresses, range) {
                     return Err(refusal);
                 }
                 Ok(range)
@@ -164,13 +251,16 @@ impl PortTable {
     /// The first port of `range` that is taken on one of `addresses`, as Docker's text.
     fn conflict(
         &self,
+        busy: &Taken,
         protocol: Protocol,
         addresses: &[IpAddr],
         range: PortRange,
     ) -> Option<Refusal> {
         let taken = |first, last| {
             let part = PortRange { first, last };
-            let taken_on = |a: &&IpAddr| self.is_taken(protocol, **a, part);
+            let taken_on = |a: &&IpAddr| {
+                self.is_taken(protocol, **a, part) || busy.overlaps(protocol, **a, part)
+            };
             addresses.iter().find(taken_on)
         };
         taken(range.first, range.last)?;

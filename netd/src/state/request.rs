@@ -58,6 +58,16 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether host ports are taken: then the host's sockets have to be known.
+    pub fn publishes(&self) -> bool {
+        match self {
+            Request::SandboxCreate(spec) => !spec.ports.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// A network as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSpec {

@@ -7,6 +7,7 @@ use super::{
     apply::{Draft, bounds, next_index, own, within},
     endpoint::refuse_options,
     network::host_binding,
+    ports::Taken,
     request::{EndpointSpec, SandboxSpec},
 };
 use crate::model::{
@@ -199,11 +200,13 @@ impl Draft<'_, '_> {
         binding: Option<IpAddr>,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<PublishedPort>, Refusal> {
+        let facts = self.context.facts;
+        let busy = Taken::by_sockets(&facts.sockets, facts.local_ports);
         let mut all = Vec::new();
         let mut refused = Ok(());
         for wish in &spec.ports {
             let last = self.state.meta.last_port;
-            let chosen = match self.state.ports.choose(wish, binding, last) {
+            let chosen = match self.state.ports.choose(&busy, wish, binding, last) {
                 Ok(chosen) => chosen,
                 Err(refusal) => {
                     refused = Err(refusal);

@@ -98,6 +98,11 @@ impl State {
         &self.meta
     }
 
+    /// Host ports in use.
+    pub fn ports(&self) -> &PortTable {
+        &self.ports
+    }
+
     /// The revision of the last change.
     pub fn revision(&self) -> u64 {
         self.meta.revision

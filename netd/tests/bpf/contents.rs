@@ -112,7 +112,7 @@ fn key_of(address: Addr) -> EndpointKey {
 fn port_key(port: u16) -> PortKey {
     PortKey {
         protocol: TCP,
-        reserved: 0,
+        purpose: 0,
         address: Addr::ANY_V4,
         port: port.to_be_bytes(),
     }

@@ -85,6 +85,7 @@ pub fn load(ebpf: &mut Ebpf, program: Program) -> ProgramInfo {
         let result = match loaded {
             Loaded::SchedClassifier(classifier) => classifier.load(),
             Loaded::CgroupSockAddr(sock_addr) => sock_addr.load(),
+            Loaded::CgroupSock(sock) => sock.load(),
             other => panic!("{name} has an unexpected type: {:?}", other.prog_type()),
         };
         tries += 1;

@@ -79,7 +79,7 @@ impl Tables for PlainTables {
     fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2], into: &mut Port) -> bool {
         let key = PortKey {
             protocol,
-            reserved: 0,
+            purpose: 0,
             address: *address,
             port,
         };

@@ -325,7 +325,7 @@ impl World {
     fn add_port(&mut self, protocol: u8, address: Addr, port: u16, free: u32, value: Port) {
         let key = PortKey {
             protocol,
-            reserved: 0,
+            purpose: 0,
             address,
             port: port.to_be_bytes(),
         };

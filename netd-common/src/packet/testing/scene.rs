@@ -206,7 +206,7 @@ impl Scene {
                 {
                     let key = PortKey {
                         protocol,
-                        reserved: 0,
+                        purpose: 0,
                         address,
                         port: number.to_be_bytes(),
                     };

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::Context;
-use aya::programs::{CgroupAttachMode, links::FdLink};
 use netd_common::abi::Program;
 
 use super::{
@@ -50,7 +49,6 @@ impl Cgroup {
         new: &Path,
     ) -> anyhow::Result<()> {
         let wanted = programs.id(program)?;
-        let socket = programs.socket(program)?;
         match inspect(pin)? {
             Some(Pin::Link(state)) if state.program == wanted && self.is_at(&state) => {
                 return Ok(());
@@ -58,9 +56,9 @@ impl Cgroup {
             _ => {}
         }
         let root = File::open(&self.path)?;
-        let id = socket.attach(root, CgroupAttachMode::Single)?;
+        let link = programs.attach_to_cgroup(program, root)?;
         if_file_there(fs::remove_file(new))?;
-        FdLink::try_from(socket.take_link(id)?)?.pin(new)?;
+        link.pin(new)?;
         fs::rename(new, pin)?;
         Ok(())
     }

@@ -104,7 +104,7 @@ mod tests {
         };
         let port = PortKey {
             protocol: 6,
-            reserved: 0,
+            purpose: 0,
             address: Addr::NONE,
             port: 8080_u16.to_be_bytes(),
         };

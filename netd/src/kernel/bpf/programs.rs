@@ -1,14 +1,19 @@
 //! The loaded programs: loaded from the object and pinned, or found pinned by an agent that
 //! carried the same object. Attaches nothing.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::Path,
+};
 
+use anyhow::Result as Anyway;
 use aya::{
     Ebpf, EbpfLoader,
     maps::MapInfo,
     programs::{
-        CgroupSockAddr, CgroupSockAddrAttachType, ProgramError, ProgramFd, ProgramInfo,
-        SchedClassifier,
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, CgroupSockAddrAttachType,
+        CgroupSockAttachType, ProgramError, ProgramFd, ProgramInfo, SchedClassifier, links::FdLink,
     },
 };
 use netd_common::abi::Program;
@@ -34,11 +39,14 @@ pub(super) enum Handle {
     Classifier(SchedClassifier),
     /// Of a socket hook of cgroups.
     Socket(CgroupSockAddr),
+    /// Of a bind hook of cgroups.
+    Bind(CgroupSock),
 }
 
 enum Kind {
     Classifier,
     Socket(CgroupSockAddrAttachType),
+    Bind(CgroupSockAttachType),
 }
 
 fn kind(program: Program) -> Kind {
@@ -48,6 +56,8 @@ fn kind(program: Program) -> Kind {
         | Program::FromUplink
         | Program::ToUplink
         | Program::Dns => Kind::Classifier,
+        Program::SockPostBind4 => Kind::Bind(CgroupSockAttachType::PostBind4),
+        Program::SockPostBind6 => Kind::Bind(CgroupSockAttachType::PostBind6),
         Program::SockConnect4 => Kind::Socket(CgroupSockAddrAttachType::Connect4),
         Program::SockSendmsg4 => Kind::Socket(CgroupSockAddrAttachType::UDPSendMsg4),
         Program::SockRecvmsg4 => Kind::Socket(CgroupSockAddrAttachType::UDPRecvMsg4),
@@ -150,6 +160,7 @@ impl Programs {
         let fd = match &self.one(program)?.handle {
             Handle::Classifier(classifier) => classifier.fd(),
             Handle::Socket(socket) => socket.fd(),
+            Handle::Bind(bind) => bind.fd(),
         };
         fd.during(|| format!("use program {}", program.name()))
     }
@@ -165,11 +176,19 @@ impl Programs {
         }
     }
 
-    /// A program that can be attached to a cgroup.
-    pub(super) fn socket(&mut self, program: Program) -> Result<&mut CgroupSockAddr, KernelError> {
+    /// Attaches a program to a cgroup.
+    pub(super) fn attach_to_cgroup(&mut self, program: Program, root: File) -> Anyway<FdLink> {
+        let mode = CgroupAttachMode::Single;
         match self.loaded.get_mut(&program).map(|one| &mut one.handle) {
-            Some(Handle::Socket(socket)) => Ok(socket),
-            _ => Err(wrong_hook(program, "a cgroup")),
+            Some(Handle::Socket(socket)) => {
+                let id = socket.attach(root, mode)?;
+                Ok(socket.take_link(id)?.try_into()?)
+            }
+            Some(Handle::Bind(bind)) => {
+                let id = bind.attach(root, mode)?;
+                Ok(bind.take_link(id)?.try_into()?)
+            }
+            _ => Err(wrong_hook(program, "a cgroup").into()),
         }
     }
 
@@ -181,6 +200,7 @@ impl Programs {
                 let info = match &loaded.handle {
                     Handle::Classifier(classifier) => classifier.info(),
                     Handle::Socket(socket) => socket.info(),
+                    Handle::Bind(bind) => bind.info(),
                 };
                 info.map(|info| describe(*program, &info))
                     .during(|| format!("read program {}", program.name()))
@@ -229,6 +249,11 @@ fn load_one(object: &mut Ebpf, program: Program, path: &Path) -> Result<(), Kern
             patiently(|| socket.load()).during(doing)?;
             socket.pin(path).during(doing)
         }
+        Kind::Bind(_) => {
+            let bind: &mut CgroupSock = found.try_into().during(doing)?;
+            patiently(|| bind.load()).during(doing)?;
+            bind.pin(path).during(doing)
+        }
     }
 }
 
@@ -270,6 +295,10 @@ fn from_pin(program: Program, path: &Path) -> anyhow::Result<Loaded> {
         Kind::Socket(attach_type) => {
             let socket = CgroupSockAddr::from_pin(path, attach_type)?;
             (socket.info()?, Handle::Socket(socket))
+        }
+        Kind::Bind(attach_type) => {
+            let bind = CgroupSock::from_pin(path, attach_type)?;
+            (bind.info()?, Handle::Bind(bind))
         }
     };
     Ok(Loaded {

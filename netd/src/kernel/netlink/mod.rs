@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod bridge;
+pub mod diag;
 pub mod error;
 pub mod fdb;
 pub mod link;

@@ -136,6 +136,8 @@ fn links() {
         Cgroup(SockRecvmsg6)
         Cgroup(SockGetpeername6)
         Cgroup(SockSendmsg6)
+        Cgroup(SockPostBind4)
+        Cgroup(SockPostBind6)
     "#]],
     );
 }

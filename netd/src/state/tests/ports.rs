@@ -4,7 +4,10 @@ use expect_test::expect;
 
 use super::{Host, create, network, port, sandbox};
 use crate::{
-    model::Protocol,
+    model::{
+        Protocol,
+        facts::{BoundSocket, Use},
+    },
     state::{
         Reply, Request,
         request::{DriverSpec, NetworkSpec, PortSpec, SandboxSpec},
@@ -185,4 +188,78 @@ fn networks_choose_where_ports_are_heard_and_whether() {
         ["Published ports are discarded when using host network mode"]
     );
     assert_eq!(shown(&host, "h"), [""; 0]);
+}
+
+fn socket(protocol: Protocol, address: &str, port: u16) -> BoundSocket {
+    BoundSocket {
+        protocol,
+        address: address.parse().expect("an address"),
+        port,
+        both_families: address == "::",
+        used_for: Use::Bound,
+    }
+}
+
+#[test]
+fn sockets_of_the_host_are_rivals() {
+    let mut host = Host::new();
+    let one = |n| port(Some((n, n)), (80, 80));
+    host.facts.local_ports = (32_768, 60_999);
+    let connection = |port| BoundSocket {
+        used_for: Use::Connection,
+        ..socket(Protocol::Tcp, "198.18.0.2", port)
+    };
+    host.facts.sockets = vec![
+        socket(Protocol::Tcp, "0.0.0.0", 22),
+        socket(Protocol::Tcp, "::", 8080),
+        socket(Protocol::Tcp, "127.0.0.53", 53),
+        socket(Protocol::Udp, "::1", 9000),
+        connection(5000),
+        connection(49_153),
+    ];
+    for (spec, port) in [
+        (one(22), "0.0.0.0:22"),
+        (on("198.18.0.2", one(22)), "198.18.0.2:22"),
+        (on("198.18.0.2", one(8080)), "198.18.0.2:8080"),
+        (on("::", one(8080)), ":::8080"),
+        (one(53), "0.0.0.0:53"),
+        (one(49_153), "0.0.0.0:49153"),
+    ] {
+        let said = host.says(&with("a", vec![spec]));
+        assert_eq!(
+            said,
+            format!("Bind for {port} failed: port is already allocated")
+        );
+    }
+    let udp = |n| PortSpec {
+        protocol: Protocol::Udp,
+        ..one(n)
+    };
+    expect!["Bind for :::9000 failed: port is already allocated"]
+        .assert_eq(&host.says(&with("a", vec![udp(9000)])));
+    // Another family, protocol or address; an accepted connection; what is free of a range.
+    let fine = vec![
+        on("::1", one(22)),
+        udp(22),
+        on("127.0.0.1", one(53)),
+        one(9000),
+        one(5000),
+        port(None, (80, 80)),
+        port(Some((8079, 8081)), (81, 81)),
+        port(Some((8080, 8081)), (82, 82)),
+    ];
+    expect!["ok"].assert_eq(&host.says(&with("b", fine)));
+    let shown = shown(&host, "b");
+    assert!(
+        shown.contains(&"80/tcp -> 0.0.0.0 49154".to_owned()),
+        "{shown:?}"
+    );
+    assert!(
+        shown.contains(&"81/tcp -> 0.0.0.0 8079".to_owned()),
+        "{shown:?}"
+    );
+    assert!(
+        shown.contains(&"82/tcp -> 0.0.0.0 8081".to_owned()),
+        "{shown:?}"
+    );
 }
