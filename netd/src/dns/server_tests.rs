@@ -27,7 +27,15 @@ fn start(lab: &Lab, upstreams: &[SocketAddr]) -> Server {
     let v6 = Vec::new();
     let record = Record::Host { v4: addresses, v6 };
     table.replace_name(2, "many".parse().unwrap(), record);
-    for address in ["127.0.0.1", "::1"] {
+    for address in [
+        "127.0.0.1",
+        "::1",
+        "127.0.1.1",
+        "127.0.1.2",
+        "127.0.1.3",
+        "127.0.1.4",
+        "127.0.1.5",
+    ] {
         let client = Client {
             scopes: vec![2],
             forward: true,
@@ -232,6 +240,83 @@ fn one_client_cannot_have_all_slots() {
         assert!(answer.is_ok(), "one more is refused at once");
         assert_eq!(server.counts().overload, 1);
         assert!(ask("::1", "::1", &bytes(7, "many.")).await.is_some());
+    });
+}
+
+#[test]
+fn more_questions_than_may_wait_fail_at_once_and_the_rest_goes_on() {
+    in_lab(async |lab| {
+        let (silent, _) = upstream("127.0.0.1:0", |_| Vec::new()).await;
+        let server = start(&lab, &[silent]);
+        let to: SocketAddr = ([127, 0, 0, 1], RESOLVER_PORT).into();
+        let mut sockets = Vec::new();
+        for last in 1..=5 {
+            sockets.push(
+                UdpSocket::bind((Ipv4Addr::new(127, 0, 1, last), 0))
+                    .await
+                    .unwrap(),
+            );
+        }
+        // Below the bound of each, above that of all.
+        for id in 0..450 {
+            for socket in &sockets {
+                socket
+                    .send_to(&bytes(id, "example.com."), to)
+                    .await
+                    .unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+        while server.counts().forwarded + server.counts().overload < 2_250 {
+            tokio::task::yield_now().await;
+        }
+        let counts = server.counts();
+        assert_eq!((counts.forwarded, counts.overload), (2_000, 250));
+        assert!(ask("::1", "::1", &bytes(7, "many.")).await.is_some());
+        // All of them come to an end, and their slots are free again.
+        while server.counts().failed < 2_000 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let socket = &sockets[0];
+        while socket.try_recv(&mut [0; 512]).is_ok() {}
+        socket.send_to(&bytes(9, "example.com."), to).await.unwrap();
+        while server.counts().forwarded < 2_001 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn hostile_streams_do_not_stop_it() {
+    in_lab(async |lab| {
+        let server = start(&lab, &[]);
+        let mut state = 0x9e37_79b9_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        for length in 0..300_usize {
+            let mut stream = TcpStream::connect(("127.0.0.1", RESOLVER_PORT))
+                .await
+                .unwrap();
+            let mut garbage: Vec<u8> = (0..length).map(|_| next()).collect();
+            if let (Some(first), true) = (garbage.first_mut(), length % 2 == 0) {
+                // A short message follows, so that it is read as one.
+                *first = 0;
+            }
+            // It may be closed already.
+            let _ = stream.write_all(&garbage).await;
+        }
+        while server.counts().connections < 300 {
+            tokio::task::yield_now().await;
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", RESOLVER_PORT))
+            .await
+            .unwrap();
+        write_message(&mut stream, &bytes(7, "many."))
+            .await
+            .unwrap();
+        assert!(read_message(&mut stream, 65_535).await.is_ok());
     });
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use netd_tests::lab::{Capture, Namespace};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::{address, app, inside};
 
@@ -68,6 +69,73 @@ fn every_socket_believes_that_it_talks_to_127_0_0_11() {
         stream.read_exact(answer).expect("an answer");
         assert_eq!(answered(answer), db);
     }
+}
+
+/// A question with EDNS as systemd-resolved asks: room for 65,494 octets, DNSSEC wanted.
+fn resolved_question(id: u8, record_type: u8) -> Vec<u8> {
+    let mut question = QUESTION.to_vec();
+    question[1] = id;
+    question[11] = 1;
+    let at = question.len() - 3;
+    question[at] = record_type;
+    question.extend(b"\x00\x00\x29\xff\xd6\x00\x00\x80\x00\x00\x00");
+    question
+}
+
+/// glibc asks for A and AAAA at once from one socket; systemd-resolved, dnsmasq and other stubs
+/// connect a socket for each question, want errors told, and send DO; over TCP they keep the
+/// connection and do not wait for one answer before the next question.
+#[test]
+fn stubs_ask_as_they_do() {
+    let (lab, _agent) = app("stubs");
+    let db = address(&lab, "db", "app", "IPAddress");
+    let web = lab.sandbox("web");
+    let stub = socket_address("127.0.0.11:53");
+    let mut buffer = [0; 512];
+
+    let socket = web.udp_bind(socket_address("0.0.0.0:0")).expect("a socket");
+    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    setsockopt(&socket, sockopt::Ipv4RecvErr, &true).expect("an option");
+    setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).expect("an option");
+    socket.connect(stub).expect("connected");
+    for (id, record_type) in [(1, 1), (2, 28)] {
+        let question = resolved_question(id, record_type);
+        socket.send(&question).expect("sent");
+    }
+    let mut seen = std::collections::BTreeMap::new();
+    for _ in 0..2 {
+        let len = socket.recv(&mut buffer).expect("an answer");
+        seen.insert(buffer[1], buffer[..len].to_vec());
+    }
+    // One address, none; each with an OPT record that says DO.
+    assert_eq!((seen[&1][7], seen[&2][7]), (1, 0), "{seen:02x?}");
+    for answer in seen.values() {
+        let opt = &answer[answer.len() - 11..];
+        assert_eq!((opt[2], opt[7]), (0x29, 0x80), "{answer:02x?}");
+    }
+    let octets: std::net::Ipv4Addr = db.parse().expect("an address");
+    let address = octets.octets();
+    assert!(seen[&1].windows(4).any(|window| window == address));
+
+    let mut stream = web.tcp_connect(stub, LIMIT).expect("TCP");
+    stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+    let mut burst = Vec::new();
+    for id in 0..20 {
+        let question = resolved_question(id, 1);
+        burst.extend((question.len() as u16).to_be_bytes());
+        burst.extend(question);
+    }
+    stream.write_all(&burst).expect("sent");
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let mut len = [0; 2];
+        stream.read_exact(&mut len).expect("an answer");
+        let answer = &mut buffer[..u16::from_be_bytes(len).into()];
+        stream.read_exact(answer).expect("an answer");
+        assert!(answer.windows(4).any(|window| window == address));
+        ids.insert(answer[1]);
+    }
+    assert_eq!(ids.len(), 20);
 }
 
 #[test]
