@@ -5,6 +5,9 @@ use anyhow::Result;
 use crate::{plan::Plan, real, recorder::Recorder};
 
 pub mod dns;
+pub mod flows;
+pub mod ports;
+mod stands;
 pub mod traffic;
 
 /// A part of a run. One that fails becomes a gap in the record, and the others still run.
@@ -23,6 +26,16 @@ pub const ALL: &[Section] = &[
         name: "traffic",
         works: &traffic::WORKS,
         run: traffic::run,
+    },
+    Section {
+        name: "ports",
+        works: &ports::WORKS,
+        run: ports::run,
+    },
+    Section {
+        name: "flows",
+        works: &flows::WORKS,
+        run: flows::run,
     },
     Section {
         name: "dns",

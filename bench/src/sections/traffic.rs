@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 
+use super::stands::{Wanted, take_turns};
 use crate::{
-    drive::{Driven, Job},
+    drive::Job,
     modes,
     plan::Plan,
     record::{Cores, Group},
     recorder::Recorder,
-    topology::{self, Path},
+    topology::Path,
 };
 
 /// Works of this section, in the order of the table.
@@ -24,46 +25,20 @@ pub const WORKS: [&str; 7] = [
 /// Those of them whose single operations are timed with client and server on cores of their own.
 const TIMED: [&str; 2] = ["tcp-rr", "udp-rr"];
 
-/// Published ports in this section.
-const PORTS: u16 = 1;
-
 /// Measures.
 pub fn run(plan: &Plan, recorder: &mut Recorder) -> Result<()> {
-    let mut modes = Vec::new();
-    for name in modes::ALL.into_iter().filter(|name| plan.wants(name)) {
-        let mode = modes::start(name, &plan.netd, &topology::ports(PORTS))
-            .and_then(|mode| Driven::start(mode, topology::last_port(PORTS)));
-        match mode {
-            Ok(mode) => modes.push(mode),
-            Err(error) => recorder.gap(format!("traffic, {name}"), format!("{error:#}")),
-        }
+    let wanted = |path: &Path| plan.wants(path.name());
+    let paths: Vec<Path> = Path::ALL.into_iter().filter(wanted).collect();
+    let mut stands = Wanted {
+        section: "traffic",
+        modes: &modes::ALL,
+        paths: &paths,
+        ports: 1,
+        scale: 1,
     }
-    let mut absent = Vec::new();
-    for path in paths(plan) {
-        for (index, mode) in modes.iter_mut().enumerate() {
-            if let Err(error) = mode.probe(path) {
-                let what = format!("traffic, {}, {}", path.name(), mode.mode.name());
-                recorder.gap(what, format!("{error:#}"));
-                absent.push((path, index));
-            }
-        }
-    }
-    for round in 0..plan.rounds {
-        recorder.say(&format!("traffic, round {} of {}", round + 1, plan.rounds));
-        for job in paths(plan).flat_map(|path| jobs(plan, path)) {
-            for (index, mode) in modes.iter_mut().enumerate() {
-                if !absent.contains(&(job.path, index)) {
-                    let sample = mode.sample(&job, Group::Traffic, PORTS.into(), round)?;
-                    recorder.sample(sample);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn paths(plan: &Plan) -> impl Iterator<Item = Path> {
-    Path::ALL.into_iter().filter(|path| plan.wants(path.name()))
+    .set_up(plan, recorder);
+    let jobs: Vec<Job> = paths.iter().flat_map(|path| jobs(plan, *path)).collect();
+    take_turns(plan, recorder, Group::Traffic, &mut stands, &jobs)
 }
 
 /// What is measured on a path, one after the other.
