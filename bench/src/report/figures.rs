@@ -62,10 +62,12 @@ pub fn all(record: &Record) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// Points of each mode.
+type Lines<'a> = BTreeMap<&'a str, Vec<Point>>;
+
 /// A panel for each work and path, a line for each mode, a point for each scale.
 fn by_scale(cells: &Cells, group: Group, is_log: bool) -> Vec<Panel> {
-    let mut panels: BTreeMap<(&str, &str, Cores, Unit), BTreeMap<&str, Vec<Point>>> =
-        BTreeMap::new();
+    let mut panels: BTreeMap<(&str, &str, Cores, Unit), Lines<'_>> = BTreeMap::new();
     for row in cells
         .rows()
         .filter(|row| row.group == group && row.scale > 0)
@@ -193,7 +195,7 @@ fn ratios(cells: &Cells) -> Vec<Bars> {
         .collect()
 }
 
-fn in_order(lines: BTreeMap<&str, Vec<Point>>) -> Vec<Line> {
+fn in_order(lines: Lines<'_>) -> Vec<Line> {
     let mut lines: Vec<Line> = lines
         .into_iter()
         .map(|(mode, points)| Line {

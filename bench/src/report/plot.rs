@@ -298,6 +298,10 @@ pub fn bars(title: &str, x_title: &str, rows: &[Bars]) -> Result<String> {
             .bold_line_style(RGBColor(225, 225, 225))
             .x_label_formatter(&|value| format!("{value:.1}"))
             .draw()?;
+        // First and grey, so that figures on it can be read.
+        let one = vec![(1.0, 0.0), (1.0, slots)];
+        let style = RGBColor(150, 150, 150).stroke_width(2);
+        chart.draw_series([PathElement::new(one, style)])?;
         let mut at = GAP / 2.0;
         for row in rows {
             let middle = at + row.bars.len() as f64 / 2.0;
@@ -317,8 +321,6 @@ pub fn bars(title: &str, x_title: &str, rows: &[Bars]) -> Result<String> {
             }
             at += GAP;
         }
-        let one = vec![(1.0, 0.0), (1.0, slots)];
-        chart.draw_series([PathElement::new(one, BLACK)])?;
         root.present()?;
     }
     Ok(svg)

@@ -33,13 +33,15 @@ pub enum Tier {
     Netd,
     /// Verifier, vectors, labs with real clients.
     Labs,
+    /// The bench once, quickly: its rows are there and payloads right.
+    Bench,
     /// The demo shows what it says.
     Demo,
 }
 
 impl Tier {
     /// All, in order.
-    pub const ALL: [Tier; 8] = [
+    pub const ALL: [Tier; 9] = [
         Tier::Fmt,
         Tier::Clippy,
         Tier::ClippyEbpf,
@@ -47,6 +49,7 @@ impl Tier {
         Tier::Pure,
         Tier::Netd,
         Tier::Labs,
+        Tier::Bench,
         Tier::Demo,
     ];
 
@@ -60,6 +63,7 @@ impl Tier {
             Tier::Pure => "pure",
             Tier::Netd => "netd",
             Tier::Labs => "labs",
+            Tier::Bench => "bench",
             Tier::Demo => "demo",
         }
     }
@@ -74,6 +78,7 @@ impl Tier {
             Tier::Pure => "packet logic and tooling",
             Tier::Netd => "model, state, plan, dns, frontends, kernel",
             Tier::Labs => "verifier, vectors, and namespaces with real clients",
+            Tier::Bench => "every row of the bench is there, payloads are right",
             Tier::Demo => "the demo shows what it says",
         }
     }
@@ -94,6 +99,7 @@ impl Tier {
             Tier::Pure => tests(&["netd-common", "xtask"], None),
             Tier::Netd => tests(&["netd"], None),
             Tier::ClippyEbpf | Tier::Labs => labs(),
+            Tier::Bench => bench(),
             Tier::Demo => build_netd()
                 .and_then(|()| demo::smoke())
                 .map(|()| Count::ONE),
@@ -152,6 +158,12 @@ fn labs() -> Result<Count> {
         .map_or(2, usize::from)
         .clamp(2, MOST);
     tests(&["netd-tests"], Some(threads))
+}
+
+/// One at a time: a machine that is busy with another lab makes the quick run a slow one.
+fn bench() -> Result<Count> {
+    build_netd()?;
+    tests(&["netd-bench"], Some(1))
 }
 
 fn build_netd() -> Result<()> {
