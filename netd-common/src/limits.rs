@@ -45,6 +45,12 @@ pub const DNS_TTL: u32 = 5;
 /// (RFC 6891 section 6.2.3; 1232 is never fragmented on the IPv6 minimum MTU).
 pub const DNS_EDNS_SIZE: u16 = 1_232;
 
+/// ICMP errors that the programs make per CPU and second, and at once (the kernel's
+/// `icmp_msgs_per_sec` and `icmp_msgs_burst`). More packets that deserve one are only counted.
+pub const ICMP_ERRORS_PER_SECOND: u64 = 1_000;
+/// See [`ICMP_ERRORS_PER_SECOND`].
+pub const ICMP_ERRORS_BURST: u64 = 50;
+
 /// Tries for a free source port before `PortsExhausted` is counted.
 pub const MAX_PORT_TRIES: u32 = 16;
 

@@ -199,20 +199,12 @@ fn without_masquerade_the_address_stays() {
 fn the_way_out_may_be_barred() {
     let mut scene = Scene::new();
     let payload = Payload::Tcp(20_000, 443, SYN);
-    let mut frame = scene.frame(AT_CLIENT, CLIENT[0], OUTSIDE[0], payload);
+    let frame = scene.frame(AT_CLIENT, CLIENT[0], OUTSIDE[0], payload);
     let is = |scene: &mut Scene, frame: &Frame, expected: DropReason| {
         let verdict = scene.from_endpoint(AT_CLIENT, &mut frame.bytes());
         assert_eq!(verdict, Verdict::Drop(expected));
     };
-    for hops in [0, 1] {
-        frame.hops = hops;
-        is(&mut scene, &frame, DropReason::TtlExpired);
-    }
-    frame.hops = 64;
-    scene.memory.new_flows.clear();
-    scene.memory.too_big = true;
-    is(&mut scene, &frame, DropReason::TooBig);
-    scene.memory.too_big = false;
+    // What the sender is told of is in `icmp_errors.rs`.
     let bridge = Route::Via {
         ifindex: BRIDGE.into(),
         next_hop: OUTSIDE[0],

@@ -66,6 +66,7 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Neighbour => "neighbour",
         Verdict::Answer => "answer",
         Verdict::Dns => "dns",
+        Verdict::IcmpError => "icmp",
         Verdict::Drop(_) => "drop",
     }
 }

@@ -27,7 +27,10 @@ use netd_common::{
 };
 
 use crate::{
-    ctx::skb::{AF_INET, AF_INET6, Skb, words},
+    ctx::{
+        quote,
+        skb::{AF_INET, AF_INET6, Skb, words},
+    },
     maps::{
         CONFIG, ENDPOINTS, FLOWS, HOST_ADDRESSES, INTERFACES, NEW_FLOWS, PORTS, SUBNETS, UPLINKS,
     },
@@ -129,6 +132,18 @@ impl Tables for Maps<'_> {
             )
         };
         result > 0
+    }
+
+    fn mtu(&mut self, ifindex: u32) -> u32 {
+        let mut mtu = 0;
+        // SAFETY: as in `too_big`. Whatever the answer about the packet, the MTU is written where
+        // there is such an interface.
+        unsafe { bpf_check_mtu(self.skb.ctx.skb.skb.cast(), ifindex, &raw mut mtu, 0, 0) };
+        mtu
+    }
+
+    fn may_complain(&mut self) -> bool {
+        quote::may_complain()
     }
 
     // As of the last tick: timeouts are seconds, and reading the clock itself costs 20 ns.

@@ -35,6 +35,16 @@ pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i3
     }
 }
 
+/// The same for a packet that is dropped and answered: the drop is what counts.
+pub fn answer_refused(program: Program, skb: &Skb<'_>, work: &Work) -> i32 {
+    let reason = DropReason::from_number(work.quote.refusal as u16);
+    let reason = reason.unwrap_or(DropReason::WriteFailed);
+    #[cfg(feature = "log")]
+    log::dropped(program, skb, reason, work);
+    counters::dropped(program, reason, &work.outcome, skb.octets());
+    carry_out(program, skb, Verdict::Answer, work).unwrap_or(TC_ACT_SHOT)
+}
+
 fn carry_out(
     program: Program,
     skb: &Skb<'_>,
@@ -65,10 +75,13 @@ fn carry_out(
         Verdict::Answer => {
             skb.replace(&work.answer).ok_or(DropReason::WriteFailed)?;
             skb.accept().ok_or(DropReason::WriteFailed)?;
-            redirected(skb.redirect_peer(skb.ifindex()))
+            redirected(match program {
+                Program::FromUplink => skb.redirect(skb.ifindex()),
+                _ => skb.redirect_peer(skb.ifindex()),
+            })
         }
         // The tail call did not happen.
-        Verdict::Dns => Err(DropReason::RedirectFailed),
+        Verdict::Dns | Verdict::IcmpError => Err(DropReason::RedirectFailed),
         Verdict::Drop(reason) => Err(reason),
     }
 }

@@ -53,6 +53,8 @@ pub mod maps {
 pub mod tail_calls {
     /// Program `dns`: answers names from the map or hands the question to the agent.
     pub const DNS: u32 = 0;
+    /// Program `icmp`: translates an ICMP error about a flow, or makes one.
+    pub const ICMP: u32 = 1;
     /// Entries in the array.
     pub const COUNT: u32 = 4;
 }
@@ -91,11 +93,13 @@ pub enum Program {
     SockPostBind4 = 14,
     /// cgroup/post_bind6: the same.
     SockPostBind6 = 15,
+    /// Tail call of `from_endpoint` and `from_uplink`. What it drops or carries counts as theirs.
+    Icmp = 16,
 }
 
 impl Program {
     /// Every program of the object.
-    pub const ALL: [Program; 15] = [
+    pub const ALL: [Program; 16] = [
         Program::FromEndpoint,
         Program::ToEndpoint,
         Program::FromUplink,
@@ -111,6 +115,7 @@ impl Program {
         Program::SockSendmsg6,
         Program::SockPostBind4,
         Program::SockPostBind6,
+        Program::Icmp,
     ];
 
     /// The name in the object, below 16 characters so that the kernel keeps it whole.
@@ -131,6 +136,7 @@ impl Program {
             Program::SockSendmsg6 => "sock_sendmsg6",
             Program::SockPostBind4 => "sock_post_bind4",
             Program::SockPostBind6 => "sock_post_bind6",
+            Program::Icmp => "icmp",
         }
     }
 

@@ -2,7 +2,8 @@
 //! host's addresses, leaves through an uplink, is answered, or is dropped for a named reason.
 
 use super::{
-    Packet, Tables, Work, arp, dns, nat, neighbour, onward, published, rewrite, transport,
+    Packet, Tables, Work, arp, dns, icmp_error, nat, neighbour, onward, published, rewrite,
+    transport,
     verdict::Verdict,
     view::{self, View, ethertype, protocol},
 };
@@ -28,7 +29,8 @@ pub fn decide<P: Packet, T: Tables>(
     }
     work.outcome.network = work.source.network;
     work.outcome.endpoint = work.source.index;
-    judge(packet, tables, work).unwrap_or_else(Verdict::Drop)
+    let zone = work.source.network;
+    judge(packet, tables, work).unwrap_or_else(|reason| icmp_error::refused(reason, zone, work))
 }
 
 fn judge<P: Packet, T: Tables>(
@@ -58,13 +60,20 @@ fn judge<P: Packet, T: Tables>(
         return from_resolver(tables, work);
     }
     check_source(tables, work)?;
+    let zone = work.source.network;
     if is_neighbour(tables, work) {
         if work.source.flags & flags::PUBLISHES != 0 {
             transport::read(packet, &mut work.view)?;
+            if icmp_error::concerns_flow(packet, zone, tables, work) {
+                return Ok(Verdict::IcmpError);
+            }
         }
         return same_network(tables, work);
     }
     transport::read(packet, &mut work.view)?;
+    if icmp_error::concerns_flow(packet, zone, tables, work) {
+        return Ok(Verdict::IcmpError);
+    }
     elsewhere(tables, work)
 }
 

@@ -1,13 +1,15 @@
 //! What arrives at an uplink. Replies to flows and packets to published ports are netd's; a
 //! container's address is not for dialling from outside; everything else is left alone.
 
-use super::{Packet, Tables, Work, nat, onward, published, transport, verdict::Verdict, view};
+use super::{
+    Packet, Tables, Work, icmp_error, nat, onward, published, transport, verdict::Verdict, view,
+};
 use crate::DropReason;
 
 /// Decides about a packet that came in by an uplink.
 pub fn decide<P: Packet, T: Tables>(packet: &P, tables: &mut T, work: &mut Work) -> Verdict {
     work.begin();
-    judge(packet, tables, work).unwrap_or_else(Verdict::Drop)
+    judge(packet, tables, work).unwrap_or_else(|reason| icmp_error::refused(reason, 0, work))
 }
 
 fn judge<P: Packet, T: Tables>(
@@ -36,6 +38,8 @@ fn judge<P: Packet, T: Tables>(
         if let Some(verdict) = to_published(tables, work)? {
             return Ok(verdict);
         }
+    } else if icmp_error::concerns_flow(packet, 0, tables, work) {
+        return Ok(Verdict::IcmpError);
     }
     if let Some(subnet) = tables.subnet(&work.view.ip.destination) {
         work.outcome.network = subnet.network;

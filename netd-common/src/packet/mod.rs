@@ -10,6 +10,7 @@ pub mod flow;
 pub mod from_endpoint;
 pub mod from_uplink;
 pub mod hold;
+pub mod icmp_error;
 pub mod nat;
 pub mod neighbour;
 pub mod onward;

@@ -16,6 +16,9 @@ const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
 
+/// Ethernet (14) + IPv6 (40) + neighbour advertisement with target link-layer address (32).
+const ADVERTISEMENT_OCTETS: u16 = 86;
+
 /// ff02::1 and its MAC (RFC 2464 section 7).
 const ALL_NODES: ([u8; 6], Addr) = (
     [0x33, 0x33, 0, 0, 0, 1],
@@ -93,10 +96,10 @@ fn advertise(
     answer.put(54, [ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0]);
     answer.put(62, target.0);
     answer.put(78, [2, 1, m0, m1, m2, m3, m4, m5]);
-    answer.len = Answer::MAX as u16;
+    answer.len = ADVERTISEMENT_OCTETS;
     // Addresses and message are the end of the packet, in one piece; length and protocol complete
     // the pseudo header.
-    if let Some(covered) = answer.bytes.last_chunk::<64>() {
+    if let Some(covered) = answer.chunk::<64>(22) {
         let pseudo = checksum::sum(&[0, 32, 0, protocol::ICMPV6]);
         let sum = checksum::add(pseudo, checksum::sum(covered));
         answer.put(56, checksum::finish(sum));

@@ -75,7 +75,7 @@ fn follow<T: Tables>(
 }
 
 /// Whether this is the endpoint inside that the flow began with.
-fn is_party(endpoint: &Endpoint, flow: &Flow) -> bool {
+pub(super) fn is_party(endpoint: &Endpoint, flow: &Flow) -> bool {
     endpoint.index == flow.endpoint && endpoint.generation == flow.generation
 }
 

@@ -90,6 +90,10 @@ pub trait Tables {
     /// Whether the packet (each segment of a GSO packet) is larger than `ifindex` takes
     /// (`bpf_check_mtu` with BPF_MTU_CHK_SEGS).
     fn too_big(&mut self, ifindex: u32) -> bool;
+    /// The MTU of `ifindex` in octets.
+    fn mtu(&mut self, ifindex: u32) -> u32;
+    /// Whether one more ICMP error may be made now ([`super::icmp_error::Budget`]).
+    fn may_complain(&mut self) -> bool;
 
     /// Nanoseconds of CLOCK_MONOTONIC.
     fn now(&mut self) -> u64;

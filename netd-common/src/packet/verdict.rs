@@ -25,8 +25,10 @@ pub enum Verdict {
     /// finds, after the rewrite (`bpf_redirect_neigh`).
     Neighbour,
     /// The packet, replaced by [`super::Work::answer`], goes back to its sender
-    /// (`bpf_redirect_peer` to the own interface).
+    /// (`bpf_redirect_peer` to the own interface; on an uplink, `bpf_redirect`).
     Answer,
+    /// An ICMP error to translate or to make: the `icmp` program decides.
+    IcmpError,
     /// A question to the resolver: the `dns` program decides.
     Dns,
     /// Dropped and counted.
@@ -161,7 +163,7 @@ impl Default for Header {
     }
 }
 
-/// A packet of netd's own: an ARP reply or a neighbour advertisement. At most
+/// A packet of netd's own: an ARP reply, a neighbour advertisement, an ICMP error. At most
 /// [`Answer::MAX`] octets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes)]
@@ -173,8 +175,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Ethernet (14) + IPv6 (40) + neighbour advertisement with target link-layer address (32).
-    pub const MAX: usize = 86;
+    /// Ethernet (14) + IPv6 (40) + ICMPv6 (8) + what an error quotes (128).
+    pub const MAX: usize = 190;
+
+    /// The octets at `offset`, where there are so many.
+    pub(super) fn chunk<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        self.bytes.get(offset..)?.first_chunk::<N>()
+    }
 
     /// Writes `bytes` at `offset`; past the end of the buffer nothing happens.
     pub(super) fn put<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) {

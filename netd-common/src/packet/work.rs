@@ -4,6 +4,7 @@
 use zerocopy::FromBytes;
 
 use super::{
+    icmp_error::Quote,
     transport::Transport,
     verdict::{Answer, Outcome},
     view::{Ip, View},
@@ -40,6 +41,8 @@ pub struct Work {
     pub port: Port,
     /// Where it goes and what changes.
     pub outcome: Outcome,
+    /// Of an ICMP error about a flow: the packet that it quotes.
+    pub quote: Quote,
     /// The answer to it, where the verdict is [`super::Verdict::Answer`].
     pub answer: Answer,
 }

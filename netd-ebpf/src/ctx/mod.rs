@@ -5,6 +5,7 @@ pub mod bind;
 pub mod counter;
 pub mod dial;
 pub mod exchange;
+pub mod quote;
 pub mod skb;
 pub mod sock_addr;
 pub mod work;

@@ -10,8 +10,8 @@ use aya_ebpf::{
     btf_maps::ProgramArray,
     check_bounds_signed,
     helpers::{
-        bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail, bpf_skb_load_bytes,
-        bpf_skb_store_bytes,
+        bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail,
+        bpf_skb_load_bytes, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -150,6 +150,12 @@ impl Skb<'_> {
     pub fn tail_call<const N: usize>(&self, programs: &ProgramArray<N>, index: u32) {
         // SAFETY: the program there is of the same type; the kernel checks it at the update.
         unsafe { programs.tail_call(self.ctx, index) };
+    }
+
+    /// Out of `ifindex` as it is; what the program returns.
+    pub fn redirect(&self, ifindex: u32) -> i32 {
+        // SAFETY: the helper only notes where the packet goes when the program has ended.
+        unsafe { bpf_redirect(ifindex, 0) as i32 }
     }
 
     /// Into the namespace behind the host-side interface `ifindex`; what the program returns.

@@ -23,5 +23,8 @@ pub fn from_endpoint(ctx: TcContext) -> i32 {
     if verdict == Verdict::Dns {
         skb.tail_call(&TAIL_CALLS, tail_calls::DNS);
     }
+    if verdict == Verdict::IcmpError {
+        skb.tail_call(&TAIL_CALLS, tail_calls::ICMP);
+    }
     act(Program::FromEndpoint, &skb, verdict, work)
 }

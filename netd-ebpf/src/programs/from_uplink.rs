@@ -1,10 +1,14 @@
 //! tc ingress of an uplink: replies, published ports, and what is not netd's.
 
 use aya_ebpf::{bindings::TC_ACT_UNSPEC, macros::classifier, programs::TcContext};
-use netd_common::{abi::Program, packet::from_uplink::decide};
+use netd_common::{
+    abi::{Program, tail_calls},
+    packet::{Verdict, from_uplink::decide},
+};
 
 use crate::{
     ctx::{skb::Skb, work::work},
+    maps::TAIL_CALLS,
     tables::Maps,
     verdict::act,
 };
@@ -16,5 +20,8 @@ pub fn from_uplink(ctx: TcContext) -> i32 {
         return TC_ACT_UNSPEC;
     };
     let verdict = decide(&skb, &mut Maps { skb: &skb }, work);
+    if verdict == Verdict::IcmpError {
+        skb.tail_call(&TAIL_CALLS, tail_calls::ICMP);
+    }
     act(Program::FromUplink, &skb, verdict, work)
 }

@@ -4,6 +4,7 @@ mod bind;
 mod dns;
 mod from_endpoint;
 mod from_uplink;
+mod icmp;
 mod sock;
 mod to_endpoint;
 mod to_uplink;

@@ -64,7 +64,8 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             | Program::ToEndpoint
             | Program::FromUplink
             | Program::ToUplink
-            | Program::Dns => false,
+            | Program::Dns
+            | Program::Icmp => false,
         };
         if attached {
             desired.attachments.insert(Attachment::Cgroup(program));

@@ -4,7 +4,10 @@
 use netd_common::{
     DropReason,
     abi::{Program, drops::DropKey},
-    packet::{Verdict, Work, from_endpoint, from_uplink, to_endpoint, to_uplink},
+    packet::{
+        Verdict, Work, from_endpoint, from_uplink, icmp_error, testing::turn_back, to_endpoint,
+        to_uplink,
+    },
 };
 
 use super::{Input, Output, World, action, apply::apply, dns, tables::PlainTables};
@@ -46,6 +49,22 @@ impl Host {
             other => panic!("{} is no hook of packets", other.name()),
         };
         let mut bytes = input.bytes.clone();
+        if verdict == Verdict::IcmpError {
+            // Where the hooks make their tail call; it counts as theirs.
+            let verdict = icmp_error::decide(&packet, tables, &mut work);
+            if matches!(verdict, Verdict::Peer | Verdict::Neighbour) {
+                turn_back(&work, &mut bytes);
+            }
+            let (mut output, words) = self.carry_out(input, input.program, bytes, verdict, &work);
+            if verdict == Verdict::Answer {
+                output.dropped = Some(DropKey {
+                    reason: work.quote.refusal as u16,
+                    program: input.program as u16,
+                    network: work.outcome.network,
+                });
+            }
+            return (output, words);
+        }
         if verdict != Verdict::Dns {
             return self.carry_out(input, input.program, bytes, verdict, &work);
         }
@@ -90,6 +109,7 @@ impl Host {
             }
             Verdict::Drop(reason) => return dropped(input, program, reason, outcome.network),
             Verdict::Dns => panic!("program dns decides otherwise"),
+            Verdict::IcmpError => panic!("program icmp decides otherwise"),
         };
         let output = Output {
             action,

@@ -6,19 +6,26 @@ use std::collections::BTreeMap;
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, Map, PerCpuHashMap, ProgramArray, lpm_trie::Key},
+    maps::{
+        Array, HashMap, LpmTrie, Map, PerCpuArray, PerCpuHashMap, PerCpuValues, ProgramArray,
+        lpm_trie::Key,
+    },
     programs::{Program as Loaded, SchedClassifier, TestRun as _, TestRunOptions},
+    util::nr_cpus,
 };
-use netd_common::abi::{
-    Program,
-    drops::{DropCount, DropKey},
-    endpoint::{Endpoint, EndpointKey, Subnet},
-    flow::{Flow, FlowKey},
-    host::{Config, HostAddress, Uplink},
-    maps,
-    name::{Name, NameKey, Scopes},
-    port::{Port, PortKey},
-    tail_calls,
+use netd_common::{
+    abi::{
+        Program,
+        drops::{DropCount, DropKey},
+        endpoint::{Endpoint, EndpointKey, Subnet},
+        flow::{Flow, FlowKey},
+        host::{Config, HostAddress, Uplink},
+        maps,
+        name::{Name, NameKey, Scopes},
+        port::{Port, PortKey},
+        tail_calls,
+    },
+    packet::icmp_error::Budget,
 };
 use zerocopy::{FromBytes as _, Immutable, IntoBytes};
 
@@ -31,13 +38,14 @@ const CONTEXT: usize = 44;
 /// Where `ingress_ifindex` and `ifindex` are in it.
 const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
-/// The programs that packets are handed to, and the tail call.
-const PROGRAMS: [Program; 5] = [
+/// The programs that packets are handed to, and the tail calls.
+const PROGRAMS: [Program; 6] = [
     Program::FromEndpoint,
     Program::ToEndpoint,
     Program::FromUplink,
     Program::ToUplink,
     Program::Dns,
+    Program::Icmp,
 ];
 
 /// The kernel's side.
@@ -82,11 +90,15 @@ impl Kernel {
             .map_err(|error| format!("{error:?}"))?;
         bytes.truncate(result.data_size_out as usize);
         let action = result.return_value as i32;
-        let dropped = if action == action::SHOT {
+        // A packet whose sender gets an ICMP error is dropped, too.
+        let dropped = if action == action::SHOT || action == action::REDIRECT {
             self.new_drop()
         } else {
             None
         };
+        if action == action::REDIRECT && dropped.is_some() {
+            self.fill_budget();
+        }
         Ok(Output {
             action,
             bytes,
@@ -109,6 +121,16 @@ impl Kernel {
                 })
                 .collect()
         })
+    }
+
+    /// The comparison runs faster than ICMP errors may be made; all zero is a full budget.
+    fn fill_budget(&mut self) {
+        const SIZE: usize = size_of::<Budget>();
+        let mut budgets: PerCpuArray<_, [u8; SIZE]> =
+            PerCpuArray::try_from(self.map("ICMP_BUDGET")).expect("its type");
+        let full = vec![[0; SIZE]; nr_cpus().expect("the number of CPUs")];
+        let full = PerCpuValues::try_from(full).expect("one each");
+        budgets.set(0, full, 0).expect("room");
     }
 
     fn classifier(&mut self, program: Program) -> &mut SchedClassifier {
@@ -187,10 +209,15 @@ impl Kernel {
         let mut config: Array<_, [u8; size_of::<Config>()]> =
             Array::try_from(map).expect("its types");
         config.set(0, raw(&world.config), 0).expect("room");
-        let dns = self.classifier(Program::Dns).fd().expect("loaded");
-        let dns = dns.try_clone().expect("a descriptor");
-        let mut calls = ProgramArray::try_from(self.map(maps::TAIL_CALLS)).expect("its type");
-        calls.set(tail_calls::DNS, &dns, 0).expect("room");
+        for (index, program) in [
+            (tail_calls::DNS, Program::Dns),
+            (tail_calls::ICMP, Program::Icmp),
+        ] {
+            let program = self.classifier(program).fd().expect("loaded");
+            let program = program.try_clone().expect("a descriptor");
+            let mut calls = ProgramArray::try_from(self.map(maps::TAIL_CALLS)).expect("its type");
+            calls.set(index, &program, 0).expect("room");
+        }
     }
 
     fn insert<const K: usize, const V: usize>(

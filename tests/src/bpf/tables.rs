@@ -123,6 +123,15 @@ impl Tables for PlainTables {
         link.is_some_and(|link| self.packet_length > link.mtu + 14)
     }
 
+    fn mtu(&mut self, ifindex: u32) -> u32 {
+        let link = self.world.links.iter().find(|link| link.ifindex == ifindex);
+        link.map_or(0, |link| link.mtu)
+    }
+
+    fn may_complain(&mut self) -> bool {
+        true
+    }
+
     fn now(&mut self) -> u64 {
         1
     }

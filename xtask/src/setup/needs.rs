@@ -67,7 +67,7 @@ const fn path(
 }
 
 /// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
-const NEEDS: [Need; 28] = [
+const NEEDS: [Need; 30] = [
     program(Purpose::Build, "gcc", "cc", "links Rust programs"),
     path(
         Purpose::Compile,
@@ -136,6 +136,13 @@ const NEEDS: [Need; 28] = [
         "switches offloads while checksums are judged",
     ),
     program(Purpose::Test, "iputils-ping", "ping", "a real client"),
+    program(Purpose::Test, "traceroute", "traceroute", "a real client"),
+    program(
+        Purpose::Test,
+        "iputils-tracepath",
+        "tracepath",
+        "a real client",
+    ),
     program(Purpose::Test, "curl", "curl", "a real client"),
     program(Purpose::Test, "bind9-dnsutils", "dig", "a real client"),
     program(

@@ -10,7 +10,7 @@ use crate::packet::{
 /// Makes `packet` what the verdict makes of it. What passes, is dropped or is a question stays.
 pub fn apply(verdict: Verdict, work: &Work, packet: &mut Vec<u8>) {
     match verdict {
-        Verdict::Pass | Verdict::Dns | Verdict::Drop(_) => {}
+        Verdict::Pass | Verdict::Dns | Verdict::IcmpError | Verdict::Drop(_) => {}
         Verdict::Host | Verdict::Peer | Verdict::Neighbour => {
             rewrite(&work.outcome.rewrite, packet);
         }
@@ -18,6 +18,29 @@ pub fn apply(verdict: Verdict, work: &Work, packet: &mut Vec<u8>) {
             packet.clear();
             packet.extend_from_slice(&work.answer.bytes[..usize::from(work.answer.len)]);
         }
+    }
+}
+
+/// Writes what an ICMP error about a flow quotes as it shall be: comes before [`apply`].
+pub fn turn_back(work: &Work, packet: &mut [u8]) {
+    let (quote, flow) = (&work.quote, &work.flow);
+    let header = usize::from(quote.header);
+    if work.view.ip.is_v4() {
+        store(packet, header + 10, &quote.header_sum);
+        store(packet, header + 12, &flow.destination.octets_v4());
+        store(packet, header + 16, &flow.source.octets_v4());
+    } else {
+        store(packet, header + 8, &flow.destination.0);
+        store(packet, header + 24, &flow.source.0);
+    }
+    if quote.checksum != 0 {
+        store(packet, quote.checksum.into(), &quote.transport_sum);
+    }
+    let transport = usize::from(quote.transport);
+    if quote.is_echo() {
+        store(packet, transport + 4, &quote.ports[..2]);
+    } else {
+        store(packet, transport, &quote.ports);
     }
 }
 

@@ -13,8 +13,10 @@ use crate::{
         host::{Config, HostAddress, Uplink},
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
+    limits::ICMP_ERRORS_BURST,
     packet::{
         Tables,
+        icmp_error::Budget,
         tables::{InsertError, Route, Seen},
     },
 };
@@ -65,6 +67,8 @@ pub struct Memory {
     pub default_uplink: Option<u32>,
     /// Every packet is larger than the next link takes.
     pub too_big: bool,
+    /// How many ICMP errors may still be made.
+    pub budget: Budget,
     /// Nanoseconds of CLOCK_MONOTONIC.
     pub now: u64,
     /// What [`Tables::random`] gives next; afterwards a fixed sequence.
@@ -92,6 +96,10 @@ impl Default for Memory {
             routes: BTreeMap::new(),
             default_uplink: None,
             too_big: false,
+            budget: Budget {
+                tokens: ICMP_ERRORS_BURST,
+                earned_until: 0,
+            },
             now: 1,
             chances: VecDeque::new(),
             lookups: Lookups::default(),
@@ -211,6 +219,14 @@ impl Tables for Memory {
 
     fn too_big(&mut self, _ifindex: u32) -> bool {
         self.too_big
+    }
+
+    fn mtu(&mut self, ifindex: u32) -> u32 {
+        self.uplinks.get(&ifindex).map_or(0, |uplink| uplink.mtu)
+    }
+
+    fn may_complain(&mut self) -> bool {
+        self.budget.take(self.now)
     }
 
     fn now(&mut self) -> u64 {

@@ -7,7 +7,7 @@ mod frame;
 mod memory;
 mod scene;
 
-pub use apply::apply;
+pub use apply::{apply, turn_back};
 pub use frame::{Frame, Payload, correct_sums, ports, sums_are_right};
 pub use memory::{Lookups, Memory};
 pub use scene::{Scene, names};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Frame, Memory, Payload, apply};
+use super::{Frame, Memory, Payload, apply, turn_back};
 use crate::{
     Addr,
     abi::{
@@ -10,7 +10,10 @@ use crate::{
         host::{Config, HostAddress, Uplink},
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
-    packet::{Verdict, Work, from_endpoint, from_uplink, to_endpoint, to_uplink, view::protocol},
+    packet::{
+        Verdict, Work, from_endpoint, from_uplink, icmp_error, to_endpoint, to_uplink,
+        view::protocol,
+    },
 };
 
 /// Who is who in the [`Scene`]. Each has an IPv4 and an IPv6 address, in this order.
@@ -255,8 +258,7 @@ impl Scene {
         let bytes = packet.as_slice();
         let (memory, work) = (&mut self.memory, &mut self.work);
         let verdict = from_endpoint::decide(&bytes, interface.into(), memory, work);
-        apply(verdict, work, packet);
-        verdict
+        self.carry_out(verdict, packet)
     }
 
     /// The same of a packet that comes in by the uplink.
@@ -264,6 +266,20 @@ impl Scene {
         let bytes = packet.as_slice();
         let (memory, work) = (&mut self.memory, &mut self.work);
         let verdict = from_uplink::decide(&bytes, memory, work);
+        self.carry_out(verdict, packet)
+    }
+
+    /// Does as the adapters of the hooks and of program `icmp`.
+    fn carry_out(&mut self, verdict: Verdict, packet: &mut Vec<u8>) -> Verdict {
+        let (memory, work) = (&mut self.memory, &mut self.work);
+        if verdict != Verdict::IcmpError {
+            apply(verdict, work, packet);
+            return verdict;
+        }
+        let verdict = icmp_error::decide(&packet.as_slice(), memory, work);
+        if matches!(verdict, Verdict::Peer | Verdict::Neighbour) {
+            turn_back(work, packet);
+        }
         apply(verdict, work, packet);
         verdict
     }

@@ -50,9 +50,14 @@ pub(super) fn open(
     };
     check_shapes(&layout, &shapes)?;
     let mut maps = Maps::open(&layout)?;
-    maps.tail_calls
-        .set(tail_calls::DNS, programs.fd(Program::Dns)?, 0)
-        .during(|| "fill the array of tail calls".into())?;
+    for (index, program) in [
+        (tail_calls::DNS, Program::Dns),
+        (tail_calls::ICMP, Program::Icmp),
+    ] {
+        maps.tail_calls
+            .set(index, programs.fd(program)?, 0)
+            .during(|| "fill the array of tail calls".into())?;
+    }
     Programs::forget_others(&layout, options.log)?;
 
     let tcx = match mechanism {
