@@ -2,6 +2,7 @@
 //! answers, what goes to upstreams, and what does not. Needs root.
 
 mod agent;
+mod docker;
 mod forwarding;
 mod names;
 mod sockets;
