@@ -218,7 +218,7 @@ fn joined(work: &str, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{example, report::png};
+    use crate::{example, report::png::Renderer};
 
     #[test]
     fn every_plot_is_drawn_and_rendered() {
@@ -232,7 +232,9 @@ mod tests {
         for part in ["published ports", "iptables-legacy", "connections a second"] {
             assert!(ports.contains(part), "{part}");
         }
-        let png = png::render(ports).expect("rendered");
+        let png = Renderer::new()
+            .and_then(|r| r.render(ports))
+            .expect("rendered");
         assert!(png.starts_with(b"\x89PNG"));
     }
 

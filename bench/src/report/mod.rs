@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{record::Record, recorder};
+use png::Renderer;
 
 /// What `netd-bench report` is asked for.
 #[derive(Args, Debug)]
@@ -49,6 +50,7 @@ pub fn make(record: &Record, out: &Path) -> Result<()> {
     print!("{}", text::terminal(record));
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     write(&out.join("report.md"), text::markdown(record).as_bytes())?;
+    let renderer = Renderer::new()?;
     for figure in figures::all(record)? {
         write(
             &out.join(format!("{}.svg", figure.name)),
@@ -56,7 +58,7 @@ pub fn make(record: &Record, out: &Path) -> Result<()> {
         )?;
         write(
             &out.join(format!("{}.png", figure.name)),
-            &png::render(&figure.svg)?,
+            &renderer.render(&figure.svg)?,
         )?;
     }
     Ok(())
