@@ -189,6 +189,8 @@ fn describe(request: &Request) -> String {
             (None, Some(id)) => format!("create sandbox {}", id.short()),
             (None, None) => "create sandbox".to_owned(),
         },
+        Request::Publish { sandbox, .. } => format!("publish ports of sandbox {sandbox}"),
+        Request::Unpublish { sandbox, .. } => format!("unpublish ports of sandbox {sandbox}"),
         Request::SandboxRemove { sandbox, .. } => format!("remove sandbox {sandbox}"),
     }
 }

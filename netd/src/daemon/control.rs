@@ -165,9 +165,10 @@ impl<K: Kernel, S: Store> Control<K, S> {
     /// Brings the host to the state after a change.
     async fn follow(&mut self, change: &Change) -> Result<(), KernelError> {
         let (former, subjects) = self.outlook(change);
-        self.converge(&former, &subjects, super::converge::Mode::StopAtFailure)
-            .await?;
-        Ok(())
+        let mode = super::converge::Mode::StopAtFailure;
+        let mut report = self.converge(&former, &subjects, mode).await?;
+        let end = crate::plan::ended_ports(change);
+        self.execute(&end, mode, &mut report).await
     }
 
     /// What a change that was applied is about, and what should have been there before it.

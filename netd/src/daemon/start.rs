@@ -218,6 +218,7 @@ fn settings(config: &Config) -> Settings {
         } else {
             config.dns_fallback.clone()
         },
+        publish_address: config.publish_address,
         ..default
     }
 }

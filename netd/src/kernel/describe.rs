@@ -100,7 +100,12 @@ pub fn action(action: &Action) -> String {
         Action::Detach(what) => format!("detach {}", attachment(what)),
         Action::Put(entry) => format!("put map entry {:?}", entry.key()),
         Action::Delete(key) => format!("delete map entry {key:?}"),
-        Action::FlushFlows { endpoint } => format!("remove flows of endpoint {endpoint}"),
+        Action::EndFlows(port) => format!(
+            "end flows to {}:{}/{}",
+            port.host_address,
+            port.host,
+            port.protocol.name()
+        ),
         Action::WriteFiles(files) => format!("write files of sandbox {}", files.sandbox.short()),
         Action::RemoveFiles(id) => format!("remove files of sandbox {}", id.short()),
     }

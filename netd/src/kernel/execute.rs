@@ -51,7 +51,7 @@ impl Stack {
             | Action::Detach(_)
             | Action::Put(_)
             | Action::Delete(_)
-            | Action::FlushFlows { .. } => Err(NotHere.into()),
+            | Action::EndFlows(_) => Err(NotHere.into()),
         };
         result.map_err(|source| KernelError {
             doing: describe::action(action),

@@ -18,12 +18,12 @@ use super::{
         link,
         route::{self, Listed},
     },
-    resolv,
+    resolv, sysctl,
 };
 use crate::{
-    model::IfName,
+    model::{IfName, PortRange},
     plan::{
-        HostFacts,
+        HostFacts, RESERVED_PORTS,
         facts::{AddressFacts, NameServers, ResolvConf, UplinkFacts},
     },
 };
@@ -38,7 +38,11 @@ const DEFAULT_LOCAL_PORTS: (u16, u16) = (32_768, 60_999);
 const SHORTEST_ROUTE: u8 = 8;
 
 /// Reads all facts. `only` narrows the uplinks, where it is not empty.
-pub async fn read(socket: &Socket, only: &[IfName]) -> Result<HostFacts, anyhow::Error> {
+pub async fn read(
+    socket: &Socket,
+    run_dir: &Path,
+    only: &[IfName],
+) -> Result<HostFacts, anyhow::Error> {
     let links = link::list(socket).await?;
     let addresses = address::list(socket, None).await?;
     let routes = route::list(socket, true).await?;
@@ -52,6 +56,7 @@ pub async fn read(socket: &Socket, only: &[IfName]) -> Result<HostFacts, anyhow:
         addresses: host_addresses(&links, &addresses),
         routes: taken(&links, &routes),
         local_ports: local_ports()?,
+        reserved_ports: reserved_ports(run_dir)?,
         resolv_conf,
         external_servers,
         sockets: Vec::new(),
@@ -202,6 +207,18 @@ fn local_ports() -> io::Result<(u16, u16)> {
         (Some(Ok(low)), Some(Ok(high))) if low <= high => Ok((low, high)),
         _ => Ok(DEFAULT_LOCAL_PORTS),
     }
+}
+
+fn reserved_ports(run_dir: &Path) -> Result<Vec<PortRange>, anyhow::Error> {
+    let now = sysctl::own_value(run_dir, RESERVED_PORTS)?;
+    let ranges = now.split(',').filter_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(PortRange {
+            first: first.trim().parse().ok()?,
+            last: last.trim().parse().ok()?,
+        })
+    });
+    Ok(ranges.collect())
 }
 
 fn resolv_conf(path: &Path) -> io::Result<ResolvConf> {

@@ -381,7 +381,7 @@ impl FakeKernel {
             Action::RemoveFiles(sandbox) => {
                 self.host.files.remove(sandbox);
             }
-            Action::FlushFlows { .. } => {}
+            Action::EndFlows(_) => {}
             other => bail!("not known here: {other:?}"),
         }
         Ok(())

@@ -124,7 +124,7 @@ impl HostKernel {
             Action::Detach(attachment) => self.bpf.detach(attachment),
             Action::Put(entry) => self.bpf.put(entry),
             Action::Delete(key) => self.bpf.delete(key),
-            Action::FlushFlows { endpoint } => self.bpf.flush_endpoint(*endpoint).map(drop),
+            Action::EndFlows(port) => self.bpf.end_flows(port).map(drop),
         }
     }
 }

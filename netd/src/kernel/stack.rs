@@ -45,7 +45,7 @@ impl Stack {
     pub async fn facts(&mut self) -> Result<HostFacts, KernelError> {
         let read = async {
             let socket = self.places.host()?;
-            facts::read(&socket, &self.uplinks).await
+            facts::read(&socket, &self.run_dir, &self.uplinks).await
         };
         read.await.map_err(|source| KernelError {
             doing: "read the host's interfaces, addresses and routes".to_owned(),

@@ -6,7 +6,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{files, netns, places::Places};
 use crate::{model::IfName, plan::Place};
+
+/// Octets of the longest sysctl: every second port, one by one.
+const LONGEST: usize = 256 * 1024;
 
 /// What netd sets in the resolver's namespace.
 pub const OF_RESOLVER: [&str; 3] = [
@@ -49,11 +53,11 @@ pub struct BadKey(String);
 pub fn read(places: &Places, place: Place, key: &str) -> Result<Option<String>, anyhow::Error> {
     let path = path(key)?;
     let text = if place == Place::Host {
-        fs::read_to_string(path)
+        whole(&path)
     } else {
         match places.namespace(place)? {
             None => return Ok(None),
-            Some(file) => netns::in_namespace(&file, || fs::read_to_string(path))?,
+            Some(file) => netns::in_namespace(&file, || whole(&path))?,
         }
     };
     match text {
@@ -61,6 +65,30 @@ pub fn read(places: &Places, place: Place, key: &str) -> Result<Option<String>, 
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Reads a file of /proc/sys at once: a second read of one gives nothing, and the standard library's
+/// first is of 32 octets.
+fn whole(path: &Path) -> io::Result<String> {
+    let mut buffer = vec![0; LONGEST];
+    let length = File::open(path)?.read(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(String::from_utf8_lossy(&buffer).into_owned())
+}
+
+/// What a sysctl of the host is without netd: as it was before netd changed it, or as somebody has
+/// set it since. Empty where there is none.
+pub fn own_value(run_dir: &Path, key: &str) -> Result<String, anyhow::Error> {
+    let now = match whole(&path(key)?) {
+        Ok(text) => text.trim_end().to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let noted = changes(run_dir)?.remove(key);
+    Ok(match noted {
+        Some(change) if change.ours == now => change.former,
+        _ => now,
+    })
 }
 
 /// Writes a sysctl. `remember` says where to note the former value, where it is the host's own.
@@ -77,22 +105,31 @@ pub fn write(
         netns::in_namespace(&file, || fs::write(path, value))??;
         return Ok(());
     }
-    let former = fs::read_to_string(&path)?.trim_end().to_owned();
+    let former = whole(&path)?.trim_end().to_owned();
     if former == value {
         return Ok(());
     }
     if let Some(run_dir) = remember {
         let mut changes = changes(run_dir)?;
         let ours = value.to_owned();
-        changes
-            .entry(key.to_owned())
-            .and_modify(|change| change.ours.clone_from(&ours))
-            .or_insert(Change { former, ours });
+        let former = match changes.remove(key) {
+            Some(change) if change.ours == former => change.former,
+            // Not noted yet, or somebody has set it since: that is the host's value now.
+            _ => former,
+        };
+        if former != ours {
+            changes.insert(key.to_owned(), Change { former, ours });
+        }
         // Noted before it is changed: after a crash in between nothing is lost.
         files::replace(&memory(run_dir), &serde_json::to_vec(&changes)?)?;
     }
-    fs::write(path, value)?;
+    fs::write(path, line(value))?;
     Ok(())
+}
+
+/// A write of nothing changes nothing: an empty list of ports is an empty line.
+fn line(value: &str) -> String {
+    format!("{value}\n")
 }
 
 /// The host's sysctls that netd changed.
@@ -108,9 +145,9 @@ pub fn changes(run_dir: &Path) -> Result<BTreeMap<String, Change>, anyhow::Error
 /// gone; says whether it did.
 pub fn restore(key: &str, change: &Change) -> Result<bool, anyhow::Error> {
     let path = path(key)?;
-    match fs::read_to_string(&path) {
+    match whole(&path) {
         Ok(now) if now.trim_end() == change.ours => {
-            fs::write(path, &change.former)?;
+            fs::write(path, line(&change.former))?;
             Ok(true)
         }
         Ok(_) => Ok(false),

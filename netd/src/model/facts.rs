@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{IfName, Protocol};
+use super::{IfName, PortRange, Protocol};
 
 /// The host's own links, addresses and routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct HostFacts {
     pub routes: BTreeSet<IpNet>,
     /// net.ipv4.ip_local_port_range, low and high.
     pub local_ports: (u16, u16),
+    /// net.ipv4.ip_local_reserved_ports as the host has it of its own, without what netd added.
+    pub reserved_ports: Vec<PortRange>,
     /// The host's name servers, search domains and options, as /etc/resolv.conf has them.
     pub resolv_conf: ResolvConf,
     /// Name servers that a container can reach: those of `resolv_conf` that are not on the host's

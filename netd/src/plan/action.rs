@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use netd_common::abi::Program;
 
 use super::{Entry, EntryKey};
-use crate::model::{Id, IfName, Mac, sandbox::Joined};
+use crate::model::{Id, IfName, Mac, PublishedPort, sandbox::Joined};
 
 /// A network namespace that netd works in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,11 +178,8 @@ pub enum Action {
     Put(Entry),
     /// Deletes an entry.
     Delete(EntryKey),
-    /// Removes the flows of an endpoint (by index) from both tables.
-    FlushFlows {
-        /// The endpoint's index.
-        endpoint: u32,
-    },
+    /// Removes the flows that were begun to a published port. Walks the flow tables.
+    EndFlows(PublishedPort),
     /// Writes a sandbox's files below the run directory, in place (same inode) where they exist.
     WriteFiles(SandboxFiles),
     /// Removes them.

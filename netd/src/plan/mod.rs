@@ -12,6 +12,7 @@ mod host;
 mod names;
 pub mod observed;
 mod order;
+mod reserved;
 pub mod resolver;
 mod sandbox;
 pub mod scene;
@@ -25,6 +26,8 @@ pub use desired::Desired;
 pub use diff::{Stage, diff};
 pub use entry::{Entry, EntryKey};
 pub use observed::{Key, Observed};
+pub use reserved::RESERVED_PORTS;
+pub use sandbox::ended_ports;
 pub use scene::{Identities, Scene, entries, links};
 pub use subjects::Subjects;
 

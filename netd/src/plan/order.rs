@@ -75,7 +75,7 @@ pub(super) fn rank((purpose, action): &Step) -> u8 {
             | EntryKey::Uplink(_)
             | EntryKey::Config => 53,
         },
-        (_, Action::FlushFlows { .. }) => 54,
+        (_, Action::EndFlows(_)) => 54,
         (_, Action::RemoveNeighbour { .. }) => 55,
         (_, Action::Detach(_)) => 56,
         (Purpose::Remove, Action::DeleteLink(_)) => 57,

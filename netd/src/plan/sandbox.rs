@@ -12,10 +12,13 @@ use netd_common::{
     limits::{MAX_SCOPES, RESOLVER_PORT},
 };
 
-use super::{Desired, Entry, Place, files, scene::Scene, table::ClientRecord};
+use super::{Action, Desired, Entry, Place, files, scene::Scene, table::ClientRecord};
 use crate::{
     model::{Endpoint, Network, PublishedPort, Sandbox, sandbox::Namespace},
-    state::ports::{Family, NamedPiece},
+    state::{
+        Change,
+        ports::{Family, NamedPiece},
+    },
 };
 
 pub(super) fn links(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
@@ -44,6 +47,19 @@ pub(super) fn entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desire
     if scene.uses_resolver(sandbox) {
         resolver_entries(scene, sandbox, desired);
     }
+}
+
+/// What a change takes from a sandbox that lives on: flows do not outlive their port. (Those of a
+/// sandbox that is gone end with their endpoint's generation.)
+pub fn ended_ports(change: &Change) -> Vec<Action> {
+    let edits = change.sandboxes.values();
+    edits
+        .filter_map(|edit| Some((edit.before.as_ref()?, edit.after.as_ref()?)))
+        .flat_map(|(before, after)| {
+            let gone = before.ports.iter().filter(|p| !after.ports.contains(p));
+            gone.cloned().map(Action::EndFlows)
+        })
+        .collect()
 }
 
 /// A published port, or a range by prefixes of the port number.

@@ -82,6 +82,9 @@ pub struct Scene<'a> {
 /// kernel's.
 pub fn links(scene: &Scene<'_>, subjects: &Subjects) -> Desired {
     let mut desired = Desired::default();
+    if subjects.host || subjects.reserved {
+        super::reserved::links(scene, &mut desired);
+    }
     if subjects.resolver {
         super::resolver::links(&mut desired);
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    model::{Id, Network},
+    model::{Id, Network, Sandbox},
     state::{
         Change, Edit, State, links_of,
         ports::{NamedPiece, named_pieces},
@@ -16,6 +16,8 @@ use crate::{
 pub struct Subjects {
     /// Uplinks, host addresses, host-wide programs and settings.
     pub host: bool,
+    /// The sysctl of reserved ports.
+    pub reserved: bool,
     /// The resolver's namespace and veth.
     pub resolver: bool,
     /// Networks.
@@ -43,6 +45,7 @@ impl Subjects {
         let links = state.endpoints().flat_map(links_of);
         Subjects {
             host: true,
+            reserved: true,
             resolver: true,
             links: links.map(|(sandbox, alias, _)| (sandbox, alias)).collect(),
             networks: state.networks().map(|network| network.id).collect(),
@@ -65,6 +68,7 @@ impl Subjects {
                 .collect(),
             sandboxes: change.sandboxes.keys().copied().collect(),
             endpoints: change.endpoints.keys().copied().collect(),
+            reserved: change.sandboxes.values().any(moves_ports),
             ..Subjects::default()
         }
     }
@@ -110,6 +114,12 @@ impl Subjects {
     pub fn is_empty(&self) -> bool {
         *self == Subjects::default()
     }
+}
+
+/// Whether other host ports are taken after an edit than before.
+fn moves_ports(edit: &Edit<Sandbox>) -> bool {
+    let ports = |sandbox: &Option<Sandbox>| sandbox.as_ref().map(|s| s.ports.clone());
+    ports(&edit.before).unwrap_or_default() != ports(&edit.after).unwrap_or_default()
 }
 
 /// Whether an edit of a network shows outside of the state: the cursor of its addresses does not.

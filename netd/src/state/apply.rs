@@ -79,6 +79,8 @@ impl Draft<'_, '_> {
                 force,
             } => self.disconnect(network, sandbox, *force),
             Request::SandboxCreate(spec) => self.create_sandbox(spec),
+            Request::Publish { sandbox, ports } => self.publish_more(sandbox, ports),
+            Request::Unpublish { sandbox, ports } => self.unpublish(sandbox, ports),
             Request::SandboxRemove { sandbox, force } => self.remove_sandbox(sandbox, *force),
         }
     }

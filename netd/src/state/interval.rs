@@ -16,6 +16,11 @@ impl IntervalSet {
             .is_some_and(|(_, end)| *end >= first)
     }
 
+    /// The intervals, in order.
+    pub fn intervals(&self) -> impl Iterator<Item = (u128, u128)> {
+        self.0.iter().map(|(first, last)| (*first, *last))
+    }
+
     /// Adds `first..=last`.
     pub fn insert(&mut self, first: u128, last: u128) {
         let (mut start, mut end) = (first, last);

@@ -13,6 +13,7 @@ mod names;
 mod network;
 mod pool;
 pub mod ports;
+mod publish;
 pub mod refusal;
 pub mod request;
 mod sandbox;

@@ -128,6 +128,24 @@ impl PortTable {
         }
     }
 
+    /// All published ports within an interval, whatever address and protocol, as few intervals.
+    pub fn within(&self, (low, high): (u16, u16)) -> Vec<PortRange> {
+        let mut all = IntervalSet::default();
+        for used in self.used.0.values() {
+            for (first, last) in used.intervals() {
+                let (first, last) = (first.max(low.into()), last.min(high.into()));
+                if first <= last {
+                    all.insert(first, last);
+                }
+            }
+        }
+        let ranges = all.intervals().map(|(first, last)| PortRange {
+            first: first as u16,
+            last: last as u16,
+        });
+        ranges.collect()
+    }
+
     /// Whether some named address has these ports.
     pub fn is_named(&self, piece: &NamedPiece) -> bool {
         self.named.contains_key(piece)

@@ -49,6 +49,20 @@ pub enum Request {
     },
     /// `sandbox create`.
     SandboxCreate(Box<SandboxSpec>),
+    /// `sandbox publish`.
+    Publish {
+        /// Name, id or id prefix.
+        sandbox: String,
+        /// As at create.
+        ports: Vec<PortSpec>,
+    },
+    /// `sandbox unpublish`.
+    Unpublish {
+        /// Name, id or id prefix.
+        sandbox: String,
+        /// Which.
+        ports: Vec<PortName>,
+    },
     /// `sandbox rm`.
     SandboxRemove {
         /// Name, id or id prefix.
@@ -63,7 +77,14 @@ impl Request {
     pub fn publishes(&self) -> bool {
         match self {
             Request::SandboxCreate(spec) => !spec.ports.is_empty(),
-            _ => false,
+            Request::Publish { ports, .. } => !ports.is_empty(),
+            Request::NetworkCreate(_)
+            | Request::NetworkRemove { .. }
+            | Request::NetworkPrune
+            | Request::Connect { .. }
+            | Request::Disconnect { .. }
+            | Request::Unpublish { .. }
+            | Request::SandboxRemove { .. } => false,
         }
     }
 }
@@ -181,6 +202,17 @@ pub struct PortSpec {
     pub protocol: Protocol,
 }
 
+/// A published port as it is named to end it: by its host side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortName {
+    /// `None`: at every address.
+    pub host_address: Option<IpAddr>,
+    /// The host ports, all of a range.
+    pub host: PortRange,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+}
+
 /// What a change gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -193,6 +225,11 @@ pub enum Reply {
     },
     /// Done.
     Done,
+    /// Ports are published; warnings for the user.
+    Published {
+        /// For stderr.
+        warnings: Vec<String>,
+    },
     /// Names of what `prune` removed.
     Pruned(Vec<Name>),
 }

@@ -6,12 +6,11 @@ use super::{
     Change, Context, Refusal, Reply, State,
     apply::{Draft, bounds, next_index, own, within},
     endpoint::refuse_options,
-    network::host_binding,
-    ports::Taken,
+    publish::DISCARDED,
     request::{EndpointSpec, SandboxSpec},
 };
 use crate::model::{
-    Id, Name, Network, PublishedPort, Sandbox,
+    Id, Name, Network, Sandbox,
     network::{Driver, Owner},
     sandbox::{DnsSettings, Joined, Mode, Namespace},
 };
@@ -70,9 +69,9 @@ impl Draft<'_, '_> {
         }
         let mut warnings = self.without_servers(mode, &networks, &spec.dns);
         if mode == Mode::Host && !spec.ports.is_empty() {
-            warnings.push("Published ports are discarded when using host network mode".to_owned());
+            warnings.push(DISCARDED.to_owned());
         } else {
-            self.publish(id, spec, &mut warnings)?;
+            self.publish(id, &spec.ports, &mut warnings)?;
         }
         let (limit, what) = bounds::SANDBOXES;
         within(self.state.sandboxes.len(), limit, what)?;
@@ -169,66 +168,6 @@ impl Draft<'_, '_> {
                 Ok((name.clone(), address))
             })
             .collect()
-    }
-
-    /// Reserves the ports that were asked for.
-    fn publish(
-        &mut self,
-        id: Id,
-        spec: &SandboxSpec,
-        warnings: &mut Vec<String>,
-    ) -> Result<(), Refusal> {
-        let gateway = self.state.gateway_endpoint(id, false);
-        let network = gateway.and_then(|endpoint| self.state.network(endpoint.network));
-        let binding = network.and_then(host_binding);
-        let Some(mut sandbox) = self.state.sandboxes.get(&id).cloned() else {
-            return Err(Refusal::NoSuchSandbox(id.to_string()));
-        };
-        let chosen = self.choose_ports(id, spec, binding, warnings)?;
-        sandbox.ports.extend(chosen);
-        self.put_sandbox(sandbox)?;
-        let (limit, what) = bounds::PORTS;
-        within(self.state.ports.entries(), limit, what)
-    }
-
-    /// A free place for each wish. They are taken one by one, so that none gets another's, and given
-    /// back together: the sandbox's record takes them for good, once, however many there are.
-    fn choose_ports(
-        &mut self,
-        id: Id,
-        spec: &SandboxSpec,
-        binding: Option<IpAddr>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Vec<PublishedPort>, Refusal> {
-        let facts = self.context.facts;
-        let busy = Taken::by_sockets(&facts.sockets, facts.local_ports);
-        let mut all = Vec::new();
-        let mut refused = Ok(());
-        for wish in &spec.ports {
-            let last = self.state.meta.last_port;
-            let chosen = match self.state.ports.choose(&busy, wish, binding, last) {
-                Ok(chosen) => chosen,
-                Err(refusal) => {
-                    refused = Err(refusal);
-                    break;
-                }
-            };
-            if let (None, Some(port)) = (wish.host, chosen.first()) {
-                self.state.meta.last_port = port.host.last;
-            }
-            let target = |port| self.state.port_target(id, port);
-            if let (None, Some(port)) = (chosen.iter().find_map(target), chosen.first()) {
-                warnings.push(format!(
-                    "Published port {}/{} is reserved: no network of the sandbox can carry it",
-                    port.target,
-                    port.protocol.name()
-                ));
-            }
-            chosen.iter().for_each(|port| self.state.ports.take(port));
-            all.extend(chosen);
-        }
-        all.iter().for_each(|port| self.state.ports.release(port));
-        refused.map(|()| all)
     }
 
     pub(super) fn remove_sandbox(&mut self, text: &str, force: bool) -> Result<Reply, Refusal> {

@@ -19,6 +19,8 @@ pub struct Settings {
     pub mtu: u32,
     /// Name servers for the default network where the host has none that sandboxes can reach.
     pub dns_fallback: Vec<IpAddr>,
+    /// Host address of ports that are published without one; `None`: all.
+    pub publish_address: Option<IpAddr>,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
             address_pools: AddressPool::docker(),
             mtu: 1500,
             dns_fallback: vec![IpAddr::from([8, 8, 8, 8]), IpAddr::from([8, 8, 4, 4])],
+            publish_address: None,
         }
     }
 }

@@ -170,7 +170,13 @@ fn taking_down_leaves_nothing_of_netds() {
     let left: Vec<_> = host.links.keys().map(|(_, name)| name.as_str()).collect();
     assert_eq!(left, ["up0"]);
     assert!(host.namespaces.is_empty() && host.entries.is_empty() && host.files.is_empty());
-    assert!(host.attachments.is_empty() && host.neighbours.is_empty() && host.sysctls.is_empty());
+    assert!(host.attachments.is_empty() && host.neighbours.is_empty());
+    // The host's own, as it was.
+    let own = (
+        crate::plan::Place::Host,
+        crate::plan::RESERVED_PORTS.to_owned(),
+    );
+    assert_eq!(host.sysctls, [(own, String::new())].into());
 }
 
 fn remove(sandbox: &str) -> Request {

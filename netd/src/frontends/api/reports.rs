@@ -68,6 +68,13 @@ pub struct PublishedPortReport {
     pub published: bool,
 }
 
+/// Ports are published.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Published {
+    /// For people.
+    pub warnings: Vec<String>,
+}
+
 /// The flow table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FlowList {

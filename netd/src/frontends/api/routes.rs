@@ -15,9 +15,9 @@ use super::{
     network_shape::NetworkShape,
     reports::{
         Created, Done, DownReport, DownRequest, DropList, FlowList, Flushed, NetworkList, PortList,
-        Pruned, PublishedPortReport, SandboxList, StatusReport, VersionReport,
+        Pruned, Published, PublishedPortReport, SandboxList, StatusReport, VersionReport,
     },
-    sandbox_request::SandboxCreate,
+    sandbox_request::{PublishRequest, SandboxCreate, UnpublishRequest},
     sandbox_shape::SandboxShape,
 };
 use crate::{
@@ -42,7 +42,10 @@ pub fn router(door: Door) -> Router {
         .route("/networks/{name}/disconnect", post(disconnect))
         .route("/sandboxes", get(sandboxes).post(create_sandbox))
         .route("/sandboxes/{name}", get(sandbox).delete(remove_sandbox))
-        .route("/sandboxes/{name}/ports", get(ports))
+        .route(
+            "/sandboxes/{name}/ports",
+            get(ports).post(publish).delete(unpublish),
+        )
         .route("/flows", get(flows).delete(flush_flows))
         .route("/drops", get(drops))
         .route("/down", post(down));
@@ -139,7 +142,7 @@ pub async fn remove_network(
 pub async fn prune_networks(State(door): State<Door>, _: Body<Nothing>) -> Answered<Pruned> {
     let networks = match door.change(Wish::new(Request::NetworkPrune)).await? {
         Reply::Pruned(names) => names.iter().map(ToString::to_string).collect(),
-        Reply::Created { .. } | Reply::Done => Vec::new(),
+        Reply::Created { .. } | Reply::Published { .. } | Reply::Done => Vec::new(),
     };
     Ok(Json(Pruned { networks }))
 }
@@ -254,6 +257,37 @@ pub async fn ports(State(door): State<Door>, Path(name): Path<String>) -> Answer
     Ok(Json(PortList { revision, ports }))
 }
 
+/// Publishes ports of a sandbox, which may be running
+#[utoipa::path(post, path = "/v1/sandboxes/{name}/ports", tag = "sandboxes", request_body = PublishRequest,
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = Published), (status = "default", body = ApiError)))]
+pub async fn publish(
+    State(door): State<Door>,
+    Path(sandbox): Path<String>,
+    Body(body): Body<PublishRequest>,
+) -> Answered<Published> {
+    let ports = body.check()?;
+    let wish = Wish::new(Request::Publish { sandbox, ports });
+    let warnings = match door.change(wish).await? {
+        Reply::Published { warnings } => warnings,
+        Reply::Created { .. } | Reply::Done | Reply::Pruned(_) => Vec::new(),
+    };
+    Ok(Json(Published { warnings }))
+}
+
+/// Unpublishes ports of a sandbox and ends the flows to them
+#[utoipa::path(delete, path = "/v1/sandboxes/{name}/ports", tag = "sandboxes", request_body = UnpublishRequest,
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = Done), (status = "default", body = ApiError)))]
+pub async fn unpublish(
+    State(door): State<Door>,
+    Path(sandbox): Path<String>,
+    Body(body): Body<UnpublishRequest>,
+) -> Answered<Done> {
+    let ports = body.check()?;
+    done(&door, Request::Unpublish { sandbox, ports }).await
+}
+
 /// The flow table
 #[utoipa::path(get, path = "/v1/flows", tag = "datapath",
     responses((status = 200, body = FlowList), (status = "default", body = ApiError)))]
@@ -298,7 +332,7 @@ async fn created(door: &Door, wish: Wish) -> Result<(StatusCode, Json<Created>),
             let id = id.to_string();
             Ok((StatusCode::CREATED, Json(Created { id, warnings })))
         }
-        Reply::Done | Reply::Pruned(_) => Err(ApiError::new(
+        Reply::Done | Reply::Published { .. } | Reply::Pruned(_) => Err(ApiError::new(
             Code::HostFailure,
             "the agent made an object without an id",
         )),

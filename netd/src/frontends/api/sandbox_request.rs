@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{PortRange, Protocol, network::Owner, sandbox::DnsSettings},
-    state::request::{EndpointSpec, PortSpec, SandboxSpec},
+    state::request::{EndpointSpec, PortName, PortSpec, SandboxSpec},
 };
 
 /// Asks for a sandbox.
@@ -77,6 +77,67 @@ pub struct PortRequest {
     /// `tcp` unless given.
     #[serde(default = "tcp")]
     pub protocol: Transport,
+}
+
+/// Asks for more published ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishRequest {
+    /// As at create.
+    pub ports: Vec<PortRequest>,
+}
+
+/// Asks to end published ports, and the flows to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnpublishRequest {
+    /// All of them, or nothing is done.
+    pub ports: Vec<HostPort>,
+}
+
+/// A published port by its host side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostPort {
+    /// Where it is published; none: wherever it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub host_address: Option<IpAddr>,
+    /// Host ports, a range as a whole.
+    pub host: Ports,
+    /// `tcp` unless given.
+    #[serde(default = "tcp")]
+    pub protocol: Transport,
+}
+
+impl PublishRequest {
+    /// What is asked for.
+    pub fn check(self) -> Result<Vec<PortSpec>, ApiError> {
+        self.ports.into_iter().map(PortRequest::check).collect()
+    }
+}
+
+impl UnpublishRequest {
+    /// What is asked for.
+    pub fn check(self) -> Result<Vec<PortName>, ApiError> {
+        let check = |port: HostPort| {
+            Ok(PortName {
+                host_address: port.host_address,
+                host: port.host.check("hostPort")?,
+                protocol: port.protocol.into(),
+            })
+        };
+        self.ports.into_iter().map(check).collect()
+    }
+}
+
+impl From<Transport> for Protocol {
+    fn from(transport: Transport) -> Protocol {
+        match transport {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+        }
+    }
 }
 
 /// One port or a range.
@@ -223,10 +284,7 @@ impl PortRequest {
             host_address: self.host_address,
             host,
             target,
-            protocol: match self.protocol {
-                Transport::Tcp => Protocol::Tcp,
-                Transport::Udp => Protocol::Udp,
-            },
+            protocol: self.protocol.into(),
         })
     }
 }

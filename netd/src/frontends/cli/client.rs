@@ -61,6 +61,16 @@ impl Client {
         self.call(Method::DELETE, path, Bytes::new())
     }
 
+    /// `DELETE path` with a JSON body.
+    pub fn delete_what<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::refused(error.to_string()))?;
+        self.call(Method::DELETE, path, body.into())
+    }
+
     /// `POST path` with a JSON body.
     pub fn post<T: DeserializeOwned>(
         &self,

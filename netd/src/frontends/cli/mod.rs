@@ -12,6 +12,7 @@ mod flow;
 mod format;
 mod inspect;
 mod labels;
+mod live_ports;
 mod network;
 mod port;
 mod printed;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::Failure;
-use crate::frontends::api::sandbox_request::{PortRequest, Ports, Transport};
+use crate::frontends::api::sandbox_request::{HostPort, PortRequest, Ports, Transport};
 
 /// `[[IP]:][PORT[-PORT]]:PORT[-PORT][/tcp|udp]` or `PORT[/PROTO]`.
 pub fn parse(spec: &str) -> Result<PortRequest, Failure> {
@@ -56,6 +56,23 @@ pub fn private_port(text: &str) -> Result<(u16, Transport), Failure> {
     let number = number(port).filter(|port| *port != 0);
     let bad = || Failure::usage(format!("invalid port: {text}"));
     Ok((number.ok_or_else(bad)?, protocol))
+}
+
+/// `[IP:]PORT[-PORT][/PROTO]` of `netd sandbox unpublish`: the host's side.
+pub fn host_port(text: &str) -> Result<HostPort, Failure> {
+    let (front, protocol) = match text.split_once('/') {
+        Some((front, protocol)) => (front, transport(protocol)?),
+        None => (text, Transport::Tcp),
+    };
+    let (address, host) = front.rsplit_once(':').unwrap_or(("", front));
+    let bad = || Failure::usage(format!("invalid hostPort: {host}"));
+    Ok(HostPort {
+        host_address: address_of(address)?,
+        host: ports(host)
+            .filter(|ports| ports.first != 0)
+            .ok_or_else(bad)?,
+        protocol,
+    })
 }
 
 /// Address, host ports, ports inside: the last two colons count, so that IPv6 needs no brackets.
@@ -226,6 +243,27 @@ mod tests {
                 };
                 proptest::prop_assert!(body.check().is_ok(), "{spec}");
             }
+        }
+    }
+
+    #[test]
+    fn host_ports() {
+        let json = |text| serde_json::to_string(&super::host_port(text).unwrap()).unwrap();
+        for (text, expected) in [
+            ("8080", r#"{"host":{"first":8080},"protocol":"tcp"}"#),
+            (
+                "127.0.0.1:8000-8002/udp",
+                r#"{"host_address":"127.0.0.1","host":{"first":8000,"last":8002},"protocol":"udp"}"#,
+            ),
+            (
+                "[::]:80/tcp",
+                r#"{"host_address":"::","host":{"first":80},"protocol":"tcp"}"#,
+            ),
+        ] {
+            assert_eq!(json(text), expected, "{text}");
+        }
+        for bad in ["", "0", "x", "80/x", "1.2.3:80", "8002-8000", ":", "80:"] {
+            assert_eq!(super::host_port(bad).expect_err(bad).exit, 2, "{bad}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
     Connection, Failure, Printed, attachment, bindings,
     client::segment,
     format::{InspectFormat, ListFormat},
+    live_ports::{self, PublishArgs, UnpublishArgs},
     publish, verbs,
 };
 use crate::frontends::api::{
@@ -39,6 +40,12 @@ pub enum SandboxVerb {
         after_help = "Example:\n  netd sandbox rm web"
     )]
     Rm(RmArgs),
+    /// Publish ports of a sandbox that runs
+    #[command(after_help = "Example:\n  netd sandbox publish web -p 8081:81")]
+    Publish(PublishArgs),
+    /// Unpublish ports of a sandbox that runs, and end the connections to them
+    #[command(after_help = "Example:\n  netd sandbox unpublish web 8081/tcp")]
+    Unpublish(UnpublishArgs),
 }
 
 /// `netd sandbox create`.
@@ -140,6 +147,8 @@ pub fn run(verb: SandboxVerb) -> Result<Printed, Failure> {
         SandboxVerb::Ls(args) => ls(&args),
         SandboxVerb::Inspect(args) => inspect(&args),
         SandboxVerb::Rm(args) => rm(&args),
+        SandboxVerb::Publish(args) => live_ports::publish(&args),
+        SandboxVerb::Unpublish(args) => live_ports::unpublish(&args),
     }
 }
 

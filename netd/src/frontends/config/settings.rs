@@ -60,6 +60,10 @@ pub struct Settings {
     #[arg(long, value_name = "IP")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_fallback: Vec<IpAddr>,
+    /// How ports are published
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "Publish::is_empty")]
+    pub publish: Publish,
     /// What is logged; trace also loads programs that log packets
     #[arg(long, value_name = "LEVEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,22 @@ pub struct Settings {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
+}
+
+/// The table `publish`; its flags begin with `--publish-`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// Host address of ports that are published without one; without it all addresses
+    #[arg(long = "publish-default-address", value_name = "IP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_address: Option<IpAddr>,
+}
+
+impl Publish {
+    fn is_empty(&self) -> bool {
+        *self == Publish::default()
+    }
 }
 
 /// The whole configuration, built once.
@@ -89,6 +109,8 @@ pub struct Config {
     pub uplinks: Vec<IfName>,
     /// Empty: the host's.
     pub dns_upstreams: Vec<SocketAddr>,
+    /// Host address of ports that are published without one; `None`: all.
+    pub publish_address: Option<IpAddr>,
     /// Empty: Docker's.
     pub dns_fallback: Vec<IpAddr>,
     /// What is logged.
@@ -172,6 +194,9 @@ impl Settings {
             uplink: first_nonempty(self.uplink, file.uplink),
             dns_upstream: first_nonempty(self.dns_upstream, file.dns_upstream),
             dns_fallback: first_nonempty(self.dns_fallback, file.dns_fallback),
+            publish: Publish {
+                default_address: (self.publish.default_address).or(file.publish.default_address),
+            },
             log_level: self.log_level.or(file.log_level),
             log_format: self.log_format.or(file.log_format),
         }
@@ -211,6 +236,7 @@ impl Settings {
             address_pools: settings.address_pool,
             uplinks: settings.uplink,
             dns_upstreams: settings.dns_upstream.iter().map(|up| up.0).collect(),
+            publish_address: settings.publish.default_address,
             dns_fallback: settings.dns_fallback,
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
@@ -251,14 +277,20 @@ mod tests {
             uplink = ["eth0"]
             dns-upstream = ["9.9.9.9", "[fd00::53]:5353"]
             dns-fallback = ["9.9.9.9"]
+            publish.default_address = "127.0.0.1"
             log-level = "debug"
             log-format = "json"
         "#;
         let settings = Settings::parse(full, Path::new("x")).unwrap();
-        let keys: BTreeSet<String> = toml::Table::try_from(&settings)
-            .unwrap()
-            .keys()
-            .cloned()
+        let table = toml::Table::try_from(&settings).unwrap();
+        let keys: BTreeSet<String> = table
+            .iter()
+            .flat_map(|(key, value)| match value.as_table() {
+                Some(table) => (table.keys())
+                    .map(|inner| format!("{key}-{}", inner.replace('_', "-")))
+                    .collect(),
+                None => vec![key.clone()],
+            })
             .collect();
         let command = Settings::augment_args(Command::new("run"));
         let flags: BTreeSet<String> = command
@@ -296,7 +328,7 @@ mod tests {
         refused(
             "bridge = 'x'\n\nrundir = '/x'\n",
             expect![
-                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `log-level`, `log-format`"
+                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -348,7 +380,7 @@ mod tests {
         refused(
             "[run]\nbridge = 'x'",
             expect![
-                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `log-level`, `log-format`"
+                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -375,7 +407,7 @@ mod tests {
             .join("\n");
         let settings = Settings::parse(&text, Path::new("netd.toml")).unwrap();
         let count = toml::Table::try_from(&settings).unwrap().len();
-        assert_eq!(count, 11, "a key is missing in the example");
+        assert_eq!(count, 12, "a key is missing in the example");
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::{
 
 use aya::maps::MapError;
 use netd_common::{
+    Addr,
     abi::{
-        flow::{Flow, FlowKey},
+        flow::{Flow, FlowKey, flow_flags},
         maps,
     },
     packet::flow::{expired, twin_key},
@@ -22,7 +23,10 @@ use super::{
     maps::{self as handles, FlowMap, Maps},
     pod::Raw,
 };
-use crate::kernel::{FlowRecord, KernelError};
+use crate::{
+    kernel::{FlowRecord, KernelError},
+    model::PublishedPort,
+};
 
 /// Keys that are read ahead of the collector.
 const READ_AHEAD: usize = 64;
@@ -49,13 +53,16 @@ fn records(map: &FlowMap, established: bool) -> impl Iterator<Item = Result<Flow
 
 /// Deletes the flows that `which` names; how many halves there were. Walks both tables, and keeps
 /// nothing but the keys to delete: after a deleted key the kernel's walk begins anew.
-pub(super) fn flush(maps: &mut Maps, which: impl Fn(&Flow) -> bool) -> Result<u64, KernelError> {
+pub(super) fn flush(
+    maps: &mut Maps,
+    which: impl Fn(&FlowKey, &Flow) -> bool,
+) -> Result<u64, KernelError> {
     let mut deleted = 0;
     for map in [&mut maps.flows, &mut maps.new_flows] {
         let doomed: Vec<FlowKey> = map
             .iter()
             .filter_map(|entry| match entry {
-                Ok((Raw(key), Raw(flow))) => which(&flow).then_some(Ok(key)),
+                Ok((Raw(key), Raw(flow))) => which(&key, &flow).then_some(Ok(key)),
                 Err(error) => Some(Err(error)),
             })
             .collect::<Result<_, _>>()
@@ -65,6 +72,22 @@ pub(super) fn flush(maps: &mut Maps, which: impl Fn(&Flow) -> bool) -> Result<u6
         }
     }
     Ok(deleted)
+}
+
+/// Whether a half is of a flow that was begun to this published port: dialled there, or answered
+/// from there.
+pub(super) fn leads_to(port: &PublishedPort, key: &FlowKey, flow: &Flow) -> bool {
+    let (address, number) = match flow.flags & flow_flags::ORIGINAL {
+        0 => (&flow.source, flow.source_port),
+        _ => (&key.destination, key.destination_port),
+    };
+    let number = u16::from_be_bytes(number);
+    let asked = Addr::from(port.host_address);
+    let there = *address == asked || (asked.is_unspecified() && asked.is_v4() == address.is_v4());
+    flow.flags & flow_flags::PUBLISHED != 0
+        && key.protocol == port.protocol.number()
+        && there
+        && (port.host.first..=port.host.last).contains(&number)
 }
 
 fn delete(map: &mut FlowMap, key: &FlowKey) -> Result<u64, KernelError> {
@@ -171,4 +194,53 @@ fn monotonic() -> Result<u64, KernelError> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).during(|| "read the clock".into())?;
     let (seconds, nanoseconds) = (now.tv_sec().cast_unsigned(), now.tv_nsec().cast_unsigned());
     Ok(seconds * 1_000_000_000 + nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use netd_common::packet::flow::{twin, twin_key};
+
+    use super::*;
+    use crate::model::{PortRange, Protocol};
+
+    const ENDPOINT: Addr = Addr::v4([172, 18, 0, 2]);
+
+    #[test]
+    fn both_halves_of_a_ports_flows_are_told() {
+        let key = FlowKey {
+            source: Addr::v4([198, 18, 0, 1]),
+            destination: Addr::v4([198, 18, 0, 2]),
+            source_port: [7, 7],
+            destination_port: 8081u16.to_be_bytes(),
+            protocol: 6,
+            ..FlowKey::default()
+        };
+        let flow = Flow {
+            source: key.source,
+            source_port: key.source_port,
+            destination: ENDPOINT,
+            destination_port: [0, 80],
+            flags: flow_flags::PUBLISHED | flow_flags::ORIGINAL | flow_flags::TO_ENDPOINT,
+            ..Flow::default()
+        };
+        let port = |address: &str, first, last, protocol| PublishedPort {
+            host_address: address.parse().expect("an address"),
+            host: PortRange { first, last },
+            requested: None,
+            target: PortRange { first, last },
+            protocol,
+        };
+        for (port, told) in [
+            (port("0.0.0.0", 8080, 8082, Protocol::Tcp), true),
+            (port("198.18.0.2", 8081, 8081, Protocol::Tcp), true),
+            (port("198.18.0.3", 8081, 8081, Protocol::Tcp), false),
+            (port("::", 8080, 8082, Protocol::Tcp), false),
+            (port("0.0.0.0", 8080, 8082, Protocol::Udp), false),
+            (port("0.0.0.0", 80, 80, Protocol::Tcp), false),
+        ] {
+            assert_eq!(leads_to(&port, &key, &flow), told, "{port:?}");
+            let (back, reply) = (twin_key(&key, &flow), twin(&key, &flow));
+            assert_eq!(leads_to(&port, &back, &reply), told, "{port:?}");
+        }
+    }
 }

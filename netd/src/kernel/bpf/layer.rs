@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     kernel::{DropRecord, FlowRecord, KernelError, MapFill},
+    model::PublishedPort,
     plan::{Attachment, Entry, EntryKey},
 };
 
@@ -150,12 +151,13 @@ impl Bpf {
 
     /// Deletes all flows; how many halves there were.
     pub fn flush_flows(&mut self) -> Result<u64, KernelError> {
-        flows::flush(&mut self.maps, |_| true)
+        flows::flush(&mut self.maps, |_, _| true)
     }
 
-    /// Deletes the flows of an endpoint, by index; how many halves there were. Walks both tables.
-    pub fn flush_endpoint(&mut self, endpoint: u32) -> Result<u64, KernelError> {
-        flows::flush(&mut self.maps, |flow| flow.endpoint == endpoint)
+    /// Deletes the flows that were begun to a published port; how many halves there were. Walks
+    /// both tables.
+    pub fn end_flows(&mut self, port: &PublishedPort) -> Result<u64, KernelError> {
+        flows::flush(&mut self.maps, |key, flow| flows::leads_to(port, key, flow))
     }
 
     /// Removes expired flows, looking at no more than `budget` halves, going on where the last

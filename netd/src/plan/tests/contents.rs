@@ -106,14 +106,15 @@ fn links() {
         &host,
         sysctls,
         expect![[r#"
-        host net/ipv4/conf/<br-app>/forwarding=1
-        host net/ipv4/conf/netd0/forwarding=1
-        host net/ipv6/conf/<br-app>/accept_ra=0
-        host net/ipv6/conf/<br-app>/forwarding=1
-        resolver net/ipv4/conf/all/rp_filter=0
-        resolver net/ipv4/conf/eth0/accept_local=1
-        resolver net/ipv4/conf/eth0/rp_filter=0
-    "#]],
+            host net/ipv4/conf/<br-app>/forwarding=1
+            host net/ipv4/conf/netd0/forwarding=1
+            host net/ipv4/ip_local_reserved_ports=
+            host net/ipv6/conf/<br-app>/accept_ra=0
+            host net/ipv6/conf/<br-app>/forwarding=1
+            resolver net/ipv4/conf/all/rp_filter=0
+            resolver net/ipv4/conf/eth0/accept_local=1
+            resolver net/ipv4/conf/eth0/rp_filter=0
+        "#]],
     );
     let attachments = desired
         .attachments

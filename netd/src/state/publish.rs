@@ -1,0 +1,121 @@
+//! Publishing: at create and on a sandbox that runs.
+
+use std::net::IpAddr;
+
+use super::{
+    Refusal, Reply,
+    apply::{Draft, bounds, own, within},
+    network::host_binding,
+    ports::Taken,
+    request::{PortName, PortSpec},
+};
+use crate::model::{Id, PublishedPort, network::Owner, sandbox::Mode};
+
+/// Docker's warning.
+pub(super) const DISCARDED: &str = "Published ports are discarded when using host network mode";
+
+impl Draft<'_, '_> {
+    pub(super) fn publish_more(
+        &mut self,
+        text: &str,
+        ports: &[PortSpec],
+    ) -> Result<Reply, Refusal> {
+        let sandbox = self.state.find_sandbox(text, Owner::Netd)?;
+        own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
+        let mut warnings = Vec::new();
+        if sandbox.mode == Mode::Host {
+            warnings.push(DISCARDED.to_owned());
+        } else {
+            self.publish(sandbox.id, ports, &mut warnings)?;
+        }
+        Ok(Reply::Published { warnings })
+    }
+
+    pub(super) fn unpublish(&mut self, text: &str, names: &[PortName]) -> Result<Reply, Refusal> {
+        let mut sandbox = self.state.find_sandbox(text, Owner::Netd)?.clone();
+        own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
+        for name in names {
+            let before = sandbox.ports.len();
+            let at = |port: &PublishedPort| {
+                let address = name.host_address.is_none_or(|a| a == port.host_address);
+                address && port.protocol == name.protocol
+            };
+            let partly = |port: &&PublishedPort| at(port) && port.host.overlaps(name.host);
+            let range = sandbox.ports.iter().find(partly).map(|port| port.host);
+            sandbox
+                .ports
+                .retain(|port| !(at(port) && port.host == name.host));
+            if sandbox.ports.len() == before {
+                let protocol = name.protocol.name();
+                let hint = range.map_or(String::new(), |range| format!("; {range} is one range"));
+                return Err(Refusal::Invalid(format!(
+                    "No host port {}/{protocol} is published for {}{hint}",
+                    name.host, sandbox.name
+                )));
+            }
+        }
+        self.put_sandbox(sandbox)?;
+        Ok(Reply::Done)
+    }
+
+    /// Reserves the ports that were asked for.
+    pub(super) fn publish(
+        &mut self,
+        id: Id,
+        ports: &[PortSpec],
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let gateway = self.state.gateway_endpoint(id, false);
+        let network = gateway.and_then(|endpoint| self.state.network(endpoint.network));
+        let binding = network.and_then(host_binding);
+        let binding = binding.or(self.context.settings.publish_address);
+        let Some(mut sandbox) = self.state.sandboxes.get(&id).cloned() else {
+            return Err(Refusal::NoSuchSandbox(id.to_string()));
+        };
+        let chosen = self.choose_ports(id, ports, binding, warnings)?;
+        sandbox.ports.extend(chosen);
+        self.put_sandbox(sandbox)?;
+        let (limit, what) = bounds::PORTS;
+        within(self.state.ports.entries(), limit, what)
+    }
+
+    /// A free place for each wish. They are taken one by one, so that none gets another's, and given
+    /// back together: the sandbox's record takes them for good, once, however many there are.
+    fn choose_ports(
+        &mut self,
+        id: Id,
+        ports: &[PortSpec],
+        binding: Option<IpAddr>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<PublishedPort>, Refusal> {
+        let facts = self.context.facts;
+        let busy = Taken::by_sockets(&facts.sockets, facts.local_ports);
+        let mut all = Vec::new();
+        let mut refused = Ok(());
+        for wish in ports {
+            let last = self.state.meta.last_port;
+            let chosen = match self.state.ports.choose(&busy, wish, binding, last) {
+                Ok(chosen) => chosen,
+                Err(refusal) => {
+                    refused = Err(refusal);
+                    break;
+                }
+            };
+            if let (None, Some(port)) = (wish.host, chosen.first()) {
+                self.state.meta.last_port = port.host.last;
+            }
+            let target = |port| self.state.port_target(id, port);
+            if let (None, Some(port)) = (chosen.iter().find_map(target), chosen.first()) {
+                warnings.push(format!(
+                    "Published port {}/{} is reserved: no network of the sandbox can carry it",
+                    port.target,
+                    port.protocol.name()
+                ));
+            }
+            chosen.iter().for_each(|port| self.state.ports.take(port));
+            all.extend(chosen);
+        }
+        all.iter().for_each(|port| self.state.ports.release(port));
+        refused.map(|()| all)
+    }
+}
