@@ -1,27 +1,26 @@
-//! The client: one connected socket, as resolvers in C libraries have, and no allocation while it
-//! asks. For the rate it keeps many questions on the way; for the time that one takes, one.
+//! The client: one connected socket, as resolvers in C libraries have. For the rate it keeps many
+//! questions on the way, sent and received by one call; for the time that one takes, one.
 
 use std::{
-    io::ErrorKind,
     net::{Ipv4Addr, UdpSocket},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::message::{Questions, check, id};
+use super::{
+    burst::{self, Burst},
+    message::{Questions, check, id},
+};
 use crate::{load::Durations, record::Latency};
 
 /// Questions on the way while the rate is measured: enough that a server always has the next one,
 /// and far fewer than a socket's default buffer holds.
-const WINDOW: usize = 32;
+const WINDOW: usize = burst::MOST;
 /// When a question counts as lost.
 const LOST: Duration = Duration::from_secs(2);
 /// Wrong answers after which measuring makes no sense.
 const MOST_WRONG: u64 = 100;
-/// The largest datagram that a question without EDNS is answered with (RFC 1035, 4.2.1), and room
-/// to see that one is larger.
-const BUFFER: usize = 1024;
 
 /// What asking came to.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +41,7 @@ pub struct Client {
     questions: Questions,
     number: u32,
     slots: Vec<Slot>,
-    buffer: Vec<u8>,
+    burst: Burst,
     wrong: u64,
 }
 
@@ -63,7 +62,7 @@ impl Client {
             questions,
             number,
             slots: vec![Slot::default(); WINDOW],
-            buffer: vec![0; BUFFER],
+            burst: Burst::new(),
             wrong: 0,
         })
     }
@@ -131,33 +130,42 @@ impl Client {
         for slot in &mut self.slots[..window] {
             slot.address = Some(self.questions.write(self.number, &mut slot.bytes));
             self.number = self.number.wrapping_add(1);
-            send(&self.socket, &slot.bytes)?;
         }
+        let questions = self.slots[..window]
+            .iter()
+            .map(|slot| slot.bytes.as_slice());
+        self.burst.send(&self.socket, questions)?;
         let mut answered = 0;
         while answered < window as u64 {
-            let length = match self.socket.recv(&mut self.buffer) {
-                Ok(length) => length,
-                Err(error) if is_silence(&error) => break,
-                Err(error) => return Err(error).context("receiving an answer"),
-            };
-            let answer = &self.buffer[..length];
-            let Some(given) = answer.first_chunk().map(|id| u16::from_be_bytes(*id)) else {
-                continue;
-            };
-            // Late answers to former questions are lost already.
-            let place = usize::from(given.wrapping_sub(id(first)));
-            let Some(slot) = self.slots[..window].get_mut(place) else {
-                continue;
-            };
-            let Some(address) = slot.address.take() else {
-                continue;
-            };
-            match check(answer, &slot.bytes, address) {
-                Ok(()) => answered += 1,
-                Err(error) => self.wrong(error)?,
+            let came = self.burst.receive(&self.socket, window)?;
+            if came == 0 {
+                break;
+            }
+            for place in 0..came {
+                answered += u64::from(self.judge(place, first, window)?);
             }
         }
         Ok(answered)
+    }
+
+    /// Whether a datagram that came is the right answer to a question that waits for one.
+    fn judge(&mut self, place: usize, first: u32, window: usize) -> Result<bool> {
+        let answer = self.burst.datagram(place);
+        let Some(given) = answer.first_chunk().map(|id| u16::from_be_bytes(*id)) else {
+            return Ok(false);
+        };
+        // Late answers to former questions are lost already.
+        let asked = usize::from(given.wrapping_sub(id(first)));
+        let Some(slot) = self.slots[..window].get_mut(asked) else {
+            return Ok(false);
+        };
+        let Some(address) = slot.address.take() else {
+            return Ok(false);
+        };
+        match check(answer, &slot.bytes, address) {
+            Ok(()) => Ok(true),
+            Err(error) => self.wrong(error).map(|()| false),
+        }
     }
 
     fn wrong(&mut self, error: anyhow::Error) -> Result<()> {
@@ -167,19 +175,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-/// Sends; a port that was closed a moment ago is told by the next call and means nothing here.
-fn send(socket: &UdpSocket, bytes: &[u8]) -> Result<()> {
-    match socket.send(bytes) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
-        result => result.map(drop).context("sending a question"),
-    }
-}
-
-fn is_silence(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused
-    )
 }

@@ -2,6 +2,7 @@
 //! that is never what is waited for, and the resolvers compared.
 
 mod beds;
+mod burst;
 mod client;
 pub mod cores;
 mod message;

@@ -2,7 +2,7 @@
 //! containers (`dns-local`), names that have to be asked for elsewhere (`dns-forwarded`), and such
 //! names asked for again (`dns-cached`: whoever keeps answers gains here).
 
-use std::{path::Path, time::Duration};
+use std::{net::UdpSocket, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -130,12 +130,13 @@ impl<'a> Asker<'a> {
         ask: impl FnOnce(&mut Client) -> Result<Asked> + Send,
     ) -> Result<Asked> {
         self.bed.pin(core)?;
-        let mut client = self.client(work)?;
+        let (socket, questions, number) = self.parts(work)?;
         let before = self.bed.forwarded();
-        let asked = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| {
+        let (asked, next) = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| -> Result<_> {
                 pin(cores::FIRST)?;
-                ask(&mut client)
+                let mut client = Client::new(socket, questions, number)?;
+                Ok((ask(&mut client)?, client.number()))
             });
             asking.join().expect("the client does not panic")
         })?;
@@ -150,11 +151,17 @@ impl<'a> Asker<'a> {
             ),
             _ => (),
         }
-        self.number = self.number.max(client.number());
+        self.number = self.number.max(next);
         Ok(asked)
     }
 
     fn client(&self, work: &str) -> Result<Client> {
+        let (socket, questions, number) = self.parts(work)?;
+        Client::new(socket, questions, number)
+    }
+
+    /// What a client is made of; the client itself stays on its thread.
+    fn parts(&self, work: &str) -> Result<(UdpSocket, Questions, u32)> {
         let (questions, number) = match work {
             "dns-local" => (Questions::known(&self.bed.names)?, 0),
             "dns-forwarded" => (Questions::fresh()?, self.number),
@@ -165,6 +172,6 @@ impl<'a> Asker<'a> {
                 (Questions::known(&names)?, 0)
             }
         };
-        Client::new(self.bed.socket()?, questions, number)
+        Ok((self.bed.socket()?, questions, number))
     }
 }
