@@ -21,7 +21,7 @@ use super::{
 use crate::{
     model::{IfName, Mac},
     plan::{
-        Key, Observed, Place,
+        Key, Observed, Place, RESERVED_PORTS,
         action::Route,
         observed::{LinkKind, LinkState},
     },
@@ -122,6 +122,7 @@ impl Stack {
         let keys: Vec<String> = bridges
             .flat_map(|bridge| sysctl::of_bridge(&bridge.name))
             .chain(noted)
+            .chain([RESERVED_PORTS.to_owned()])
             .collect();
         listed.into_observed(Place::Host, links, &names, &entries, found);
         self.read_sysctls(Place::Host, keys, found)?;

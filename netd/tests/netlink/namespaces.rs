@@ -190,7 +190,8 @@ fn everything_is_found_again() {
             .collect();
         assert_eq!(found.links.len(), 1 + 3 + 3);
         assert_eq!((found.namespaces.len(), found.neighbours.len()), (3, 3));
-        assert_eq!(found.sysctls.len(), 3);
+        // The bridge's three, and the reserved ports.
+        assert_eq!(found.sysctls.len(), 4);
         assert_eq!(host.observe(keys), found);
         // And by an agent that starts anew.
         host.stack = netd::kernel::stack::Stack::open(&host.run_dir, Vec::new()).unwrap();
