@@ -8,11 +8,12 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, sleep_until},
+    time::{Interval, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
     Control,
+    background::SLICE,
     report::{Host, Process},
     resolver::Resolver,
     shown::Shown,
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     frontends::api::door::Call,
-    kernel::{Kernel, events::Event},
+    kernel::{Kernel, events::Event, heap},
     model::Id,
 };
 
@@ -29,6 +30,10 @@ const COLLECT: u32 = 8_192;
 /// How long events are gathered before what they name is compared: a change of somebody else's
 /// often comes in several.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// How often memory that was freed is given back. The first time is right after the start, which
+/// needs the most.
+const TRIM: Duration = Duration::from_secs(10);
 
 /// What the host tells about itself for `netd status`.
 pub type Describe<K> = Box<dyn FnMut(&mut K, &crate::state::State) -> Host + Send>;
@@ -65,8 +70,9 @@ impl<K: Kernel> Agent<K> {
         mut calls: mpsc::Receiver<Call>,
         mut events: mpsc::Receiver<Event>,
     ) -> End {
-        let mut second = interval(Duration::from_secs(1));
-        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut second = every(Duration::from_secs(1));
+        let mut slice = every(SLICE);
+        let mut trim = every(TRIM);
         let mut settle_at = None;
         let mut telling = true;
         loop {
@@ -92,7 +98,10 @@ impl<K: Kernel> Agent<K> {
                     settle_at = None;
                     self.settle().await;
                 }
+                // A full comparison that failed is tried again with the next second.
+                _ = slice.tick(), if !self.control.everything_is_due() => self.slice().await,
                 _ = second.tick() => self.second().await,
+                _ = trim.tick() => heap::trim(),
             }
         }
     }
@@ -107,14 +116,17 @@ impl<K: Kernel> Agent<K> {
         self.resolver.keep();
     }
 
-    async fn second(&mut self) {
-        match self.control.look_at_name_servers() {
-            Ok(()) => self.settle().await,
-            Err(error) => tracing::debug!(%error, "trying again"),
-        }
+    async fn slice(&mut self) {
         if let Err(error) = self.control.background_slice().await {
             tracing::error!(%error, "the comparison in the background failed; trying again");
         }
+    }
+
+    async fn second(&mut self) {
+        if let Err(error) = self.control.look_at_name_servers() {
+            tracing::debug!(%error, "trying again");
+        }
+        self.settle().await;
         match self.control.collect(COLLECT) {
             Ok(0) => {}
             Ok(halves) => tracing::debug!(halves, "expired flows removed"),
@@ -122,6 +134,13 @@ impl<K: Kernel> Agent<K> {
         }
         self.resolver.keep();
     }
+}
+
+/// At once, then again and again; what was missed is left out.
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// Nanoseconds of Unix time; 0 before 1970.

@@ -1,5 +1,7 @@
 //! One call to the agent's task and its answer. A caller that went away is no error.
 
+use std::time::Instant;
+
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
@@ -13,6 +15,7 @@ use crate::{
         ApiError, Code,
         door::{Answer, Call, Wish},
         reports::{DownRequest, Flushed, StatusReport},
+        timing::Timing,
     },
     kernel::{Kernel, KernelError, netns},
     model::Id,
@@ -24,7 +27,7 @@ impl<K: Kernel> Agent<K> {
     pub(super) async fn answer(&mut self, call: Call) -> Option<End> {
         match call {
             Call::Change(wish, answer) => {
-                let result = self.change(*wish).await;
+                let result = self.timed(*wish).await;
                 send(answer, result);
             }
             Call::Flows(answer) => {
@@ -67,6 +70,24 @@ impl<K: Kernel> Agent<K> {
             uptime: self.ready.elapsed().as_secs(),
         };
         Ok(report::status(&self.process, standing, host))
+    }
+
+    /// Carries out a change, and tells where its time went.
+    async fn timed(&mut self, wish: Wish) -> Result<(Reply, Timing), ApiError> {
+        let began = Instant::now();
+        let host = self.control.kernel().spent();
+        let store = self.control.store().store.spent();
+        let reply = self.change(wish).await?;
+        let host = self.control.kernel().spent().since(host);
+        let timing = Timing {
+            total: began.elapsed(),
+            netlink: host.netlink,
+            namespaces: host.namespaces,
+            bpf: host.bpf,
+            files: host.files,
+            store: self.control.store().store.spent().saturating_sub(store),
+        };
+        Ok((reply, timing))
     }
 
     async fn change(&mut self, wish: Wish) -> Result<Reply, ApiError> {

@@ -1,6 +1,8 @@
 //! Drift that nobody tells of (a program detached, a map entry deleted, a file changed): a walk
 //! over all objects, a slice at a time, so that no request waits for long.
 
+use std::time::Duration;
+
 use netd_common::abi::flow::Flow;
 
 use super::{control::Control, failure::Store};
@@ -10,9 +12,11 @@ use crate::{
     plan::Subjects,
 };
 
-/// Slices in which everything is walked once. One a second makes 25 seconds, within the 30 that a
-/// repair may take.
-pub const SLICES: usize = 25;
+/// Slices in which everything is walked once: 25 seconds, within the 30 that a repair may take. With
+/// 1,000 endpoints a slice takes some 10 ms, which is what a request may have to wait for it.
+pub const SLICES: usize = 250;
+/// From one slice to the next.
+pub const SLICE: Duration = Duration::from_millis(100);
 
 /// Where the walk stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub struct Walk {
 }
 
 impl<K: Kernel, S: Store> Control<K, S> {
-    /// Compares the next slice and sets it right; to be called once a second.
+    /// Compares the next slice and sets it right; to be called every [`SLICE`].
     pub async fn background_slice(&mut self) -> Result<(), KernelError> {
         if self.pending.everything {
             return self.settle().await;
@@ -50,6 +54,11 @@ impl<K: Kernel, S: Store> Control<K, S> {
             return Ok(());
         }
         self.repair(&subjects).await
+    }
+
+    /// Whether the next slice is a comparison of everything.
+    pub fn everything_is_due(&self) -> bool {
+        self.pending.everything
     }
 
     /// Removes flows that have expired or whose endpoint is gone, looking at no more than `budget`

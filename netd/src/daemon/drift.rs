@@ -34,7 +34,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
                 deleted,
             } => self.note_link(*place, name, *deleted),
             Event::Address { place, ifindex } => self.note_address(*place, *ifindex),
-            Event::Route { place } => self.note_routes(*place),
+            Event::Route { place, ifindex } => self.note_routes(*place, *ifindex),
             Event::Forwarding { place, ifindex } => self.note_forwarding(*place, *ifindex),
             Event::Lost => self.pending.everything = true,
         }
@@ -52,16 +52,20 @@ impl<K: Kernel, S: Store> Control<K, S> {
         match place {
             Place::Host => match self.identities.link(ifindex).cloned() {
                 Some(name) => self.note_host_link(&name, false),
-                None => self.pending.facts = true,
+                None => self.pending.facts |= !self.identities.was_link(ifindex),
             },
             Place::Sandbox(id) => self.note_sandbox(id),
             Place::Resolver => self.note_resolver(),
         }
     }
 
-    fn note_routes(&mut self, place: Place) {
+    /// Each veth that comes or goes tells routes of its own: reading the host for that would make a
+    /// create dearer the more there are.
+    fn note_routes(&mut self, place: Place, ifindex: Option<u32>) {
+        let identities = &self.identities;
+        let ours = |ifindex| identities.link(ifindex).is_some() || identities.was_link(ifindex);
         match place {
-            Place::Host => self.pending.facts = true,
+            Place::Host => self.pending.facts |= !ifindex.is_some_and(ours),
             Place::Sandbox(id) => self.note_sandbox(id),
             Place::Resolver => self.note_resolver(),
         }
@@ -182,7 +186,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
                 }
             }
             None if name.as_str() == RESOLVER_INTERFACE => self.note_resolver(),
-            None => self.pending.facts = true,
+            None => self.pending.facts |= !self.identities.was_named(name),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Start and full comparison: what the host has against what the state says, all of it.
 
+use std::collections::BTreeSet;
+
 use super::{
     control::Control,
     converge::{Mode, Report},
@@ -11,7 +13,7 @@ use crate::{
         Id,
         sandbox::{Joined, Namespace},
     },
-    plan::{self, Action, Desired, Key, Place, Stage, Subjects, diff},
+    plan::{self, Action, Desired, Key, Observed, Place, Stage, Subjects, diff},
 };
 
 impl<K: Kernel, S: Store> Control<K, S> {
@@ -48,16 +50,19 @@ impl<K: Kernel, S: Store> Control<K, S> {
         let mut report = Report::default();
 
         let wanted = plan::links(&self.scene(), &subjects);
-        observed.extend(self.kernel.observe(&wanted.link_keys()).await?);
+        self.look_for_the_rest(&wanted.link_keys(), &mut observed)
+            .await?;
         let make = diff(&wanted, &observed, Stage::Make);
         if !make.is_empty() {
             self.execute(&make, Mode::GoOn, &mut report).await?;
             observed = self.kernel.observe_all().await?;
-            observed.extend(self.kernel.observe(&wanted.link_keys()).await?);
+            self.look_for_the_rest(&wanted.link_keys(), &mut observed)
+                .await?;
         }
         self.identities.learn(&observed);
         let wanted = self.desired(&subjects);
-        observed.extend(self.kernel.observe(&wanted.keys()).await?);
+        self.look_for_the_rest(&wanted.keys(), &mut observed)
+            .await?;
         let finish = diff(&wanted, &observed, Stage::Finish);
         self.execute(&finish, Mode::GoOn, &mut report).await?;
         self.tell_names(&Desired::default(), &wanted);
@@ -69,6 +74,19 @@ impl<K: Kernel, S: Store> Control<K, S> {
             self.log("compared everything", "repaired", &report);
         }
         Ok(report)
+    }
+
+    /// What a look at everything did not show may be there all the same: a sysctl, a link without
+    /// netd's mark. What it did show is not read again, which would take twice as long.
+    async fn look_for_the_rest(
+        &mut self,
+        keys: &BTreeSet<Key>,
+        observed: &mut Observed,
+    ) -> Result<(), KernelError> {
+        let unseen = |key: &&Key| !observed.holds(key);
+        let rest: BTreeSet<Key> = keys.iter().filter(unseen).cloned().collect();
+        observed.extend(self.kernel.observe(&rest).await?);
+        Ok(())
     }
 
     /// Removes everything that netd made on the host; the state stays.

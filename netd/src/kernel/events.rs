@@ -56,10 +56,12 @@ pub enum Event {
         /// Of which link.
         ifindex: u32,
     },
-    /// Routes changed.
+    /// A route changed.
     Route {
         /// Where.
         place: Place,
+        /// Through which link; `None`: several, or none.
+        ifindex: Option<u32>,
     },
     /// Forwarding of a link, or of all, was switched (somebody set ip_forward, say).
     Forwarding {
@@ -256,6 +258,7 @@ fn event(one: &[u8], place: Place) -> Option<Event> {
     const HEADER: usize = 16;
     const IFINFOMSG: usize = 16;
     const IFLA_IFNAME: u16 = 3;
+    const RTMSG: usize = 12;
     const NETCONFMSG: usize = 4;
     const NETCONFA_IFINDEX: u16 = 1;
     let kind = NetlinkBuffer::new(one).message_type();
@@ -283,18 +286,26 @@ fn event(one: &[u8], place: Place) -> Option<Event> {
             place,
             ifindex: parse_u32(body.get(4..8)?).ok()?,
         }),
-        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Some(Event::Route { place }),
+        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => Some(Event::Route {
+            place,
+            ifindex: number(body.get(RTMSG..)?, libc::RTA_OIF),
+        }),
         RTM_NEWNETCONF | RTM_DELNETCONF => {
-            let number = NlasIterator::new(body.get(NETCONFMSG..)?)
-                .filter_map(Result::ok)
-                .find(|attribute| attribute.kind() == NETCONFA_IFINDEX)
-                .and_then(|attribute| parse_u32(attribute.value()).ok())?;
+            let number = number(body.get(NETCONFMSG..)?, NETCONFA_IFINDEX)?;
             // NETCONFA_IFINDEX_ALL and _DEFAULT are -1 and -2.
             let ifindex = i32::try_from(number).ok().map(i32::cast_unsigned);
             Some(Event::Forwarding { place, ifindex })
         }
         _ => None,
     }
+}
+
+/// A number among attributes.
+fn number(attributes: &[u8], kind: u16) -> Option<u32> {
+    NlasIterator::new(attributes)
+        .filter_map(Result::ok)
+        .find(|attribute| attribute.kind() == kind)
+        .and_then(|attribute| parse_u32(attribute.value()).ok())
 }
 
 const RTM_NEWNETCONF: u16 = 80;

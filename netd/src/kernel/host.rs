@@ -12,6 +12,7 @@ use super::{
     bpf::{Bpf, BpfOptions, OpenReport},
     events::{self, Event},
     netlink::diag,
+    spent::{Kind, Meter, Spent, of_action, of_key},
     stack::Stack,
 };
 use crate::{
@@ -39,6 +40,7 @@ pub struct HostOptions {
 pub struct HostKernel {
     stack: Stack,
     bpf: Bpf,
+    spent: Spent,
 }
 
 impl HostKernel {
@@ -57,7 +59,12 @@ impl HostKernel {
             bpffs: options.bpffs.clone(),
             log: options.log,
         })?;
-        Ok((HostKernel { stack, bpf }, report))
+        let kernel = HostKernel {
+            stack,
+            bpf,
+            spent: Spent::default(),
+        };
+        Ok((kernel, report))
     }
 
     /// Begins to tell what changes, on the host and in the sandboxes that are known by then or made
@@ -132,12 +139,18 @@ impl HostKernel {
 impl Kernel for HostKernel {
     async fn observe(&mut self, keys: &BTreeSet<Key>) -> Result<Observed, KernelError> {
         let mut found = Observed::default();
+        let Some(first) = keys.first() else {
+            return Ok(found);
+        };
+        let mut meter = Meter::start(of_key(first));
         for (number, key) in keys.iter().enumerate() {
+            meter.turn(of_key(key), &mut self.spent);
             if number % TURN == TURN - 1 {
                 yield_now().await;
             }
             self.observe_one(key, &mut found).await?;
         }
+        meter.stop(&mut self.spent);
         Ok(found)
     }
 
@@ -163,7 +176,10 @@ impl Kernel for HostKernel {
     }
 
     async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
-        self.execute_one(action).await
+        let meter = Meter::start(of_action(action));
+        let done = self.execute_one(action).await;
+        meter.stop(&mut self.spent);
+        done
     }
 
     async fn facts(&mut self) -> Result<HostFacts, KernelError> {
@@ -178,7 +194,10 @@ impl Kernel for HostKernel {
     }
 
     fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError> {
-        diag::sockets().map_err(|error| KernelError {
+        let meter = Meter::start(Kind::Netlink);
+        let sockets = diag::sockets();
+        meter.stop(&mut self.spent);
+        sockets.map_err(|error| KernelError {
             doing: "read the host's sockets".to_owned(),
             source: error.into(),
         })
@@ -210,5 +229,9 @@ impl Kernel for HostKernel {
 
     fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
         self.bpf.map_fill()
+    }
+
+    fn spent(&self) -> Spent {
+        self.spent
     }
 }

@@ -11,16 +11,19 @@ pub mod facts;
 #[cfg(test)]
 pub mod fake;
 pub mod files;
+pub mod heap;
 pub mod host;
 pub mod netlink;
 pub mod netns;
 mod observe;
 pub mod places;
 pub mod resolv;
+mod spent;
 pub mod stack;
 pub mod sysctl;
 
 pub use host::{HostKernel, HostOptions};
+pub use spent::Spent;
 
 use std::{collections::BTreeSet, future::Future};
 
@@ -135,4 +138,9 @@ pub trait Kernel: Send {
 
     /// Fill levels of all maps.
     fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError>;
+
+    /// How long observing and executing took so far; nothing where there is no host to wait for.
+    fn spent(&self) -> Spent {
+        Spent::default()
+    }
 }

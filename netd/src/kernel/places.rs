@@ -23,8 +23,9 @@ use crate::{
     plan::Place,
 };
 
-/// Sockets that are kept open in namespaces which netd made. One more: the longest unused is closed.
-const MAX_SOCKETS: usize = 64;
+/// Sockets that are kept open in namespaces which netd made: a change seldom touches more than a few.
+/// Each has a buffer of 64 KiB. One more: the longest unused is closed.
+const MAX_SOCKETS: usize = 8;
 const RESOLVER: &str = "resolver";
 const NOTE: &str = ".joined";
 

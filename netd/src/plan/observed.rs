@@ -88,6 +88,22 @@ pub enum LinkKind {
 }
 
 impl Observed {
+    /// Whether what a key names was found.
+    pub fn holds(&self, key: &Key) -> bool {
+        match key {
+            Key::Namespace(place) => self.namespaces.contains_key(place),
+            Key::Link(place, name) => self.links.contains_key(&(*place, name.clone())),
+            Key::Neighbour(place, link, address) => {
+                let key = (*place, link.clone(), *address);
+                self.neighbours.contains_key(&key)
+            }
+            Key::Sysctl(place, key) => self.sysctls.contains_key(&(*place, key.clone())),
+            Key::Attachment(attachment) => self.attachments.contains(attachment),
+            Key::Entry(key) => self.entries.contains_key(key),
+            Key::Files(id) => self.files.contains_key(id),
+        }
+    }
+
     /// Adds what another observation found; it wins where both have something.
     pub fn extend(&mut self, other: Observed) {
         let Observed {

@@ -37,8 +37,9 @@ pub(super) fn links(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired)
 }
 
 pub(super) fn entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
+    let targets = scene.state.port_targets(sandbox.id);
     for port in &sandbox.ports {
-        let target = scene.state.port_target(sandbox.id, port);
+        let target = targets.of(port);
         let network = target.and_then(|endpoint| scene.state.network(endpoint.network));
         if let (Some(endpoint), Some(network)) = (target, network) {
             port_entries(port, endpoint, network, desired);

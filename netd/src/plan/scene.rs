@@ -20,14 +20,21 @@ pub struct Identities {
     links: BTreeMap<IfName, u32>,
     names: BTreeMap<u32, IfName>,
     cookies: BTreeMap<Place, u64>,
+    /// Links that netd deleted lately: what is told of them afterwards is no news.
+    deleted: BTreeMap<u32, IfName>,
 }
+
+/// Deleted links that are remembered. More are forgotten together: then what is told of them is
+/// looked into once more than needed.
+const MAX_DELETED: usize = 1_024;
 
 impl Identities {
     /// Learns from an observation.
     pub fn learn(&mut self, observed: &Observed) {
         for ((place, name), link) in &observed.links {
             if *place == Place::Host && link.ours {
-                self.forget_link(name);
+                self.remove_link(name);
+                self.deleted.remove(&link.ifindex);
                 self.links.insert(name.clone(), link.ifindex);
                 self.names.insert(link.ifindex, name.clone());
             }
@@ -39,9 +46,28 @@ impl Identities {
 
     /// A link is gone.
     pub fn forget_link(&mut self, name: &IfName) {
-        if let Some(ifindex) = self.links.remove(name) {
-            self.names.remove(&ifindex);
+        if let Some(ifindex) = self.remove_link(name) {
+            if self.deleted.len() >= MAX_DELETED {
+                self.deleted.clear();
+            }
+            self.deleted.insert(ifindex, name.clone());
         }
+    }
+
+    fn remove_link(&mut self, name: &IfName) -> Option<u32> {
+        let ifindex = self.links.remove(name)?;
+        self.names.remove(&ifindex);
+        Some(ifindex)
+    }
+
+    /// Whether a number was that of a link which netd deleted lately.
+    pub fn was_link(&self, ifindex: u32) -> bool {
+        self.deleted.contains_key(&ifindex)
+    }
+
+    /// Whether a name was that of a link which netd deleted lately.
+    pub fn was_named(&self, name: &IfName) -> bool {
+        self.deleted.values().any(|deleted| deleted == name)
     }
 
     /// A namespace is gone.
@@ -194,9 +220,10 @@ impl<'a> Scene<'a> {
 
     /// The endpoints that published ports of a sandbox lead to.
     pub(super) fn port_targets(&self, sandbox: &Sandbox) -> BTreeSet<Id> {
-        let targets = sandbox.ports.iter();
-        targets
-            .filter_map(|port| self.state.port_target(sandbox.id, port))
+        let targets = self.state.port_targets(sandbox.id);
+        let ports = sandbox.ports.iter();
+        ports
+            .filter_map(|port| targets.of(port))
             .map(|endpoint| endpoint.id)
             .collect()
     }

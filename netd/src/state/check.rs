@@ -1,7 +1,12 @@
 //! What must hold between a record and all others: used on records of a store, and on every record
 //! before it is written, so that the indexes never lose one.
 
-use super::table::{Contradiction, State};
+use std::collections::BTreeMap;
+
+use super::{
+    interval::IntervalSet,
+    table::{Contradiction, State},
+};
 use crate::model::{Endpoint, Network, Sandbox, sandbox::Namespace};
 
 fn refuse(broken: bool, what: impl FnOnce() -> String) -> Result<(), Contradiction> {
@@ -72,13 +77,14 @@ impl State {
                 format!("namespace {}:{} twice", joined.device, joined.inode)
             })?;
         }
-        for (i, port) in sandbox.ports.iter().enumerate() {
-            let earlier = sandbox.ports.get(..i).unwrap_or_default();
-            let own = earlier.iter().any(|other| {
-                other.protocol == port.protocol
-                    && other.host_address == port.host_address
-                    && other.host.overlaps(port.host)
-            });
+        let mut own_ports: BTreeMap<_, IntervalSet> = BTreeMap::new();
+        for port in &sandbox.ports {
+            let own_ports = own_ports
+                .entry((port.protocol, port.host_address))
+                .or_default();
+            let (first, last) = (port.host.first.into(), port.host.last.into());
+            let own = own_ports.overlaps(first, last);
+            own_ports.insert(first, last);
             let taken = self
                 .ports
                 .is_taken(port.protocol, port.host_address, port.host);

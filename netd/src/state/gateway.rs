@@ -35,14 +35,36 @@ impl State {
             .map(|(endpoint, _)| endpoint)
     }
 
-    /// Where a published port of a sandbox leads now; `None` while no network can carry it. A
+    /// Where published ports of a sandbox lead now: found once, however many ports there are. A
     /// sandbox without IPv6 can be reached over IPv6 by sockets of the host, as IPv4 mapped.
-    pub fn port_target(&self, sandbox: Id, port: &PublishedPort) -> Option<&Endpoint> {
-        let ipv6 = port.host_address.is_ipv6();
-        let own = self.gateway_endpoint(sandbox, ipv6);
-        own.or_else(|| {
-            ipv6.then(|| self.gateway_endpoint(sandbox, false))
-                .flatten()
-        })
+    pub fn port_targets(&self, sandbox: Id) -> PortTargets<'_> {
+        let v4 = self.gateway_endpoint(sandbox, false);
+        PortTargets {
+            v4,
+            v6: self.gateway_endpoint(sandbox, true).or(v4),
+        }
+    }
+}
+
+/// The endpoints that published ports lead to, by family.
+#[derive(Clone, Copy, Debug)]
+pub struct PortTargets<'a> {
+    v4: Option<&'a Endpoint>,
+    v6: Option<&'a Endpoint>,
+}
+
+impl<'a> PortTargets<'a> {
+    /// That of a port; `None` while no network can carry it.
+    pub fn of(&self, port: &PublishedPort) -> Option<&'a Endpoint> {
+        if port.host_address.is_ipv6() {
+            self.v6
+        } else {
+            self.v4
+        }
+    }
+
+    /// Whether there is one, for IPv4 and for IPv6.
+    pub fn found(&self) -> [bool; 2] {
+        [self.v4, self.v6].map(|target| target.is_some())
     }
 }

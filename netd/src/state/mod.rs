@@ -5,7 +5,7 @@ mod apply;
 pub mod change;
 mod check;
 mod endpoint;
-mod gateway;
+pub mod gateway;
 mod interval;
 pub mod ipam;
 mod lookup;

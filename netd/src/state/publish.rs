@@ -92,6 +92,8 @@ impl Draft<'_, '_> {
         let busy = Taken::by_sockets(&facts.sockets, facts.local_ports);
         let mut all = Vec::new();
         let mut refused = Ok(());
+        let [v4, v6] = self.state.port_targets(id).found();
+        let carried = |port: &PublishedPort| if port.host_address.is_ipv6() { v6 } else { v4 };
         for wish in ports {
             let last = self.state.meta.last_port;
             let chosen = match self.state.ports.choose(&busy, wish, binding, last) {
@@ -104,8 +106,7 @@ impl Draft<'_, '_> {
             if let (None, Some(port)) = (wish.host, chosen.first()) {
                 self.state.meta.last_port = port.host.last;
             }
-            let target = |port| self.state.port_target(id, port);
-            if let (None, Some(port)) = (chosen.iter().find_map(target), chosen.first()) {
+            if let (false, Some(port)) = (chosen.iter().any(carried), chosen.first()) {
                 warnings.push(format!(
                     "Published port {}/{} is reserved: no network of the sandbox can carry it",
                     port.target,

@@ -93,9 +93,10 @@ impl State {
     fn view_sandbox(&self, id: Id) -> Option<SandboxView> {
         let sandbox = self.sandbox(id)?;
         let endpoints = self.endpoints_of_sandbox(id);
+        let targets = self.port_targets(id);
         let ports = sandbox.ports.iter().map(|port| PortView {
             port: port.clone(),
-            target: self.port_target(id, port).map(|endpoint| endpoint.id),
+            target: targets.of(port).map(|endpoint| endpoint.id),
         });
         Some(SandboxView {
             sandbox: sandbox.clone(),

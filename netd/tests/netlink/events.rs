@@ -58,7 +58,12 @@ fn host_and_sandbox_are_told_apart() {
         let path = host.run_dir.join("netns").join(Id([2; 32]).to_string());
         run_in(&path, "ip address del 172.18.0.2/16 dev eth0");
         wait(&mut events, &Event::Address { place, ifindex });
-        wait(&mut events, &Event::Route { place });
+        let through = Some(ifindex);
+        let route = Event::Route {
+            place,
+            ifindex: through,
+        };
+        wait(&mut events, &route);
 
         run_in(&path, "ip link set eth0 down");
         let name = ifname("eth0");

@@ -6,6 +6,7 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use redb::{
@@ -20,6 +21,9 @@ use crate::{
     state::{Change, Edit, Meta},
 };
 
+/// Octets of the file that redb may keep in memory (its default is a gigabyte, which fills with
+/// every page that was ever written). The state itself is in memory; the file is read at start.
+const CACHE: usize = 1 << 20;
 /// Grows when an older netd could not read what this one writes.
 const SCHEMA: u32 = 1;
 const FILE: &str = "netd.redb";
@@ -44,6 +48,7 @@ pub struct Store {
     database: Database,
     path: PathBuf,
     pending: Option<(Id, Creation)>,
+    spent: Duration,
 }
 
 /// Everything in the store.
@@ -118,7 +123,10 @@ pub enum StoreError {
 
 impl failure::Store for Store {
     fn save(&mut self, change: &Change) -> Result<(), anyhow::Error> {
-        Ok(self.save_change(change)?)
+        let began = Instant::now();
+        let saved = self.save_change(change);
+        self.spent += began.elapsed();
+        Ok(saved?)
     }
 }
 
@@ -131,13 +139,17 @@ impl Store {
             source,
         };
         fs::create_dir_all(directory).map_err(io)?;
-        let database = Database::create(&path).map_err(|error| unusable(&path, error))?;
+        let database = Database::builder()
+            .set_cache_size(CACHE)
+            .create(&path)
+            .map_err(|error| unusable(&path, error))?;
         // What is in it is the administrator's business alone.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(io)?;
         let store = Store {
             database,
             path,
             pending: None,
+            spent: Duration::ZERO,
         };
         if store.is_empty()? {
             store.format()?;
@@ -149,6 +161,11 @@ impl Store {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How long saving changes took so far.
+    pub fn spent(&self) -> Duration {
+        self.spent
     }
 
     /// Keeps what an object is created with, in the transaction that saves the object.

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     ApiError, Code,
     reports::{DownReport, DownRequest, DropList, FlowList, Flushed, StatusReport, VersionReport},
+    timing::Timing,
 };
 use crate::{
     model::Id,
@@ -23,7 +24,7 @@ pub type Answer<T> = oneshot::Sender<Result<T, ApiError>>;
 /// What the task is asked.
 pub enum Call {
     /// To change something.
-    Change(Box<Wish>, Answer<Reply>),
+    Change(Box<Wish>, Answer<(Reply, Timing)>),
     /// For the flow tables.
     Flows(Answer<FlowList>),
     /// To empty the flow tables.
@@ -82,7 +83,7 @@ impl Door {
     }
 
     /// Carries out a change.
-    pub async fn change(&self, wish: Wish) -> Result<Reply, ApiError> {
+    pub async fn change(&self, wish: Wish) -> Result<(Reply, Timing), ApiError> {
         self.ask(|answer| Call::Change(Box::new(wish), answer))
             .await
     }

@@ -13,6 +13,7 @@ pub mod sandbox_request;
 pub mod sandbox_shape;
 pub mod server;
 pub mod timestamp;
+pub mod timing;
 
 pub use error::{ApiError, Code};
 

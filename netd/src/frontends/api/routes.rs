@@ -19,6 +19,7 @@ use super::{
     },
     sandbox_request::{PublishRequest, SandboxCreate, UnpublishRequest},
     sandbox_shape::SandboxShape,
+    timing::Timing,
 };
 use crate::{
     model::Network,
@@ -29,6 +30,8 @@ use crate::{
 };
 
 type Answered<T> = Result<Json<T>, ApiError>;
+type Changed<T> = Result<(Timing, Json<T>), ApiError>;
+type Made = Result<(StatusCode, Timing, Json<Created>), ApiError>;
 
 /// All paths.
 pub fn router(door: Door) -> Router {
@@ -96,10 +99,7 @@ pub async fn networks(State(door): State<Door>) -> Answered<NetworkList> {
 /// Makes a network
 #[utoipa::path(post, path = "/v1/networks", tag = "networks", request_body = NetworkCreate,
     responses((status = 201, body = Created), (status = "default", body = ApiError)))]
-pub async fn create_network(
-    State(door): State<Door>,
-    Body(body): Body<NetworkCreate>,
-) -> Result<(StatusCode, Json<Created>), ApiError> {
+pub async fn create_network(State(door): State<Door>, Body(body): Body<NetworkCreate>) -> Made {
     let text = canonical(&body)?;
     let spec = body.check()?;
     let given = spec.id.map(|id| (id, text));
@@ -132,19 +132,20 @@ pub async fn remove_network(
     State(door): State<Door>,
     Path(network): Path<String>,
     Parameters(Force { force }): Parameters<Force>,
-) -> Answered<Done> {
+) -> Changed<Done> {
     done(&door, Request::NetworkRemove { network, force }).await
 }
 
 /// Removes all networks that nothing is connected to
 #[utoipa::path(post, path = "/v1/networks/prune", tag = "networks",
     responses((status = 200, body = Pruned), (status = "default", body = ApiError)))]
-pub async fn prune_networks(State(door): State<Door>, _: Body<Nothing>) -> Answered<Pruned> {
-    let networks = match door.change(Wish::new(Request::NetworkPrune)).await? {
+pub async fn prune_networks(State(door): State<Door>, _: Body<Nothing>) -> Changed<Pruned> {
+    let (reply, timing) = door.change(Wish::new(Request::NetworkPrune)).await?;
+    let networks = match reply {
         Reply::Pruned(names) => names.iter().map(ToString::to_string).collect(),
         Reply::Created { .. } | Reply::Published { .. } | Reply::Done => Vec::new(),
     };
-    Ok(Json(Pruned { networks }))
+    Ok((timing, Json(Pruned { networks })))
 }
 
 /// Connects a sandbox
@@ -155,7 +156,7 @@ pub async fn connect(
     State(door): State<Door>,
     Path(network): Path<String>,
     Body(ConnectRequest { sandbox, endpoint }): Body<ConnectRequest>,
-) -> Answered<Done> {
+) -> Changed<Done> {
     let endpoint = endpoint.check()?;
     done(
         &door,
@@ -176,7 +177,7 @@ pub async fn disconnect(
     State(door): State<Door>,
     Path(network): Path<String>,
     Body(DisconnectRequest { sandbox, force }): Body<DisconnectRequest>,
-) -> Answered<Done> {
+) -> Changed<Done> {
     done(
         &door,
         Request::Disconnect {
@@ -203,10 +204,7 @@ pub async fn sandboxes(State(door): State<Door>) -> Answered<SandboxList> {
 /// Makes a sandbox
 #[utoipa::path(post, path = "/v1/sandboxes", tag = "sandboxes", request_body = SandboxCreate,
     responses((status = 201, body = Created), (status = "default", body = ApiError)))]
-pub async fn create_sandbox(
-    State(door): State<Door>,
-    Body(body): Body<SandboxCreate>,
-) -> Result<(StatusCode, Json<Created>), ApiError> {
+pub async fn create_sandbox(State(door): State<Door>, Body(body): Body<SandboxCreate>) -> Made {
     let text = canonical(&body)?;
     let (spec, namespace) = body.check()?;
     let wish = Wish {
@@ -235,7 +233,7 @@ pub async fn remove_sandbox(
     State(door): State<Door>,
     Path(sandbox): Path<String>,
     Parameters(Force { force }): Parameters<Force>,
-) -> Answered<Done> {
+) -> Changed<Done> {
     done(&door, Request::SandboxRemove { sandbox, force }).await
 }
 
@@ -265,14 +263,15 @@ pub async fn publish(
     State(door): State<Door>,
     Path(sandbox): Path<String>,
     Body(body): Body<PublishRequest>,
-) -> Answered<Published> {
+) -> Changed<Published> {
     let ports = body.check()?;
     let wish = Wish::new(Request::Publish { sandbox, ports });
-    let warnings = match door.change(wish).await? {
+    let (reply, timing) = door.change(wish).await?;
+    let warnings = match reply {
         Reply::Published { warnings } => warnings,
         Reply::Created { .. } | Reply::Done | Reply::Pruned(_) => Vec::new(),
     };
-    Ok(Json(Published { warnings }))
+    Ok((timing, Json(Published { warnings })))
 }
 
 /// Unpublishes ports of a sandbox and ends the flows to them
@@ -283,7 +282,7 @@ pub async fn unpublish(
     State(door): State<Door>,
     Path(sandbox): Path<String>,
     Body(body): Body<UnpublishRequest>,
-) -> Answered<Done> {
+) -> Changed<Done> {
     let ports = body.check()?;
     done(&door, Request::Unpublish { sandbox, ports }).await
 }
@@ -326,11 +325,13 @@ fn canonical<T: serde::Serialize>(body: &T) -> Result<String, ApiError> {
     serde_json::to_string(body).map_err(|error| ApiError::bad(error.to_string()))
 }
 
-async fn created(door: &Door, wish: Wish) -> Result<(StatusCode, Json<Created>), ApiError> {
-    match door.change(wish).await? {
+async fn created(door: &Door, wish: Wish) -> Made {
+    let (reply, timing) = door.change(wish).await?;
+    match reply {
         Reply::Created { id, warnings } => {
             let id = id.to_string();
-            Ok((StatusCode::CREATED, Json(Created { id, warnings })))
+            let body = Json(Created { id, warnings });
+            Ok((StatusCode::CREATED, timing, body))
         }
         Reply::Done | Reply::Published { .. } | Reply::Pruned(_) => Err(ApiError::new(
             Code::HostFailure,
@@ -339,7 +340,7 @@ async fn created(door: &Door, wish: Wish) -> Result<(StatusCode, Json<Created>),
     }
 }
 
-async fn done(door: &Door, request: Request) -> Answered<Done> {
-    door.change(Wish::new(request)).await?;
-    Ok(Json(Done {}))
+async fn done(door: &Door, request: Request) -> Changed<Done> {
+    let (_, timing) = door.change(Wish::new(request)).await?;
+    Ok((timing, Json(Done {})))
 }
