@@ -4,9 +4,12 @@ use anyhow::Result;
 
 use crate::{plan::Plan, real, recorder::Recorder};
 
+pub mod control;
 pub mod dns;
 pub mod flows;
+pub mod memory;
 pub mod ports;
+pub mod programs;
 mod stands;
 pub mod traffic;
 
@@ -41,6 +44,21 @@ pub const ALL: &[Section] = &[
         name: "dns",
         works: dns::WORKS,
         run: dns::run,
+    },
+    Section {
+        name: "control",
+        works: &control::WORKS,
+        run: control::run,
+    },
+    Section {
+        name: "memory",
+        works: &memory::WORKS,
+        run: memory::run,
+    },
+    Section {
+        name: "programs",
+        works: &programs::WORKS,
+        run: programs::run,
     },
     Section {
         name: "real",

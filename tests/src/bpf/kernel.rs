@@ -2,7 +2,7 @@
 //! Nothing is attached, and no packet goes anywhere: where a redirect leads cannot be seen this
 //! way, only that there is one, the packet's bytes, and the counters and flows afterwards.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aya::{
     Ebpf,
@@ -74,6 +74,31 @@ impl Kernel {
 
     /// What becomes of a packet; the kernel's error where it does not take it for a test.
     pub fn run(&mut self, input: &Input) -> Result<Output, String> {
+        let (action, bytes, _) = self.test(input)?;
+        // A packet whose sender gets an ICMP error is dropped, too.
+        let dropped = if action == action::SHOT || action == action::REDIRECT {
+            self.new_drop()
+        } else {
+            None
+        };
+        if action == action::REDIRECT && dropped.is_some() {
+            self.fill_budget();
+        }
+        Ok(Output {
+            action,
+            bytes,
+            dropped,
+        })
+    }
+
+    /// What the program returns for a packet, and how long it took by the kernel's clock (with two
+    /// readings of it). Once, since a program that is repeated gets the packet as it left it.
+    pub fn time(&mut self, input: &Input) -> Result<(i32, Duration), String> {
+        let (action, _, took) = self.test(input)?;
+        Ok((action, took))
+    }
+
+    fn test(&mut self, input: &Input) -> Result<(i32, Vec<u8>, Duration), String> {
         let mut context = [0; CONTEXT];
         context[INGRESS_IFINDEX..IFINDEX].copy_from_slice(&input.ingress.to_ne_bytes());
         context[IFINDEX..].copy_from_slice(&input.ifindex.to_ne_bytes());
@@ -89,21 +114,7 @@ impl Kernel {
             .test_run(options)
             .map_err(|error| format!("{error:?}"))?;
         bytes.truncate(result.data_size_out as usize);
-        let action = result.return_value as i32;
-        // A packet whose sender gets an ICMP error is dropped, too.
-        let dropped = if action == action::SHOT || action == action::REDIRECT {
-            self.new_drop()
-        } else {
-            None
-        };
-        if action == action::REDIRECT && dropped.is_some() {
-            self.fill_budget();
-        }
-        Ok(Output {
-            action,
-            bytes,
-            dropped,
-        })
+        Ok((result.return_value as i32, bytes, result.duration))
     }
 
     /// The flows in `FLOWS` and in `NEW_FLOWS`.
