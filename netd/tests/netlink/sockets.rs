@@ -34,7 +34,7 @@ fn connections_end_with_their_namespaces_and_are_not_too_many() {
         for number in 1..=80 {
             host.once(Action::MakeNamespace(sandbox(number)));
         }
-        assert_eq!(connections(host), 1 + 64);
+        assert_eq!(connections(host), 1 + 8);
         for number in 1..=80 {
             host.once(Action::RemoveNamespace(sandbox(number)));
         }
