@@ -38,6 +38,10 @@ pub(super) struct Service {
 const TURN: u32 = 0x9e37_79b9;
 
 /// What a transport has to do with a message.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for a moment; a box would be an allocation for each question"
+)]
 pub(super) enum Todo {
     /// Send this.
     Send(Vec<u8>),
