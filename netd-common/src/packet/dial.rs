@@ -200,8 +200,10 @@ mod tests {
 
     #[test]
     fn one_address_is_that_address_alone() {
-        let mut host = Host::default();
-        host.ports = [(Addr::LOCALHOST_V4, WEB)].into();
+        let mut host = Host {
+            ports: [(Addr::LOCALHOST_V4, WEB)].into(),
+            ..Host::default()
+        };
         let mut dial = |address| forward(&peer(address, 8080), Families::Mapped, &mut host);
         assert_eq!(dial(Addr::LOCALHOST_V4), Some(peer(WEB, 80)));
         assert_eq!(dial(Addr::v4([127, 0, 0, 2])), None);
@@ -211,8 +213,10 @@ mod tests {
 
     #[test]
     fn without_ipv6_inside_only_connections_lead_there() {
-        let mut host = Host::default();
-        host.ports = [(Addr::NONE, WEB)].into();
+        let mut host = Host {
+            ports: [(Addr::NONE, WEB)].into(),
+            ..Host::default()
+        };
         let dialled = peer(Addr::LOCALHOST_V6, 8080);
         assert_eq!(forward(&dialled, Families::Same, &mut host), None);
         let real = forward(&dialled, Families::Mapped, &mut host);
