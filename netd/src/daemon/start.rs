@@ -72,6 +72,9 @@ pub fn run(config: &Config) -> Result<(), anyhow::Error> {
 
 async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     let (mut agent, events) = open(config).await?;
+    // Before the socket: who sees that may stop the agent at once, and it shall stop in order.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = server::listen(&server::socket_path(&config.run_dir))
         .with_context(|| format!("the socket in {}", config.run_dir.display()))?;
     let shown = agent.control.store().state();
@@ -82,8 +85,6 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     let mut serving = tokio::spawn(server::serve(listener, door, async move {
         stopping.notified().await;
     }));
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     notify(&[NotifyState::Ready]);
     tracing::info!(run_dir = %config.run_dir.display(), "ready");
     let work = agent.work(calls, events);

@@ -47,7 +47,9 @@ pub fn one_by_one(options: &Options, mut one: impl FnMut(u64) -> Result<Fate>) -
     let (mut sent, mut done, mut lost, mut wrong) = (0, 0, 0, 0);
     let mut begin = Instant::now();
     let mut counted_from = None;
-    while begin < clock.end {
+    let mut counted = 0;
+    // At least one counts, also where this process did not get to run in its time.
+    while begin < clock.end || counted == 0 {
         let counts = begin >= clock.warm;
         if counts && counted_from.is_none() {
             counted_from = Some(begin);
@@ -58,6 +60,7 @@ pub fn one_by_one(options: &Options, mut one: impl FnMut(u64) -> Result<Fate>) -
         }
         let end = Instant::now();
         sent += 1;
+        counted += u64::from(counts);
         match fate {
             Fate::Right if counts => {
                 done += 1;
