@@ -19,6 +19,8 @@ use crate::{
 const START: Duration = Duration::from_secs(10);
 /// How much longer than it measures a client may run.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a path is tried before it is taken for missing: a busy machine answers late.
+const PROBES: u32 = 5;
 /// Measuring begins after this share of what it takes.
 const WARM_UP: f64 = 0.15;
 
@@ -93,19 +95,31 @@ impl Driven {
     /// If not; the text says why.
     pub fn probe(&mut self, path: Path) -> Result<()> {
         for work in ["udp-new-flows", "tcp-crr"] {
-            let outcome = self.outcome(&Job {
-                work,
-                path,
-                cores: Cores::Same,
-                during: Duration::from_secs(1),
-                limit: 10,
-            })?;
-            let Outcome { lost, wrong, .. } = outcome;
-            ensure!(
-                lost + wrong == 0,
-                "{work}: {lost} of 10 lost, {wrong} wrong"
-            );
+            let mut found = self.probe_once(work, path);
+            for _ in 1..PROBES {
+                if found.is_ok() {
+                    break;
+                }
+                found = self.probe_once(work, path);
+            }
+            found?;
         }
+        Ok(())
+    }
+
+    fn probe_once(&mut self, work: &'static str, path: Path) -> Result<()> {
+        let outcome = self.outcome(&Job {
+            work,
+            path,
+            cores: Cores::Same,
+            during: Duration::from_secs(1),
+            limit: 10,
+        })?;
+        let Outcome { lost, wrong, .. } = outcome;
+        ensure!(
+            lost + wrong == 0,
+            "{work}: {lost} of 10 lost, {wrong} wrong"
+        );
         Ok(())
     }
 

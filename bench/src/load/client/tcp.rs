@@ -25,6 +25,8 @@ use super::{
 };
 use crate::load::message::{Kind, Message, SIZE};
 
+/// How often the first question is asked: a busy machine answers late.
+const TRIES: u32 = 5;
 /// How long the first connection may take: neighbours are looked up.
 const FIRST: Duration = Duration::from_secs(3);
 
@@ -54,7 +56,12 @@ pub fn each_its_own(options: &Options) -> Result<Outcome> {
     };
     let mut sources = options.sources();
     // Neighbours are looked up before it begins.
-    let first = converse(open(options)?, Kind::Last, 0)?;
+    let mut first = Fate::Lost;
+    for _ in 0..TRIES {
+        if first == Fate::Lost {
+            first = converse(open(options)?, Kind::Last, 0)?;
+        }
+    }
     ensure!(first == Fate::Right, "no answer from {}", options.to);
     one_by_one(options, |number| {
         loop {
