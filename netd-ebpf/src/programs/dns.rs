@@ -7,7 +7,7 @@ use netd_common::{
     DropReason,
     abi::Program,
     packet::{
-        Packet as _, Tables as _, Verdict, Work,
+        Packet as _, Verdict, Work,
         dns::{
             Datagram,
             datagram::{turned_v4, turned_v6},
@@ -65,8 +65,8 @@ fn compose(skb: &Skb<'_>, work: &Work) -> Option<(Datagram, u32)> {
     exchange::scratch()?.read_name()?;
     exchange::scratch()?.read_question()?;
     let scopes = exchange::scopes(work.source.sandbox)?;
-    let chance = Maps { skb }.random();
-    exchange::scratch()?.answer(scopes, &mut NameMap, chance)?;
+    let turn = exchange::scratch()?.next_turn();
+    exchange::scratch()?.answer(scopes, &mut NameMap, turn)?;
     let delta = exchange::plus(exchange::scratch()?, question)?;
     Some((datagram, delta))
 }

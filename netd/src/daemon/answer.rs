@@ -78,6 +78,7 @@ impl<K: Kernel> Agent<K> {
         let host = self.control.kernel().spent();
         let store = self.control.store().store.spent();
         let reply = self.change(wish).await?;
+        self.resolver.follow();
         let host = self.control.kernel().spent().since(host);
         let timing = Timing {
             total: began.elapsed(),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::{control::Control, failure::Store};
 use crate::{
-    dns::{Client, Place, Record, Upstreams},
+    dns::{Client, Inside, Place, Record, Upstreams},
     kernel::Kernel,
     model::{Id, sandbox::Namespace},
     plan::{
@@ -29,6 +29,21 @@ impl<K: Kernel, S: Store> Control<K, S> {
         }
         for (address, client) in &wanted.clients {
             self.table.replace_client(*address, self.client(client));
+        }
+        for (sandbox, client) in &wanted.insiders {
+            if let Some(path) = self.namespace_path(*sandbox) {
+                let inside = Inside {
+                    path: path.into(),
+                    cookie: self.joined_cookie(*sandbox),
+                };
+                let client = self.client(client);
+                self.table.replace_insider(*sandbox, inside, client);
+            }
+        }
+        for sandbox in former.insiders.keys() {
+            if !wanted.insiders.contains_key(sandbox) {
+                self.table.remove_insider(*sandbox);
+            }
         }
         for address in former.clients.keys() {
             if !wanted.clients.contains_key(address) {
@@ -74,6 +89,13 @@ impl<K: Kernel, S: Store> Control<K, S> {
             forward: record.forward,
             single_labels_stay: record.single_labels_stay,
             upstreams,
+        }
+    }
+
+    fn joined_cookie(&self, sandbox: Id) -> Option<u64> {
+        match &self.state.sandbox(sandbox)?.namespace {
+            Namespace::Joined(joined) => Some(joined.cookie),
+            Namespace::Made | Namespace::Host => None,
         }
     }
 

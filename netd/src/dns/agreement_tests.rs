@@ -1,4 +1,6 @@
-//! The agent and the BPF program give the same bytes for every name and type that both know.
+//! The agent and the BPF program give the same bytes for every name and type that both know; but
+//! the agent may write the end of a PTR's target as a pointer to the question's (RFC 1035 section
+//! 4.1.4), where a network is called `arpa`, say.
 
 use std::{
     collections::HashMap,
@@ -74,6 +76,7 @@ pub(crate) fn bpf(message: &[u8], scopes: &[u32], names: &mut Map, random: u32) 
         },
         question: Question::default(),
         len: 0,
+        turn: 0,
     };
     exchange.expect(message.len())?;
     exchange
@@ -158,7 +161,12 @@ proptest! {
         };
         let by_bpf = bpf(&message, &scopes, &mut map, random);
         if is_internet || by_bpf.is_some() {
-            prop_assert_eq!(by_bpf, by_agent);
+            if record_type == u16::from(RecordType::PTR) {
+                let read = |answer: Option<Vec<u8>>| answer.map(|answer| Message::from_vec(&answer).unwrap());
+                prop_assert_eq!(read(by_bpf), read(by_agent));
+            } else {
+                prop_assert_eq!(by_bpf, by_agent);
+            }
         }
     }
 }

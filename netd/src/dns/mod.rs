@@ -7,6 +7,7 @@ pub mod counters;
 mod exchange;
 pub mod forward;
 mod health;
+mod insiders;
 pub mod limits;
 pub mod message;
 pub mod server;
@@ -19,8 +20,10 @@ mod udp;
 mod upstreams;
 
 pub use counters::Counts;
+pub use insiders::Insiders;
 pub use server::Server;
-pub use table::{Client, Record, Table};
+pub use service::Service;
+pub use table::{Asker, Client, Inside, Record, Table};
 pub use upstreams::{Place, Upstreams};
 
 #[cfg(test)]

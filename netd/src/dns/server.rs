@@ -14,10 +14,12 @@ use super::{
     counters::Counts,
     service::Service,
     sockets::{Bound, Sockets},
-    table::Table,
     tcp, udp,
 };
-use crate::kernel::netns::{self, NamespaceError};
+use crate::{
+    kernel::netns::{self, NamespaceError},
+    model::Id,
+};
 
 /// A running server. Dropping it ends what is under way and closes the sockets soon after.
 #[derive(Debug)]
@@ -54,7 +56,11 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left behind then.
-    pub fn start(namespace: &Path, device: &str, table: Table) -> Result<Server, StartError> {
+    pub fn start(
+        namespace: &Path,
+        device: &str,
+        service: &Arc<Service>,
+    ) -> Result<Server, StartError> {
         let failed = |source: io::Error| StartError::Socket {
             device: device.to_owned(),
             namespace: namespace.to_owned(),
@@ -65,19 +71,9 @@ impl Server {
             Ok((Bound::find(device)?, Sockets::open(device)?))
         };
         let (bound, sockets) = netns::in_namespace(&file, inside)?.map_err(failed)?;
-        let service = Arc::new(Service::new(table));
-        let mut tasks = JoinSet::new();
-        for datagrams in sockets.udp {
-            let socket = tokio::net::UdpSocket::from_std(datagrams).map_err(failed)?;
-            tasks.spawn(udp::serve(socket, service.clone()));
-        }
-        for listener in sockets.tcp {
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-            tasks.spawn(tcp::serve(listener, service.clone()));
-        }
         Ok(Server {
-            service,
-            tasks,
+            service: service.clone(),
+            tasks: serve(sockets, service, None).map_err(failed)?,
             namespace: namespace.to_owned(),
             device: device.to_owned(),
             bound,
@@ -101,6 +97,24 @@ impl Server {
     pub fn counts(&self) -> Counts {
         self.service.counters.read()
     }
+}
+
+/// Serves these sockets until the tasks are dropped; all who ask are `sandbox`, if that is given.
+pub(super) fn serve(
+    sockets: Sockets,
+    service: &Arc<Service>,
+    sandbox: Option<Id>,
+) -> io::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    for datagrams in sockets.udp {
+        let socket = tokio::net::UdpSocket::from_std(datagrams)?;
+        tasks.spawn(udp::serve(socket, service.clone(), sandbox));
+    }
+    for listener in sockets.tcp {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tasks.spawn(tcp::serve(listener, service.clone(), sandbox));
+    }
+    Ok(tasks)
 }
 
 #[cfg(test)]

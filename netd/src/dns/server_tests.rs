@@ -18,7 +18,7 @@ use crate::dns::{
     exchange::{read_message, write_message},
     lab_tests::{Lab, answer_to, in_lab, question, upstream},
     limits::{CONNECTION_IDLE, MAX_CONNECTIONS_PER_CLIENT, MAX_FORWARDED_PER_CLIENT},
-    table::{Client, Record},
+    table::{Client, Record, Table},
 };
 
 fn start(lab: &Lab, upstreams: &[SocketAddr]) -> Server {
@@ -44,7 +44,11 @@ fn start(lab: &Lab, upstreams: &[SocketAddr]) -> Server {
         table.replace_client(address.parse().unwrap(), client);
     }
     table.replace_upstreams(upstreams.to_vec());
-    Server::start(&lab.path(), "lo", table).unwrap()
+    Server::start(&lab.path(), "lo", &service(table)).unwrap()
+}
+
+fn service(table: Table) -> Arc<Service> {
+    Arc::new(Service::new(table))
 }
 
 /// Asks over UDP; the answer must come from the address that was asked.
@@ -330,7 +334,7 @@ fn a_device_that_was_made_anew_is_noticed() {
             assert!(status.unwrap().success());
         };
         ip("link add eth0 type veth peer name other");
-        let server = Server::start(&lab.path(), "eth0", Table::new()).unwrap();
+        let server = Server::start(&lab.path(), "eth0", &service(Table::new())).unwrap();
         assert!(server.is_current());
         ip("link del eth0");
         assert!(!server.is_current());
@@ -338,7 +342,7 @@ fn a_device_that_was_made_anew_is_noticed() {
         assert!(!server.is_current());
         server.stop().await;
         assert!(
-            Server::start(&lab.path(), "eth0", Table::new())
+            Server::start(&lab.path(), "eth0", &service(Table::new()))
                 .unwrap()
                 .is_current()
         );
@@ -348,13 +352,13 @@ fn a_device_that_was_made_anew_is_noticed() {
 #[test]
 fn a_place_that_is_not_there_is_an_error() {
     in_lab(async |lab| {
-        let missing = Server::start(Path::new("/nonexistent"), "lo", Table::new());
+        let missing = Server::start(Path::new("/nonexistent"), "lo", &service(Table::new()));
         assert!(matches!(missing, Err(StartError::Namespace(_))));
-        let no_device = Server::start(&lab.path(), "eth0", Table::new()).unwrap_err();
+        let no_device = Server::start(&lab.path(), "eth0", &service(Table::new())).unwrap_err();
         assert!(no_device.to_string().contains("eth0"), "{no_device}");
         let _first = start(&lab, &[]);
         assert!(
-            Server::start(&lab.path(), "lo", Table::new()).is_err(),
+            Server::start(&lab.path(), "lo", &service(Table::new())).is_err(),
             "the port is taken"
         );
     });

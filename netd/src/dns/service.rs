@@ -1,14 +1,12 @@
 //! What becomes of a message that came over UDP or TCP: the common part of both transports.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use hickory_proto::op::ResponseCode;
+use netd_common::packet::dns::exchange::TURN;
 
 use super::{
     answer::{self, Decision, Transport},
@@ -19,12 +17,12 @@ use super::{
     },
     message::Question,
     slots::{Slot, Slots},
-    table::{Client, Table},
+    table::{Asker, Client, Table},
 };
 
-/// What both transports share.
+/// What both transports share, in all namespaces; what upstreams said outlives the sockets.
 #[derive(Debug)]
-pub(super) struct Service {
+pub struct Service {
     pub(super) counters: Counters,
     pub(super) connections: Slots,
     table: Table,
@@ -32,10 +30,6 @@ pub(super) struct Service {
     forwarded: Slots,
     turn: AtomicU32,
 }
-
-/// The golden ratio of the 32-bit range: its multiples spread evenly, for any number of addresses
-/// (Weyl's equidistribution), so each of them comes first equally often, also in few answers.
-const TURN: u32 = 0x9e37_79b9;
 
 /// What a transport has to do with a message.
 #[expect(
@@ -60,7 +54,8 @@ pub(super) struct Pending {
 }
 
 impl Service {
-    pub(super) fn new(table: Table) -> Service {
+    /// A service that answers from `table`.
+    pub fn new(table: Table) -> Service {
         Service {
             counters: Counters::default(),
             connections: Slots::new(MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT),
@@ -71,7 +66,12 @@ impl Service {
         }
     }
 
-    pub(super) fn take(&self, message: &[u8], from: IpAddr, transport: Transport) -> Todo {
+    /// Who asks within their own namespaces.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(super) fn take(&self, message: &[u8], from: Asker, transport: Transport) -> Todo {
         let client = self.table.client(from);
         let turn = self.turn.fetch_add(TURN, Ordering::Relaxed);
         match answer::decide(message, client, &self.table, transport, turn) {
@@ -91,7 +91,7 @@ impl Service {
         &self,
         question: Question,
         client: Arc<Client>,
-        from: IpAddr,
+        from: Asker,
         transport: Transport,
     ) -> Todo {
         if let Some(answer) = self.forwarder.known(&question, &client) {

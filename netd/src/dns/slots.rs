@@ -2,9 +2,10 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
+
+use super::table::Asker;
 
 /// A handle; clones share the slots.
 #[derive(Clone, Debug)]
@@ -17,14 +18,14 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Used {
     total: usize,
-    by_client: HashMap<IpAddr, usize>,
+    by_client: HashMap<Asker, usize>,
 }
 
 /// A slot in use; free again when dropped.
 #[derive(Debug)]
 pub struct Slot {
     slots: Slots,
-    client: IpAddr,
+    client: Asker,
 }
 
 impl Slots {
@@ -38,7 +39,7 @@ impl Slots {
     }
 
     /// A slot for a client, if one is free.
-    pub fn take(&self, client: IpAddr) -> Option<Slot> {
+    pub fn take(&self, client: Asker) -> Option<Slot> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let own = used.by_client.get(&client).copied().unwrap_or(0);
         if used.total >= self.total || own >= self.per_client {
@@ -69,12 +70,14 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
     fn total_and_share_are_bounded_and_slots_come_back() {
         let slots = Slots::new(3, 2);
-        let [a, b, c] = [1u8, 2, 3].map(|last| IpAddr::from([172, 18, 0, last]));
+        let [a, b, c] = [1u8, 2, 3].map(|last| Asker::from(IpAddr::from([172, 18, 0, last])));
         let first = slots.take(a).unwrap();
         let _second = slots.take(a).unwrap();
         assert!(slots.take(a).is_none(), "share");

@@ -1,4 +1,5 @@
-//! The server's sockets: UDP and TCP, both families, on every address that comes in by one device.
+//! The server's sockets: in the resolver's namespace UDP and TCP of both families, on every address
+//! that comes in by one device; in a sandbox's the one address that its programs know.
 
 use std::{
     io,
@@ -6,7 +7,7 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use netd_common::limits::RESOLVER_PORT;
+use netd_common::limits::{RESOLVER_PORT, STUB_ADDRESS};
 use nix::{
     net::if_::if_nametoindex,
     sys::socket::{
@@ -34,31 +35,42 @@ impl Bound {
     }
 }
 
-/// All four.
+/// One of each kind and family.
 pub(super) struct Sockets {
-    pub(super) udp: [std::net::UdpSocket; 2],
-    pub(super) tcp: [std::net::TcpListener; 2],
+    pub(super) udp: Vec<std::net::UdpSocket>,
+    pub(super) tcp: Vec<std::net::TcpListener>,
 }
 
 impl Sockets {
-    /// In the calling thread's namespace.
+    /// For all addresses, in the calling thread's namespace.
     pub(super) fn open(device: &str) -> io::Result<Sockets> {
-        let wildcards: [SocketAddr; 2] = [
-            SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, RESOLVER_PORT).into(),
-            SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, RESOLVER_PORT, 0, 0).into(),
-        ];
-        let [v4, v6] = wildcards;
-        let listener = |address| -> io::Result<std::net::TcpListener> {
-            let socket = open(SockType::Stream, address, device)?;
+        Sockets::at(
+            &[
+                SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, RESOLVER_PORT).into(),
+                SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, RESOLVER_PORT, 0, 0).into(),
+            ],
+            device,
+        )
+    }
+
+    /// For what 127.0.0.11 means in the calling thread's namespace, a sandbox's without a gateway.
+    pub(super) fn open_inside() -> io::Result<Sockets> {
+        let stub = SocketAddrV4::new(STUB_ADDRESS.into(), RESOLVER_PORT);
+        Sockets::at(&[stub.into()], "lo")
+    }
+
+    fn at(addresses: &[SocketAddr], device: &str) -> io::Result<Sockets> {
+        let datagrams = |address: &SocketAddr| -> io::Result<std::net::UdpSocket> {
+            Ok(open(SockType::Datagram, *address, device)?.into())
+        };
+        let listener = |address: &SocketAddr| -> io::Result<std::net::TcpListener> {
+            let socket = open(SockType::Stream, *address, device)?;
             listen(&socket, Backlog::MAXALLOWABLE)?;
             Ok(socket.into())
         };
         Ok(Sockets {
-            udp: [
-                open(SockType::Datagram, v4, device)?.into(),
-                open(SockType::Datagram, v6, device)?.into(),
-            ],
-            tcp: [listener(v4)?, listener(v6)?],
+            udp: addresses.iter().map(datagrams).collect::<io::Result<_>>()?,
+            tcp: addresses.iter().map(listener).collect::<io::Result<_>>()?,
         })
     }
 }

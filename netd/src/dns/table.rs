@@ -1,17 +1,18 @@
-//! What the DNS server knows: names by scope, clients by source address, the host's upstreams.
+//! What the DNS server knows: names by scope, clients by who asks, the host's upstreams.
 //! Written by the daemon alone; a superset of the names map (all addresses of a name, names too
 //! long for the map). Asks nobody and decides nothing.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use ipnet::IpNet;
 
 use super::upstreams::{Place, Upstreams};
-use crate::model::WireName;
+use crate::model::{Id, WireName};
 
 /// A handle; clones share one table. Each call is atomic; readers hold the lock for one look-up.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +21,8 @@ pub struct Table(Arc<RwLock<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     names: HashMap<u32, HashMap<WireName, Arc<Record>>>,
-    clients: HashMap<IpAddr, Arc<Client>>,
+    clients: HashMap<Asker, Arc<Client>>,
+    insiders: HashMap<Id, Inside>,
     upstreams: Arc<Upstreams>,
 }
 
@@ -38,7 +40,31 @@ pub enum Record {
     Pointer(WireName),
 }
 
-/// Who asks, known by the address that the question comes from.
+/// Who asks, as the server sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// The address that a question comes from, which `from_endpoint` has checked.
+    Address(IpAddr),
+    /// The sandbox in whose own namespace it was asked: its addresses prove nothing there.
+    Sandbox(Id),
+}
+
+impl From<IpAddr> for Asker {
+    fn from(address: IpAddr) -> Asker {
+        Asker::Address(address.to_canonical())
+    }
+}
+
+/// A sandbox's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Leads to it.
+    pub path: Arc<Path>,
+    /// Its SO_NETNS_COOKIE where somebody else made it: the path may come to lead elsewhere.
+    pub cookie: Option<u64>,
+}
+
+/// A client of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     /// Scopes in the order they are tried (links first), as in the map `SCOPES`.
@@ -84,13 +110,34 @@ impl Table {
 
     /// Adds the client behind an address, or replaces it as a whole.
     pub fn replace_client(&self, address: IpAddr, client: Client) {
-        let address = address.to_canonical();
-        self.write().clients.insert(address, Arc::new(client));
+        self.write()
+            .clients
+            .insert(address.into(), Arc::new(client));
     }
 
     /// Removes a client; nothing there is success.
     pub fn remove_client(&self, address: IpAddr) {
-        self.write().clients.remove(&address.to_canonical());
+        self.write().clients.remove(&Asker::from(address));
+    }
+
+    /// Adds the client that asks within its own namespace, or replaces it.
+    pub fn replace_insider(&self, sandbox: Id, inside: Inside, client: Client) {
+        let mut inner = self.write();
+        inner.insiders.insert(sandbox, inside);
+        let asker = Asker::Sandbox(sandbox);
+        inner.clients.insert(asker, Arc::new(client));
+    }
+
+    /// Removes such a client; nothing there is success.
+    pub fn remove_insider(&self, sandbox: Id) {
+        let mut inner = self.write();
+        inner.insiders.remove(&sandbox);
+        inner.clients.remove(&Asker::Sandbox(sandbox));
+    }
+
+    /// All clients that ask within their own namespaces, with these.
+    pub fn insiders(&self) -> HashMap<Id, Inside> {
+        self.read().insiders.clone()
     }
 
     /// Replaces the host's upstreams, in order of preference.
@@ -107,9 +154,9 @@ impl Table {
             .find_map(|scope| inner.names.get(scope)?.get(name).cloned())
     }
 
-    /// The client behind a source address.
-    pub fn client(&self, address: IpAddr) -> Option<Arc<Client>> {
-        self.read().clients.get(&address.to_canonical()).cloned()
+    /// The client that asks.
+    pub fn client(&self, asker: impl Into<Asker>) -> Option<Arc<Client>> {
+        self.read().clients.get(&asker.into()).cloned()
     }
 
     /// Who is asked for a client.

@@ -1,6 +1,6 @@
 //! Questions over TCP: several per connection, answered as the answers come (RFC 7766).
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use tokio::{
     net::{
@@ -18,10 +18,13 @@ use super::{
     exchange::{read_message, write_message},
     limits::{CONNECTION_IDLE, MAX_PIPELINED, MAX_QUESTION, SOCKET_PAUSE},
     service::{Service, Todo},
+    table::Asker,
 };
+use crate::model::Id;
 
-/// Accepts until it is dropped, which ends the connections too.
-pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
+/// Accepts until it is dropped, which ends the connections too. All who ask are `sandbox`, where
+/// the listener is in its namespace.
+pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, sandbox: Option<Id>) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -36,7 +39,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
                 continue;
             }
         };
-        let client = from.ip().to_canonical();
+        let client = sandbox.map_or_else(|| from.ip().into(), Asker::Sandbox);
         let Some(slot) = service.connections.take(client) else {
             Counters::count(&service.counters.overload);
             continue;
@@ -45,14 +48,14 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
         let service = service.clone();
         connections.spawn(async move {
             if let Err(error) = connection(stream, client, &service).await {
-                tracing::debug!(%error, %client, "DNS connection");
+                tracing::debug!(%error, ?client, "DNS connection");
             }
             drop(slot);
         });
     }
 }
 
-async fn connection(stream: TcpStream, client: IpAddr, service: &Arc<Service>) -> io::Result<()> {
+async fn connection(stream: TcpStream, client: Asker, service: &Arc<Service>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut reader, writer) = stream.into_split();
     let writer = Arc::new(Mutex::new(writer));
@@ -66,7 +69,7 @@ async fn connection(stream: TcpStream, client: IpAddr, service: &Arc<Service>) -
 async fn questions(
     reader: &mut OwnedReadHalf,
     writer: &Arc<Mutex<OwnedWriteHalf>>,
-    client: IpAddr,
+    client: Asker,
     service: &Arc<Service>,
     pending: &mut JoinSet<()>,
 ) -> io::Result<()> {

@@ -18,7 +18,9 @@ use super::{
     counters::Counters,
     limits::{MAX_QUESTION, SOCKET_PAUSE},
     service::{Service, Todo},
+    table::Asker,
 };
+use crate::model::Id;
 
 /// Where a datagram came from and where it was sent to.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +29,8 @@ struct Way {
     to: IpAddr,
 }
 
-/// Answers until it is dropped.
-pub(super) async fn serve(socket: UdpSocket, service: Arc<Service>) {
+/// Answers until it is dropped. All who ask are `sandbox`, where the socket is in its namespace.
+pub(super) async fn serve(socket: UdpSocket, service: Arc<Service>, sandbox: Option<Id>) {
     let socket = Arc::new(socket);
     let mut buffer = vec![0; MAX_QUESTION];
     let mut pending = JoinSet::new();
@@ -47,7 +49,8 @@ pub(super) async fn serve(socket: UdpSocket, service: Arc<Service>) {
             continue;
         };
         let message = buffer.get(..length).unwrap_or_default();
-        match service.take(message, way.from.ip(), Transport::Udp) {
+        let asker = sandbox.map_or_else(|| way.from.ip().into(), Asker::Sandbox);
+        match service.take(message, asker, Transport::Udp) {
             Todo::Send(answer) => send(&socket, &service, &answer, way),
             Todo::Forward(question) => {
                 // The server's end closes the socket, whoever still waits for an upstream.

@@ -21,7 +21,7 @@ use super::{
     resolv, sysctl,
 };
 use crate::{
-    model::{IfName, PortRange},
+    model::{IfName, Name, PortRange},
     plan::{
         HostFacts, RESERVED_PORTS,
         facts::{AddressFacts, NameServers, ResolvConf, UplinkFacts},
@@ -31,6 +31,7 @@ use crate::{
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// What systemd-resolved itself asks, where /etc/resolv.conf only names its stub.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
 const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 /// Linux's default of `ip_local_port_range`, where it cannot be read.
 const DEFAULT_LOCAL_PORTS: (u16, u16) = (32_768, 60_999);
@@ -59,6 +60,8 @@ pub async fn read(
         reserved_ports: reserved_ports(run_dir)?,
         resolv_conf,
         external_servers,
+        hosts: text(Path::new(HOSTS))?,
+        hostname: hostname(),
         sockets: Vec::new(),
     })
 }
@@ -222,11 +225,21 @@ fn reserved_ports(run_dir: &Path) -> Result<Vec<PortRange>, anyhow::Error> {
 }
 
 fn resolv_conf(path: &Path) -> io::Result<ResolvConf> {
+    Ok(resolv::parse(&text(path)?))
+}
+
+/// What a file says; one that is not there says nothing.
+fn text(path: &Path) -> io::Result<String> {
     match fs::read(path) {
-        Ok(bytes) => Ok(resolv::parse(&String::from_utf8_lossy(&bytes))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ResolvConf::default()),
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(error),
     }
+}
+
+fn hostname() -> Option<Name> {
+    let name = nix::unistd::gethostname().ok()?;
+    name.to_str()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{IfName, PortRange, Protocol};
+use super::{IfName, Name, PortRange, Protocol};
 
 /// The host's own links, addresses and routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub struct HostFacts {
     /// Name servers that a container can reach: those of `resolv_conf` that are not on the host's
     /// loopback; if all are, those that systemd-resolved asks. Empty: there are none.
     pub external_servers: Vec<IpAddr>,
+    /// The host's /etc/hosts, which a sandbox in the host's namespace gets a copy of.
+    pub hosts: String,
+    /// The host's name, which such a sandbox has too; `None` where it is none that netd takes.
+    pub hostname: Option<Name>,
     /// Sockets of the host's processes; read only while ports are being published, else empty.
     pub sockets: Vec<BoundSocket>,
 }

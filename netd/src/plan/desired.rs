@@ -35,6 +35,8 @@ pub struct Desired {
     pub names: BTreeMap<(u32, WireName), NameRecord>,
     /// Clients of the agent's DNS server, by source address.
     pub clients: BTreeMap<IpAddr, ClientRecord>,
+    /// Those of them that ask within their own namespaces, by sandbox.
+    pub insiders: BTreeMap<Id, ClientRecord>,
     /// Links whose number is not known: entries that need it are missing here.
     pub unidentified: BTreeSet<(Place, IfName)>,
 }

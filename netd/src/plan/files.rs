@@ -102,22 +102,38 @@ fn line(keyword: &str, words: &[String]) -> String {
     }
 }
 
+/// What every sandbox's hosts begins with, but for one that is the host.
+const LOCALHOST: &str = "127.0.0.1\tlocalhost\n\
+     ::1\tlocalhost ip6-localhost ip6-loopback\n\
+     fe00::0\tip6-localnet\n\
+     ff00::0\tip6-mcastprefix\n\
+     ff02::1\tip6-allnodes\n\
+     ff02::2\tip6-allrouters\n";
+
 fn hosts(scene: &Scene<'_>, sandbox: &Sandbox) -> String {
-    let mut text = String::from(
-        "127.0.0.1\tlocalhost\n\
-         ::1\tlocalhost ip6-localhost ip6-loopback\n\
-         fe00::0\tip6-localnet\n\
-         ff00::0\tip6-mcastprefix\n\
-         ff02::1\tip6-allnodes\n\
-         ff02::2\tip6-allrouters\n",
-    );
+    let mut text = match sandbox.mode {
+        Mode::Host => scene.facts.hosts.clone(),
+        Mode::Bridge | Mode::None => LOCALHOST.to_owned(),
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
     for (name, address) in &sandbox.extra_hosts {
         let _ = writeln!(text, "{address}\t{name}");
     }
+    let names = names(sandbox.hostname.as_str());
     for endpoint in scene.state.endpoints_of_sandbox(sandbox.id) {
         for address in &endpoint.addresses {
-            let _ = writeln!(text, "{}\t{}", address.addr(), sandbox.hostname);
+            let _ = writeln!(text, "{}\t{names}", address.addr());
         }
     }
     text
+}
+
+/// A hostname with a domain stands before its bare form, as in Docker.
+fn names(hostname: &str) -> String {
+    match hostname.split_once('.') {
+        Some((bare, _)) => format!("{hostname} {bare}"),
+        None => hostname.to_owned(),
+    }
 }

@@ -1,7 +1,7 @@
 //! A sandbox on the host: its namespace, its files, its scopes and resolver, its published ports,
 //! and the clients that it is to the agent's DNS server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use netd_common::{
     Addr,
@@ -9,7 +9,7 @@ use netd_common::{
         name::{Resolver, Scopes, scope_of_network, scope_of_sandbox},
         port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
     },
-    limits::{MAX_SCOPES, RESOLVER_PORT},
+    limits::{MAX_SCOPES, RESOLVER_PORT, STUB_ADDRESS},
 };
 
 use super::{Action, Desired, Entry, Place, files, scene::Scene, table::ClientRecord};
@@ -136,7 +136,6 @@ fn resolver_entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired)
     }
     value.count = scopes.len().min(MAX_SCOPES) as u32;
     desired.put(Entry::Scopes(sandbox.index, value));
-    resolver_address(scene, sandbox, &networks, desired);
     let settings = &sandbox.dns;
     let client = ClientRecord {
         sandbox: sandbox.id,
@@ -157,35 +156,33 @@ fn resolver_entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired)
             desired.clients.insert(address.addr(), client.clone());
         }
     }
+    let gateway = resolver_gateway(&networks);
+    if gateway.is_none() {
+        desired.insiders.insert(sandbox.id, client);
+    }
+    let address = gateway.unwrap_or(STUB_ADDRESS.into());
+    if let Some(cookie) = scene.identities.cookie(Place::Sandbox(sandbox.id)) {
+        let value = Resolver {
+            sandbox: sandbox.index,
+            address: address.octets(),
+            port: RESOLVER_PORT.to_be_bytes(),
+            reserved: [0; 2],
+        };
+        desired.put(Entry::Resolver(cookie, value));
+    }
 }
 
-/// What 127.0.0.11 means in the sandbox: the IPv4 gateway of one of its networks, rather of one
-/// with names, rather of the oldest endpoint, so that it seldom changes.
-fn resolver_address(
-    scene: &Scene<'_>,
-    sandbox: &Sandbox,
-    networks: &[(&Network, &Endpoint)],
-    desired: &mut Desired,
-) {
-    let place = match sandbox.namespace {
-        Namespace::Made | Namespace::Joined(_) => Place::Sandbox(sandbox.id),
-        Namespace::Host => return,
-    };
+/// What 127.0.0.11 means in a sandbox: the IPv4 gateway of one of its networks, rather of one
+/// with names, rather of the oldest endpoint, so that it seldom changes. `None` where no question
+/// over IPv4 would pass `from_endpoint`: then it is a socket of the agent's in the namespace itself.
+fn resolver_gateway(networks: &[(&Network, &Endpoint)]) -> Option<Ipv4Addr> {
     let candidates = networks.iter().filter_map(|(network, endpoint)| {
+        network.bridge()?;
         let gateway = network.gateways().find_map(|net| match net.addr() {
             IpAddr::V4(gateway) => Some(gateway),
             IpAddr::V6(_) => None,
         })?;
         Some(((network.is_default(), endpoint.generation), gateway))
     });
-    let cookie = scene.identities.cookie(place);
-    if let (Some((_, gateway)), Some(cookie)) = (candidates.min(), cookie) {
-        let value = Resolver {
-            sandbox: sandbox.index,
-            address: gateway.octets(),
-            port: RESOLVER_PORT.to_be_bytes(),
-            reserved: [0; 2],
-        };
-        desired.put(Entry::Resolver(cookie, value));
-    }
+    candidates.min().map(|(_, gateway)| gateway)
 }

@@ -48,7 +48,7 @@ impl Draft<'_, '_> {
             ),
             name,
             owner: spec.owner,
-            hostname: spec.hostname.clone().unwrap_or(short),
+            hostname: self.choose_hostname(mode, spec).unwrap_or(short),
             namespace: self.choose_namespace(mode, spec.namespace.as_ref())?,
             mode,
             ports: Vec::new(),
@@ -130,6 +130,15 @@ impl Draft<'_, '_> {
             found.push((network.clone(), endpoint.clone()));
         }
         Ok(found)
+    }
+
+    /// The given one; a sandbox that is the host has the host's name. Else its id has to do.
+    fn choose_hostname(&self, mode: Mode, spec: &SandboxSpec) -> Option<Name> {
+        let hosts = || match mode {
+            Mode::Host => self.context.facts.hostname.clone(),
+            Mode::Bridge | Mode::None => None,
+        };
+        spec.hostname.clone().or_else(hosts)
     }
 
     fn choose_namespace(&self, mode: Mode, joined: Option<&Joined>) -> Result<Namespace, Refusal> {

@@ -45,6 +45,7 @@ fn answer(packet: &mut Vec<u8>, tables: &mut PlainTables, work: &Work, chance: u
         },
         question: Question::default(),
         len: 0,
+        turn: 0,
     };
     exchange.expect(datagram.message_len)?;
     let message = &bytes[datagram.message()..][..datagram.message_len];

@@ -10,6 +10,7 @@ use netd_tests::lab::{
 use crate::{
     address, app, dig, inside,
     upstream::{BIG, Upstream, WWW},
+    write_resolv_conf,
 };
 
 /// A change of resolv.conf counts when it was seen twice, a second apart; the rest is a busy
@@ -184,17 +185,6 @@ fn with_ndots_single_labels_stay_here() {
             .iter()
             .all(|asked| asked.name == "www.example.test.")
     );
-}
-
-/// The host's resolv.conf as the lab has it: bound over the machine's own, or where that leads.
-fn write_resolv_conf(lab: &Lab, text: &str) {
-    let target = std::fs::canonicalize("/etc/resolv.conf").expect("a resolv.conf");
-    let path = if target.starts_with("/run") {
-        target.to_string_lossy().into_owned()
-    } else {
-        "/run/lab/resolv.conf".to_owned()
-    };
-    lab.world().write(&path, text).expect("a file");
 }
 
 #[test]

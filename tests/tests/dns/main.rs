@@ -3,6 +3,7 @@
 
 mod agent;
 mod docker;
+mod files;
 mod forwarding;
 mod names;
 mod sockets;
@@ -19,6 +20,17 @@ fn app(name: &str) -> (Lab, Agent) {
         lab.netd(&format!("sandbox create --name {sandbox} --network app"));
     }
     (lab, agent)
+}
+
+/// The host's resolv.conf as the lab has it: bound over the machine's own, or where that leads.
+fn write_resolv_conf(lab: &Lab, text: &str) {
+    let target = std::fs::canonicalize("/etc/resolv.conf").expect("a resolv.conf");
+    let path = if target.starts_with("/run") {
+        target.to_string_lossy().into_owned()
+    } else {
+        "/run/lab/resolv.conf".to_owned()
+    };
+    lab.world().write(&path, text).expect("a file");
 }
 
 /// What a program prints that runs in a sandbox and has to succeed.

@@ -124,6 +124,7 @@ fn exchange(message: &[u8]) -> Exchange {
         },
         question: Question::default(),
         len: 0xeeee,
+        turn: 0,
     }
 }
 

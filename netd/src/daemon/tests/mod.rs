@@ -184,7 +184,7 @@ impl Agent {
             assert_eq!(actions, [], "what is missing or too much ({stage:?})");
         }
         let names = desired.names.len();
-        let clients = desired.clients.len();
+        let clients = desired.clients.len() + desired.insiders.len();
         assert_eq!(
             control.table.counts(),
             (names, clients),
