@@ -199,7 +199,7 @@ fn describe(request: &Request) -> String {
     match request {
         Request::NetworkCreate(spec) => format!("create network {}", spec.name),
         Request::NetworkRemove { network, .. } => format!("remove network {network}"),
-        Request::NetworkPrune => "remove unused networks".to_owned(),
+        Request::NetworkPrune(_) => "remove unused networks".to_owned(),
         Request::Connect {
             network, sandbox, ..
         } => format!("connect sandbox {sandbox} to network {network}"),

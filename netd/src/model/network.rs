@@ -34,6 +34,9 @@ pub struct Network {
     pub internal: bool,
     /// Kept for inspect.
     pub attachable: bool,
+    /// The configuration that it was made from (`--config-from`), which stays as long as this does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_from: Option<Name>,
     /// User labels.
     pub labels: BTreeMap<String, String>,
     /// Options as given, for inspect; their meaning is in `driver`.
@@ -49,7 +52,15 @@ impl Network {
     pub fn bridge(&self) -> Option<&BridgeOptions> {
         match &self.driver {
             Driver::Bridge(options) => Some(options),
-            Driver::Host | Driver::None => None,
+            Driver::Host | Driver::None | Driver::Config(_) => None,
+        }
+    }
+
+    /// The subnets that networks made from this configuration get; none if it is a network itself.
+    pub fn config_subnets(&self) -> &[Subnet] {
+        match &self.driver {
+            Driver::Config(subnets) => subnets,
+            Driver::Bridge(_) | Driver::Host | Driver::None => &[],
         }
     }
 
@@ -109,6 +120,9 @@ pub enum Driver {
     Host,
     /// Loopback only.
     None,
+    /// No network, but what others are made from (`--config-only`): their subnets, which it does not
+    /// take itself. Nothing of it is on the host.
+    Config(Vec<Subnet>),
 }
 
 impl Driver {
@@ -117,7 +131,7 @@ impl Driver {
         match self {
             Driver::Bridge(_) => "bridge",
             Driver::Host => "host",
-            Driver::None => "null",
+            Driver::None | Driver::Config(_) => "null",
         }
     }
 }

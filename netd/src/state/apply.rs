@@ -67,7 +67,7 @@ impl Draft<'_, '_> {
         match request {
             Request::NetworkCreate(spec) => self.create_network(spec),
             Request::NetworkRemove { network, force } => self.remove_network(network, *force),
-            Request::NetworkPrune => self.prune_networks(),
+            Request::NetworkPrune(spec) => self.prune_networks(spec),
             Request::Connect {
                 network,
                 sandbox,

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::{
     Refusal, Reply,
     apply::{Draft, bounds, next_index, own, within},
+    config_network::no_endpoints,
     request::EndpointSpec,
 };
 use crate::model::{
@@ -32,6 +33,7 @@ impl Draft<'_, '_> {
         own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
         let connected = self.state.index.by_sandbox.contains_key(&sandbox.id);
         match (&network.driver, sandbox.mode) {
+            (Driver::Config(_), _) => Err(no_endpoints()),
             (Driver::Host, _) | (_, Mode::Host) => Err(Refusal::HostNetwork),
             (Driver::None, Mode::None) => Err(already_connected(&sandbox, &network)),
             (Driver::None, Mode::Bridge) if connected => Err(Refusal::NoneNetwork),

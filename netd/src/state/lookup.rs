@@ -83,16 +83,25 @@ impl State {
 
     /// A network by id, name (the caller's own first) or unambiguous id prefix.
     pub fn find_network(&self, text: &str, caller: Owner) -> Result<&Network, Refusal> {
-        let found = find(text, caller, &self.networks, &self.index.network_names)?;
+        let ambiguous = |Several(count)| Refusal::AmbiguousNetwork {
+            prefix: text.to_owned(),
+            count,
+        };
+        let found = find(text, caller, &self.networks, &self.index.network_names);
+        let found = found.map_err(ambiguous)?;
         found.ok_or_else(|| Refusal::NoSuchNetwork(text.to_owned()))
     }
 
     /// A sandbox by id, name (the caller's own first) or unambiguous id prefix.
     pub fn find_sandbox(&self, text: &str, caller: Owner) -> Result<&Sandbox, Refusal> {
-        let found = find(text, caller, &self.sandboxes, &self.index.sandbox_names)?;
+        let found = find(text, caller, &self.sandboxes, &self.index.sandbox_names);
+        let found = found.map_err(|Several(_)| Refusal::Ambiguous(text.to_owned()))?;
         found.ok_or_else(|| Refusal::NoSuchSandbox(text.to_owned()))
     }
 }
+
+/// A prefix fits so many.
+struct Several(usize);
 
 /// Docker's order: full id, name, id prefix.
 fn find<'a, T>(
@@ -100,7 +109,7 @@ fn find<'a, T>(
     caller: Owner,
     records: &'a BTreeMap<Id, T>,
     names: &BTreeMap<(Name, Owner), Id>,
-) -> Result<Option<&'a T>, Refusal> {
+) -> Result<Option<&'a T>, Several> {
     if let Ok(id) = text.parse::<Id>()
         && let Some(record) = records.get(&id)
     {
@@ -123,7 +132,7 @@ fn find<'a, T>(
     };
     let mut matches = records.range(first..=last).map(|(_, record)| record);
     match (matches.next(), matches.next()) {
-        (Some(_), Some(_)) => Err(Refusal::Ambiguous(text.to_owned())),
+        (Some(_), Some(_)) => Err(Several(2 + matches.count())),
         (found, _) => Ok(found),
     }
 }

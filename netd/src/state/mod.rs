@@ -4,6 +4,7 @@
 mod apply;
 pub mod change;
 mod check;
+mod config_network;
 mod endpoint;
 pub mod gateway;
 mod interval;
@@ -13,6 +14,7 @@ mod names;
 mod network;
 mod pool;
 pub mod ports;
+mod prune;
 mod publish;
 pub mod refusal;
 pub mod request;

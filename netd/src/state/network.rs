@@ -11,6 +11,7 @@ use super::{
     Refusal, Reply,
     apply::{Draft, bounds, next_index, own, within},
     change::Change,
+    config_network::config_subnets,
     ipam::check_subnet,
     pool::{HostRanges, next_subnet, unique_local},
     request::{DriverSpec, NetworkSpec, SubnetSpec},
@@ -115,6 +116,7 @@ impl Draft<'_, '_> {
             ipv6: false,
             internal: false,
             attachable: false,
+            config_from: None,
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
             created: self.context.now,
@@ -137,15 +139,22 @@ impl Draft<'_, '_> {
         if self.state.index.network_names.contains_key(&key) {
             return Err(Refusal::NetworkExists(name.to_string()));
         }
+        self.check_config_from(spec)?;
         let id = self.given_or_fresh(spec.id)?;
-        let options = self.bridge_options(id, &spec.driver)?;
-        let subnets = self.subnets(id, &spec.subnets, spec.ipv6, spec.force)?;
+        let (driver, subnets) = match &spec.driver {
+            bridge @ DriverSpec::Bridge { .. } => {
+                let options = self.bridge_options(id, bridge)?;
+                let subnets = self.subnets(id, &spec.subnets, spec.ipv6, spec.force)?;
+                (Driver::Bridge(options), subnets)
+            }
+            DriverSpec::Config => (Driver::Config(config_subnets(spec)?), Vec::new()),
+        };
         let network = Network {
             id,
             index: self.network_index(),
             name: name.clone(),
             owner: spec.owner,
-            driver: Driver::Bridge(options),
+            driver,
             scope: Scope::Local,
             lifetime: Lifetime::UntilRemoved,
             ipam: Ipam::Default,
@@ -153,6 +162,7 @@ impl Draft<'_, '_> {
             ipv6: spec.ipv6,
             internal: spec.internal,
             attachable: spec.attachable,
+            config_from: spec.config_from.clone(),
             labels: spec.labels.clone(),
             options: spec.options.clone(),
             created: self.context.now,
@@ -185,7 +195,12 @@ impl Draft<'_, '_> {
             masquerade,
             mtu,
             host_binding,
-        } = spec;
+        } = spec
+        else {
+            return Err(Refusal::Invalid(
+                "no options of the bridge driver".to_owned(),
+            ));
+        };
         let name = match name {
             Some(name) => name.clone(),
             None => format!("br-{}", id.short()).parse()?,
@@ -322,28 +337,11 @@ impl Draft<'_, '_> {
             return Err(Refusal::Predefined(name));
         }
         own(&name, network.owner, Owner::Netd)?;
-        if self.state.index.by_network.contains_key(&id) {
+        if self.state.is_in_use(network) {
             return Err(Refusal::ActiveEndpoints { name, id });
         }
         self.delete_network(id);
         Ok(Reply::Done)
-    }
-
-    pub(super) fn prune_networks(&mut self) -> Result<Reply, Refusal> {
-        let unused: Vec<(Id, Name)> = self
-            .state
-            .networks
-            .values()
-            .filter(|network| !network.predefined && network.owner == Owner::Netd)
-            .filter(|network| !self.state.index.by_network.contains_key(&network.id))
-            .map(|network| (network.id, network.name.clone()))
-            .collect();
-        for (id, _) in &unused {
-            self.delete_network(*id);
-        }
-        Ok(Reply::Pruned(
-            unused.into_iter().map(|(_, name)| name).collect(),
-        ))
     }
 }
 

@@ -13,7 +13,18 @@ pub enum Refusal {
     /// A sandbox that does not exist.
     #[error("No such sandbox: {0}")]
     NoSuchSandbox(String),
-    /// An id prefix that fits several.
+    /// A configuration that does not exist, or a network that is none.
+    #[error("configuration network {0:?} does not exist")]
+    NoSuchConfig(String),
+    /// An id prefix that fits several networks.
+    #[error("network {prefix} is ambiguous ({count} matches found based on ID prefix)")]
+    AmbiguousNetwork {
+        /// The prefix.
+        prefix: String,
+        /// How many it fits.
+        count: usize,
+    },
+    /// An id prefix that fits several sandboxes.
     #[error("multiple IDs found with provided prefix: {0}")]
     Ambiguous(String),
     /// A network name in use.

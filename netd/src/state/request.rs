@@ -27,8 +27,8 @@ pub enum Request {
         /// `-f`: no error where there is none.
         force: bool,
     },
-    /// `network prune`: all unused networks that are not predefined.
-    NetworkPrune,
+    /// `network prune`: unused networks that are not predefined.
+    NetworkPrune(PruneSpec),
     /// `network connect`.
     Connect {
         /// Name, id or id prefix.
@@ -80,7 +80,7 @@ impl Request {
             Request::Publish { ports, .. } => !ports.is_empty(),
             Request::NetworkCreate(_)
             | Request::NetworkRemove { .. }
-            | Request::NetworkPrune
+            | Request::NetworkPrune(_)
             | Request::Connect { .. }
             | Request::Disconnect { .. }
             | Request::Unpublish { .. }
@@ -100,6 +100,8 @@ pub struct NetworkSpec {
     pub owner: Owner,
     /// Driver and its options, as far as they were given.
     pub driver: DriverSpec,
+    /// `--config-from`: where the frontend has subnets, options and labels from.
+    pub config_from: Option<Name>,
     /// `--subnet`, `--gateway`, `--ip-range`, `--aux-address`, matched up by the frontend.
     pub subnets: Vec<SubnetSpec>,
     /// `--ipv6`.
@@ -132,6 +134,36 @@ pub enum DriverSpec {
         /// `com.docker.network.bridge.host_binding_ipv4`.
         host_binding: Option<IpAddr>,
     },
+    /// `--config-only`.
+    Config,
+}
+
+/// Which unused networks go; by default all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PruneSpec {
+    /// Only those made before; nanoseconds of Unix time.
+    pub until: Option<u64>,
+    /// Only those with all of these.
+    pub labels: Vec<LabelMatch>,
+    /// Only those with none of these.
+    pub without_labels: Vec<LabelMatch>,
+}
+
+/// A label that is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelMatch {
+    /// Its name.
+    pub key: String,
+    /// `None`: any.
+    pub value: Option<String>,
+}
+
+impl LabelMatch {
+    /// Whether it is there.
+    pub fn is_in(&self, labels: &BTreeMap<String, String>) -> bool {
+        let found = labels.get(&self.key);
+        found.is_some_and(|found| self.value.as_ref().is_none_or(|value| value == found))
+    }
 }
 
 /// One subnet as asked for.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use super::{
     Change, Context, Refusal, Reply, State,
     apply::{Draft, bounds, next_index, own, within},
+    config_network::no_endpoints,
     endpoint::refuse_options,
     publish::DISCARDED,
     request::{EndpointSpec, SandboxSpec},
@@ -211,6 +212,7 @@ fn choose_mode(networks: &[(Network, EndpointSpec)]) -> Result<Mode, Refusal> {
             Driver::None if alone => Mode::None,
             Driver::Host => return Err(Refusal::HostNetwork),
             Driver::None => return Err(Refusal::NoneNetwork),
+            Driver::Config(_) => return Err(no_endpoints()),
         };
     }
     Ok(mode)

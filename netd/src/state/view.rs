@@ -2,7 +2,11 @@
 //! indexes.
 
 use super::{Refusal, names::base_names, table::State};
-use crate::model::{Endpoint, Id, Network, PublishedPort, Sandbox, network::Owner};
+use crate::model::{
+    Endpoint, Id, Network, PublishedPort, Sandbox,
+    network::{Driver, Owner},
+    sandbox::Mode,
+};
 
 /// A network with its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +15,8 @@ pub struct NetworkView {
     pub network: Network,
     /// By sandbox name.
     pub endpoints: Vec<EndpointView>,
+    /// Id and name of the sandboxes that are the host or have no network: of `host` and `none`.
+    pub members: Vec<(Id, String)>,
 }
 
 /// An endpoint with what surrounds it.
@@ -37,6 +43,8 @@ pub struct SandboxView {
     pub endpoints: Vec<EndpointView>,
     /// All its published ports.
     pub ports: Vec<PortView>,
+    /// `host` or `none`, if it is there.
+    pub mode_network: Option<Id>,
 }
 
 /// A published port and where it leads.
@@ -84,10 +92,34 @@ impl State {
             let key = |view: &EndpointView| view.sandbox.as_ref().map(|(_, name)| name.clone());
             key(a).cmp(&key(b))
         });
+        let network = self.network(id)?;
         Some(NetworkView {
-            network: self.network(id)?.clone(),
+            network: network.clone(),
             endpoints,
+            members: self.members(network),
         })
+    }
+
+    fn members(&self, network: &Network) -> Vec<(Id, String)> {
+        let mode = match network.driver {
+            Driver::Host => Mode::Host,
+            Driver::None => Mode::None,
+            Driver::Bridge(_) | Driver::Config(_) => return Vec::new(),
+        };
+        let sandboxes = self.sandboxes().filter(|sandbox| sandbox.mode == mode);
+        sandboxes
+            .map(|sandbox| (sandbox.id, sandbox.name.to_string()))
+            .collect()
+    }
+
+    fn mode_network(&self, sandbox: &Sandbox) -> Option<Id> {
+        let name = match sandbox.mode {
+            Mode::Bridge => return None,
+            Mode::Host => "host",
+            Mode::None => "none",
+        };
+        let network = self.find_network(name, Owner::Netd).ok()?;
+        Some(network.id)
     }
 
     fn view_sandbox(&self, id: Id) -> Option<SandboxView> {
@@ -105,6 +137,7 @@ impl State {
                 .filter_map(|endpoint| self.view_endpoint(endpoint))
                 .collect(),
             ports: ports.collect(),
+            mode_network: self.mode_network(sandbox),
         })
     }
 

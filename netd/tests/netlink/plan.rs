@@ -127,6 +127,7 @@ fn network(name: &str) -> Request {
         },
         subnets: Vec::new(),
         ipv6: true,
+        config_from: None,
         internal: false,
         attachable: false,
         labels: BTreeMap::new(),

@@ -66,6 +66,7 @@ fn network(n: u8) -> Network {
         ipv6: false,
         internal: false,
         attachable: false,
+        config_from: None,
         labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
         options: BTreeMap::new(),
         created: 7,

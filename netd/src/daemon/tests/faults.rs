@@ -39,7 +39,7 @@ fn any_request() -> impl Strategy<Value = Request> {
             network: network.to_owned(),
             force: false,
         }),
-        1 => Just(Request::NetworkPrune),
+        1 => Just(Request::NetworkPrune(Default::default())),
         4 => (sandbox_name.clone(), prop::sample::subsequence(&NETWORKS[..], 0..3), ports, any::<bool>())
             .prop_map(|(name, networks, ports, fixed)| {
                 let ports = ports.map(|(first, more)| {

@@ -140,7 +140,8 @@ fn code(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::NoSuchNetwork(_) => Code::NoSuchNetwork,
         Refusal::NoSuchSandbox(_) => Code::NoSuchSandbox,
-        Refusal::Ambiguous(_) => Code::Ambiguous,
+        Refusal::NoSuchConfig(_) => Code::NoSuchNetwork,
+        Refusal::Ambiguous(_) | Refusal::AmbiguousNetwork { .. } => Code::Ambiguous,
         Refusal::NetworkExists(_)
         | Refusal::SandboxExists { .. }
         | Refusal::BridgeNameInUse(_)
@@ -174,7 +175,10 @@ fn hint(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::NoSuchNetwork(_) => Some("netd network ls"),
         Refusal::NoSuchSandbox(_) => Some("netd sandbox ls"),
-        Refusal::Ambiguous(_) => Some("more digits of the id, or the name"),
+        Refusal::NoSuchConfig(_) => Some("netd network create --config-only"),
+        Refusal::Ambiguous(_) | Refusal::AmbiguousNetwork { .. } => {
+            Some("more digits of the id, or the name")
+        }
         Refusal::ActiveEndpoints { .. } => {
             Some("netd network inspect shows them; netd network disconnect -f removes one")
         }

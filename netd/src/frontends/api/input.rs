@@ -31,10 +31,13 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// A body without fields.
+/// `?dangling=true`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
+#[serde(deny_unknown_fields, default)]
+pub struct Dangling {
+    /// Only networks that nothing is connected to, or only the others.
+    pub dangling: Option<bool>,
+}
 
 /// `?force=true`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

@@ -1,5 +1,6 @@
 //! The socket API `/v1`: HTTP/1.1 and JSON over a Unix socket. What comes in is checked here, once.
 
+mod config_request;
 pub mod door;
 pub mod driver_options;
 pub mod error;
@@ -7,6 +8,7 @@ pub mod input;
 pub mod network_request;
 pub mod network_shape;
 pub mod openapi;
+pub mod prune_request;
 pub mod reports;
 pub mod routes;
 pub mod sandbox_request;

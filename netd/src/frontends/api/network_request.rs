@@ -39,6 +39,15 @@ pub struct NetworkCreate {
     /// Shown by inspect.
     #[serde(skip_serializing_if = "is_false")]
     pub attachable: bool,
+    /// No network, but subnets and options that others are made from.
+    #[serde(skip_serializing_if = "is_false")]
+    pub config_only: bool,
+    /// The network made with `config_only` whose subnets, options and labels this one takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_from: Option<String>,
+    /// Who gives addresses: `default` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipam_driver: Option<String>,
     /// User labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -127,7 +136,9 @@ impl NetworkCreate {
         if self.name == "default" {
             return Err(Refusal::PredefinedName(self.name).into());
         }
+        self.check_ipam()?;
         let driver = match self.driver.as_deref() {
+            _ if self.config_only => self.config()?,
             None | Some("bridge") => driver_options::bridge(&self.options)?,
             Some(name @ ("host" | "null")) => {
                 let text = format!("only one instance of {name:?} network is allowed");
@@ -153,6 +164,7 @@ impl NetworkCreate {
             id: self.id.as_deref().map(super::parse_id).transpose()?,
             owner: Owner::Netd,
             driver,
+            config_from: self.config_from.as_deref().map(name).transpose()?,
             subnets,
             ipv6: self.ipv6,
             internal: self.internal,
@@ -161,6 +173,18 @@ impl NetworkCreate {
             options: self.options,
             force: self.force,
         })
+    }
+}
+
+impl NetworkCreate {
+    fn check_ipam(&self) -> Result<(), ApiError> {
+        match self.ipam_driver.as_deref() {
+            None | Some("" | "default") => Ok(()),
+            Some(other) => {
+                let text = format!("plugin {other:?} not found");
+                Err(ApiError::bad(text).hint("--ipam-driver default"))
+            }
+        }
     }
 }
 
@@ -282,7 +306,7 @@ mod tests {
         for (json, text) in [
             (
                 r#"{"name":"n","colour":1}"#,
-                "unknown field `colour`, expected one of `id`, `name`, `driver`, `subnets`, `ipv6`, `internal`, `attachable`, `labels`, `options`, `force` at line 1 column 20",
+                "unknown field `colour`, expected one of `id`, `name`, `driver`, `subnets`, `ipv6`, `internal`, `attachable`, `config_only`, `config_from`, `ipam_driver`, `labels`, `options`, `force` at line 1 column 20",
             ),
             (
                 r#"{"name":"default"}"#,
@@ -295,6 +319,18 @@ mod tests {
             (
                 r#"{"name":"n","driver":"host"}"#,
                 "only one instance of \"host\" network is allowed",
+            ),
+            (
+                r#"{"name":"n","config_only":true,"internal":true}"#,
+                "configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.",
+            ),
+            (
+                r#"{"name":"n","config_only":true,"config_from":"cfg"}"#,
+                "a configuration network cannot depend on another configuration network",
+            ),
+            (
+                r#"{"name":"n","ipam_driver":"nosuch"}"#,
+                "plugin \"nosuch\" not found",
             ),
             (
                 r#"{"name":"n","driver":"overlay"}"#,

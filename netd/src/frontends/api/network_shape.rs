@@ -1,13 +1,19 @@
 //! A network as `inspect` shows it: Docker's JSON, with the fields of old and new engines.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::timestamp::rfc3339;
 use crate::{
-    model::network::Subnet,
+    model::{
+        Id, Network,
+        network::{Driver, Subnet},
+    },
     state::view::{EndpointView, NetworkView},
 };
 
@@ -40,9 +46,9 @@ pub struct NetworkShape {
     pub attachable: bool,
     /// Always false.
     pub ingress: bool,
-    /// Always empty.
+    /// The configuration that it was made from.
     pub config_from: ConfigFrom,
-    /// Always false.
+    /// No network, but what others are made from.
     pub config_only: bool,
     /// Connected sandboxes by id; empty in lists.
     pub containers: BTreeMap<String, ConnectedShape>,
@@ -50,6 +56,8 @@ pub struct NetworkShape {
     pub options: BTreeMap<String, String>,
     /// As given.
     pub labels: BTreeMap<String, String>,
+    /// `netd`, `docker`, `podman` or `cni`.
+    pub owner: String,
 }
 
 /// Address management.
@@ -58,8 +66,8 @@ pub struct NetworkShape {
 pub struct IpamShape {
     /// `default`.
     pub driver: String,
-    /// Always empty.
-    pub options: BTreeMap<String, String>,
+    /// Always empty; null where Docker has null, on predefined networks.
+    pub options: Option<BTreeMap<String, String>>,
     /// The subnets.
     pub config: Vec<SubnetShape>,
 }
@@ -85,7 +93,7 @@ pub struct SubnetShape {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ConfigFrom {
-    /// Always empty.
+    /// Its name; empty if there is none.
     pub network: String,
 }
 
@@ -112,6 +120,10 @@ impl NetworkShape {
     /// The network with what is connected to it.
     pub fn new(view: &NetworkView) -> NetworkShape {
         let network = &view.network;
+        let subnets = network.subnets.iter().chain(network.config_subnets());
+        let config_from = network.config_from.as_ref().map(ToString::to_string);
+        let connected = view.endpoints.iter().filter_map(connection);
+        let members = view.members.iter().map(member);
         NetworkShape {
             name: network.name.to_string(),
             id: network.id.to_string(),
@@ -126,19 +138,59 @@ impl NetworkShape {
             enable_ipv6: network.ipv6,
             ipam: IpamShape {
                 driver: "default".to_owned(),
-                options: BTreeMap::new(),
-                config: network.subnets.iter().map(subnet).collect(),
+                options: (!network.predefined).then(BTreeMap::new),
+                config: subnets.map(subnet).collect(),
             },
             internal: network.internal,
             attachable: network.attachable,
             ingress: false,
-            config_from: ConfigFrom::default(),
-            config_only: false,
-            containers: view.endpoints.iter().filter_map(connection).collect(),
-            options: network.options.clone(),
+            config_from: ConfigFrom {
+                network: config_from.unwrap_or_default(),
+            },
+            config_only: matches!(network.driver, Driver::Config(_)),
+            containers: connected.chain(members).collect(),
+            options: options(network),
             labels: network.labels.clone(),
+            owner: network.owner.name().to_owned(),
         }
     }
+
+    /// `bridge`, `host` or `none` (their names are nobody else's).
+    pub fn is_predefined(&self) -> bool {
+        ["bridge", "host", "none"].contains(&self.name.as_str())
+    }
+}
+
+/// As given; of the default network, which nobody gave any, what Docker shows of its own.
+fn options(network: &Network) -> BTreeMap<String, String> {
+    let Some(bridge) = network.bridge().filter(|_| network.is_default()) else {
+        return network.options.clone();
+    };
+    let binding = bridge.host_binding.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let options = [
+        ("bridge.default_bridge", true.to_string()),
+        ("bridge.enable_icc", bridge.icc.to_string()),
+        ("bridge.enable_ip_masquerade", bridge.masquerade.to_string()),
+        ("bridge.host_binding_ipv4", binding.to_string()),
+        ("bridge.name", bridge.name.to_string()),
+        ("driver.mtu", bridge.mtu.to_string()),
+    ];
+    options
+        .into_iter()
+        .map(|(key, value)| (format!("com.docker.network.{key}"), value))
+        .collect()
+}
+
+/// A sandbox that is the host, or has no network: it is listed, and has neither endpoint nor address.
+fn member((id, name): &(Id, String)) -> (String, ConnectedShape) {
+    let shape = ConnectedShape {
+        name: name.clone(),
+        endpoint_id: String::new(),
+        mac_address: String::new(),
+        ipv4_address: String::new(),
+        ipv6_address: String::new(),
+    };
+    (id.to_string(), shape)
 }
 
 fn subnet(subnet: &Subnet) -> SubnetShape {

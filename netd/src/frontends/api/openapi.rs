@@ -4,7 +4,8 @@
 use utoipa::OpenApi;
 
 use super::{
-    error, network_request, network_shape, reports, routes, sandbox_request, sandbox_shape,
+    error, network_request, network_shape, prune_request, reports, routes, sandbox_request,
+    sandbox_shape,
 };
 
 #[derive(OpenApi)]
@@ -42,6 +43,7 @@ use super::{
         network_request::NetworkCreate,
         network_request::ConnectRequest,
         network_request::DisconnectRequest,
+        prune_request::PruneRequest,
         sandbox_request::SandboxCreate,
         sandbox_request::PublishRequest,
         sandbox_request::UnpublishRequest,

@@ -10,9 +10,10 @@ use axum::{
 use super::{
     ApiError, Code,
     door::{Call, Door, Wish},
-    input::{Body, Force, Nothing, Parameters},
+    input::{Body, Dangling, Force, Parameters},
     network_request::{ConnectRequest, DisconnectRequest, NetworkCreate},
     network_shape::NetworkShape,
+    prune_request::PruneRequest,
     reports::{
         Created, Done, DownReport, DownRequest, DropList, FlowList, Flushed, NetworkList, PortList,
         Pruned, Published, PublishedPortReport, SandboxList, StatusReport, VersionReport,
@@ -77,16 +78,24 @@ pub async fn status(State(door): State<Door>) -> Answered<StatusReport> {
 
 /// All networks, without what is connected to them
 #[utoipa::path(get, path = "/v1/networks", tag = "networks",
+    params(("dangling" = Option<bool>, Query, description = "Only those that nothing is connected to (predefined ones excepted), or only the others")),
     responses((status = 200, body = NetworkList), (status = "default", body = ApiError)))]
-pub async fn networks(State(door): State<Door>) -> Answered<NetworkList> {
+pub async fn networks(
+    State(door): State<Door>,
+    Parameters(Dangling { dangling }): Parameters<Dangling>,
+) -> Answered<NetworkList> {
     let bare = |network: &Network| {
         NetworkShape::new(&NetworkView {
             network: network.clone(),
             endpoints: Vec::new(),
+            members: Vec::new(),
         })
     };
     let list = door.look(|state| {
-        let mut networks: Vec<NetworkShape> = state.networks().map(bare).collect();
+        let wanted =
+            |network: &&Network| dangling.is_none_or(|is| state.is_dangling(network) == is);
+        let networks = state.networks().filter(wanted);
+        let mut networks: Vec<NetworkShape> = networks.map(bare).collect();
         networks.sort_by(|a, b| a.name.cmp(&b.name));
         NetworkList {
             revision: state.revision(),
@@ -99,8 +108,15 @@ pub async fn networks(State(door): State<Door>) -> Answered<NetworkList> {
 /// Makes a network
 #[utoipa::path(post, path = "/v1/networks", tag = "networks", request_body = NetworkCreate,
     responses((status = 201, body = Created), (status = "default", body = ApiError)))]
-pub async fn create_network(State(door): State<Door>, Body(body): Body<NetworkCreate>) -> Made {
+pub async fn create_network(State(door): State<Door>, Body(mut body): Body<NetworkCreate>) -> Made {
     let text = canonical(&body)?;
+    if let Some(name) = &body.config_from
+        && !body.config_only
+    {
+        let config = door.look(|state| state.find_config(name))?;
+        body.config_from = Some(config.name.to_string());
+        body.fill_from(&config)?;
+    }
     let spec = body.check()?;
     let given = spec.id.map(|id| (id, text));
     let request = Request::NetworkCreate(spec);
@@ -136,11 +152,15 @@ pub async fn remove_network(
     done(&door, Request::NetworkRemove { network, force }).await
 }
 
-/// Removes all networks that nothing is connected to
-#[utoipa::path(post, path = "/v1/networks/prune", tag = "networks",
+/// Removes networks that nothing is connected to
+#[utoipa::path(post, path = "/v1/networks/prune", tag = "networks", request_body = PruneRequest,
     responses((status = 200, body = Pruned), (status = "default", body = ApiError)))]
-pub async fn prune_networks(State(door): State<Door>, _: Body<Nothing>) -> Changed<Pruned> {
-    let (reply, timing) = door.change(Wish::new(Request::NetworkPrune)).await?;
+pub async fn prune_networks(
+    State(door): State<Door>,
+    Body(body): Body<PruneRequest>,
+) -> Changed<Pruned> {
+    let wish = Wish::new(Request::NetworkPrune(body.check()));
+    let (reply, timing) = door.change(wish).await?;
     let networks = match reply {
         Reply::Pruned(names) => names.iter().map(ToString::to_string).collect(),
         Reply::Created { .. } | Reply::Published { .. } | Reply::Done => Vec::new(),

@@ -193,7 +193,7 @@ impl SandboxShape {
                     connection(sandbox, endpoint),
                 )
             })
-            .chain(predefined_mode(sandbox))
+            .chain(predefined_mode(view))
             .collect();
         let key = sandbox_key(sandbox, run_dir);
         let files = run_dir.join("sandboxes").join(sandbox.id.to_string());
@@ -230,13 +230,18 @@ fn sandbox_key(sandbox: &Sandbox, run_dir: &Path) -> String {
 }
 
 /// Docker lists `host` and `none` among the networks.
-fn predefined_mode(sandbox: &Sandbox) -> Option<(String, EndpointShape)> {
-    let name = match sandbox.mode {
+fn predefined_mode(view: &SandboxView) -> Option<(String, EndpointShape)> {
+    let name = match view.sandbox.mode {
         Mode::Bridge => return None,
         Mode::Host => "host",
         Mode::None => "none",
     };
-    Some((name.to_owned(), EndpointShape::default()))
+    let network_id = view.mode_network.map(|id| id.to_string());
+    let shape = EndpointShape {
+        network_id: network_id.unwrap_or_default(),
+        ..EndpointShape::default()
+    };
+    Some((name.to_owned(), shape))
 }
 
 fn bindings(ports: &[PortView]) -> Bindings {

@@ -64,6 +64,7 @@ fn network(docker: &Value) -> Network {
         ipv6: false,
         internal: false,
         attachable: false,
+        config_from: None,
         labels: map(&docker["Labels"]),
         options: map(&docker["Options"]),
         created: 0,
@@ -152,6 +153,7 @@ fn check_network(fixture: &str) -> Vec<String> {
     });
     let shape = NetworkShape::new(&NetworkView {
         endpoints: connected.collect(),
+        members: Vec::new(),
         network: network.clone(),
     });
     let mut new = serde_json::to_value(shape).unwrap();
@@ -163,8 +165,8 @@ fn check_network(fixture: &str) -> Vec<String> {
 
 #[test]
 fn networks_are_shown_as_docker_shows_them() {
-    assert_eq!(check_network(USER), ["/EnableIPv4"]);
-    assert_eq!(check_network(OPTIONS), ["/EnableIPv4"]);
+    assert_eq!(check_network(USER), ["/EnableIPv4", "/Owner"]);
+    assert_eq!(check_network(OPTIONS), ["/EnableIPv4", "/Owner"]);
 }
 
 fn check_settings(fixture: &str, name: &str, sandbox_id: &str, aliases: &[&str]) -> Vec<String> {
@@ -212,6 +214,7 @@ fn check_settings(fixture: &str, name: &str, sandbox_id: &str, aliases: &[&str])
     let view = SandboxView {
         ports: ports.collect(),
         endpoints: vec![view(&network, &sandbox, endpoint)],
+        mode_network: None,
         sandbox,
     };
     let shape = SandboxShape::new(&view, Path::new("/run/netd"));
@@ -262,6 +265,7 @@ fn ports_that_no_network_carries_are_null() {
             target: None,
         }],
         endpoints: Vec::new(),
+        mode_network: None,
         sandbox: alone,
     };
     let shape = SandboxShape::new(&view, Path::new("/run/netd"));

@@ -1,21 +1,24 @@
 //! `netd network …`.
 
+use std::time::SystemTime;
+
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Client, Connection, Failure, Printed,
     client::segment,
-    format::{InspectFormat, ListFormat},
-    labels::{self, Filter},
+    filters::{self, Filters},
+    format::InspectFormat,
+    labels, network_ls,
     subnets::{self, Typed},
-    verbs,
+    until, verbs,
 };
 use crate::frontends::api::{
     Code,
     network_request::{ConnectRequest, DisconnectRequest, EndpointRequest, NetworkCreate},
-    network_shape::NetworkShape,
-    reports::{Created, Done, NetworkList, Pruned},
+    prune_request::PruneRequest,
+    reports::{Created, Done, Pruned},
 };
 
 /// `netd network`.
@@ -25,13 +28,13 @@ pub enum NetworkVerb {
     #[command(
         after_help = "Example:\n  netd network create --subnet 10.9.0.0/24 -o com.docker.network.driver.mtu=1400 app"
     )]
-    Create(CreateArgs),
+    Create(Box<CreateArgs>),
     /// List networks
     #[command(
         visible_alias = "list",
         after_help = "Example:\n  netd network ls --filter driver=bridge -q"
     )]
-    Ls(LsArgs),
+    Ls(network_ls::LsArgs),
     /// Show networks with what is connected to them, as JSON
     #[command(after_help = "Example:\n  netd network inspect -f '{{json .Containers}}' app")]
     Inspect(InspectArgs),
@@ -79,6 +82,18 @@ pub struct CreateArgs {
     /// Shown by inspect
     #[arg(long)]
     attachable: bool,
+    /// Make no network, but keep subnets and options for others to be made from
+    #[arg(long)]
+    config_only: bool,
+    /// Take subnets, options and labels from a network that was made with --config-only
+    #[arg(long, value_name = "NETWORK")]
+    config_from: Option<String>,
+    /// Who gives addresses
+    #[arg(long, value_name = "DRIVER", default_value = "default")]
+    ipam_driver: String,
+    /// local is all there is
+    #[arg(long, value_name = "SCOPE")]
+    scope: Option<String>,
     /// Label
     #[arg(long, value_name = "K[=V]")]
     label: Vec<String>,
@@ -90,21 +105,6 @@ pub struct CreateArgs {
     force: bool,
     /// The network's name
     name: String,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-/// `netd network ls`.
-#[derive(Debug, Args)]
-pub struct LsArgs {
-    /// Only those with driver=, name= (a part of it), label=K[=V] or id= (its beginning)
-    #[arg(long, value_name = "K=V")]
-    filter: Vec<String>,
-    /// Print whole ids
-    #[arg(long)]
-    no_trunc: bool,
-    #[command(flatten)]
-    format: ListFormat,
     #[command(flatten)]
     connection: Connection,
 }
@@ -140,6 +140,9 @@ pub struct PruneArgs {
     /// Do not ask
     #[arg(short, long)]
     force: bool,
+    /// Only those with until= (made before that time, or that long ago), label=K[=V] or label!=K[=V]
+    #[arg(long, value_name = "K=V")]
+    filter: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -197,8 +200,8 @@ pub struct DisconnectArgs {
 /// Carries out the verb.
 pub fn run(verb: NetworkVerb) -> Result<Printed, Failure> {
     match verb {
-        NetworkVerb::Create(args) => create(args),
-        NetworkVerb::Ls(args) => ls(&args),
+        NetworkVerb::Create(args) => create(*args),
+        NetworkVerb::Ls(args) => network_ls::run(&args),
         NetworkVerb::Inspect(args) => inspect(&args),
         NetworkVerb::Rm(args) => rm(&args),
         NetworkVerb::Prune(args) => prune(&args),
@@ -208,6 +211,7 @@ pub fn run(verb: NetworkVerb) -> Result<Printed, Failure> {
 }
 
 fn create(args: CreateArgs) -> Result<Printed, Failure> {
+    check_scope(args.scope.as_deref())?;
     let body = NetworkCreate {
         id: None,
         name: args.name,
@@ -221,6 +225,9 @@ fn create(args: CreateArgs) -> Result<Printed, Failure> {
         ipv6: args.ipv6,
         internal: args.internal,
         attachable: args.attachable,
+        config_only: args.config_only,
+        config_from: args.config_from,
+        ipam_driver: Some(args.ipam_driver),
         labels: labels::pairs(&args.label),
         options: labels::pairs(&args.opt),
         force: args.force,
@@ -229,46 +236,14 @@ fn create(args: CreateArgs) -> Result<Printed, Failure> {
     Ok(verbs::created(&created))
 }
 
-fn ls(args: &LsArgs) -> Result<Printed, Failure> {
-    let keys = ["driver", "name", "label", "id"];
-    let filters = labels::filters(&args.filter, &keys)?;
-    let list: NetworkList = args.connection.client()?.get("/networks")?;
-    let shown = list
-        .networks
-        .iter()
-        .filter(|network| matches(network, &filters));
-    let rows: Vec<Value> = shown.map(|network| row(network, args.no_trunc)).collect();
-    let columns = [
-        ("NETWORK ID", "ID"),
-        ("NAME", "Name"),
-        ("DRIVER", "Driver"),
-        ("SCOPE", "Scope"),
-    ];
-    args.format.print(&columns, &rows, "netd network ls")
-}
-
-/// Filters of one key are alternatives, different keys must all match (Docker's rule).
-fn matches(network: &NetworkShape, filters: &[Filter]) -> bool {
-    labels::all(filters, |Filter { key, value }| match key.as_str() {
-        "driver" => network.driver == *value,
-        "name" => network.name.contains(value.as_str()),
-        "id" => network.id.starts_with(value.as_str()),
-        _ => labels::matches(&network.labels, value),
-    })
-}
-
-fn row(network: &NetworkShape, no_trunc: bool) -> Value {
-    json!({
-        "CreatedAt": network.created,
-        "Driver": network.driver,
-        "ID": verbs::shown_id(&network.id, no_trunc),
-        "IPv4": network.enable_ipv4.to_string(),
-        "IPv6": network.enable_ipv6.to_string(),
-        "Internal": network.internal.to_string(),
-        "Labels": labels::text(&network.labels),
-        "Name": network.name,
-        "Scope": network.scope,
-    })
+fn check_scope(scope: Option<&str>) -> Result<(), Failure> {
+    match scope {
+        None | Some("" | "local") => Ok(()),
+        Some("swarm") => Err(Failure::refused(
+            "cannot create a swarm scoped network when swarm is not active",
+        )),
+        Some(other) => Err(Failure::usage(format!("invalid scope: {other}")).hint("local")),
+    }
 }
 
 fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {
@@ -297,6 +272,7 @@ fn rm(args: &RmArgs) -> Result<Printed, Failure> {
 }
 
 fn prune(args: &PruneArgs) -> Result<Printed, Failure> {
+    let request = prune_request(&args.filter)?;
     let question = "WARNING! This will remove all networks not used by at least one sandbox.";
     if !args.force && !verbs::confirmed(question)? {
         return Ok(Printed::default());
@@ -304,13 +280,32 @@ fn prune(args: &PruneArgs) -> Result<Printed, Failure> {
     let pruned: Pruned = args
         .connection
         .client()?
-        .post("/networks/prune", &Done {})?;
+        .post("/networks/prune", &request)?;
     let mut printed = Printed::default();
     if !pruned.networks.is_empty() {
         printed.line("Deleted Networks:");
         pruned.networks.iter().for_each(|name| printed.line(name));
     }
     Ok(printed)
+}
+
+fn prune_request(filter: &[String]) -> Result<PruneRequest, Failure> {
+    let filters = Filters::parse(filter, &["until", "label", "label!"])?;
+    let mut untils = filters.values("until");
+    let until = match (untils.next(), untils.next()) {
+        (None, _) => None,
+        (Some(text), None) => {
+            let seconds = until::seconds(text, SystemTime::now());
+            Some(seconds.ok_or_else(|| filters::bad("until", text))?)
+        }
+        (Some(_), Some(_)) => return Err(Failure::usage("more than one until filter specified")),
+    };
+    let owned = |key| filters.values(key).map(str::to_owned).collect();
+    Ok(PruneRequest {
+        until,
+        labels: owned("label"),
+        without_labels: owned("label!"),
+    })
 }
 
 fn connect(args: ConnectArgs) -> Result<Printed, Failure> {

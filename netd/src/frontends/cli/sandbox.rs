@@ -1,22 +1,22 @@
 //! `netd sandbox …`.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
-    Connection, Failure, Printed, attachment, bindings,
+    Connection, Failure, Printed, attachment,
     client::segment,
-    format::{InspectFormat, ListFormat},
+    format::InspectFormat,
+    labels,
     live_ports::{self, PublishArgs, UnpublishArgs},
-    publish, verbs,
+    publish, sandbox_ls, verbs,
 };
 use crate::frontends::api::{
     Code,
-    reports::{Created, Done, SandboxList},
+    reports::{Created, Done},
     sandbox_request::{Attachment, DnsRequest, ExtraHost, SandboxCreate},
-    sandbox_shape::SandboxShape,
 };
 
 /// `netd sandbox`.
@@ -30,7 +30,7 @@ pub enum SandboxVerb {
         visible_alias = "list",
         after_help = "Example:\n  netd sandbox ls --no-trunc"
     )]
-    Ls(LsArgs),
+    Ls(sandbox_ls::LsArgs),
     /// Show sandboxes as JSON
     #[command(after_help = "Example:\n  netd sandbox inspect -f '{{.SandboxKey}}' web")]
     Inspect(InspectArgs),
@@ -99,18 +99,9 @@ pub struct CreateArgs {
     /// Line of /etc/hosts
     #[arg(long, value_name = "NAME:IP|host-gateway")]
     add_host: Vec<String>,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-/// `netd sandbox ls`.
-#[derive(Debug, Args)]
-pub struct LsArgs {
-    /// Print whole ids
-    #[arg(long)]
-    no_trunc: bool,
-    #[command(flatten)]
-    format: ListFormat,
+    /// Label
+    #[arg(short, long, value_name = "K[=V]")]
+    label: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -144,7 +135,7 @@ pub struct RmArgs {
 pub fn run(verb: SandboxVerb) -> Result<Printed, Failure> {
     match verb {
         SandboxVerb::Create(args) => create(*args),
-        SandboxVerb::Ls(args) => ls(&args),
+        SandboxVerb::Ls(args) => sandbox_ls::run(&args),
         SandboxVerb::Inspect(args) => inspect(&args),
         SandboxVerb::Rm(args) => rm(&args),
         SandboxVerb::Publish(args) => live_ports::publish(&args),
@@ -205,7 +196,7 @@ fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
             options: args.dns_option,
         },
         extra_hosts: hosts.collect::<Result<_, _>>()?,
-        labels: BTreeMap::new(),
+        labels: labels::pairs(&args.label),
     })
 }
 
@@ -239,45 +230,6 @@ fn extra_host(text: &str) -> Result<ExtraHost, Failure> {
     Ok(ExtraHost {
         name: name.to_owned(),
         address: address.to_owned(),
-    })
-}
-
-fn ls(args: &LsArgs) -> Result<Printed, Failure> {
-    let list: SandboxList = args.connection.client()?.get("/sandboxes")?;
-    let rows = list
-        .sandboxes
-        .iter()
-        .map(|sandbox| row(sandbox, args.no_trunc));
-    let columns = [
-        ("SANDBOX ID", "ID"),
-        ("NAME", "Name"),
-        ("STATE", "State"),
-        ("NETWORKS", "Networks"),
-        ("ADDRESSES", "Addresses"),
-        ("PORTS", "Ports"),
-    ];
-    let rows: Vec<Value> = rows.collect();
-    args.format.print(&columns, &rows, "netd sandbox ls")
-}
-
-fn row(sandbox: &SandboxShape, no_trunc: bool) -> Value {
-    let networks: Vec<&str> = sandbox.networks.keys().map(String::as_str).collect();
-    let addresses: Vec<&str> = sandbox
-        .networks
-        .values()
-        .flat_map(|endpoint| [&endpoint.ip_address, &endpoint.global_ipv6_address])
-        .filter(|address| !address.is_empty())
-        .map(String::as_str)
-        .collect();
-    json!({
-        "Addresses": addresses.join(","),
-        "CreatedAt": sandbox.created,
-        "ID": verbs::shown_id(&sandbox.id, no_trunc),
-        "Name": sandbox.name,
-        "Networks": networks.join(","),
-        "Owner": sandbox.owner,
-        "Ports": bindings::text(&sandbox.ports),
-        "State": sandbox.state,
     })
 }
 

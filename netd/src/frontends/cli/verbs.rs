@@ -169,6 +169,15 @@ pub(super) fn shown_id(id: &str, no_trunc: bool) -> &str {
     }
 }
 
+/// `2026-11-21T19:34:11.448357010Z` as Docker's lists have it: `2026-11-21 19:34:11.44835701 +0000 UTC`.
+pub(super) fn shown_time(time: &str) -> String {
+    let plain = time.strip_suffix('Z').unwrap_or(time).replacen('T', " ", 1);
+    format!(
+        "{} +0000 UTC",
+        plain.trim_end_matches('0').trim_end_matches('.')
+    )
+}
+
 /// Prints the objects that were found as one array, then a failure for each that was not.
 pub(super) fn inspect_each<T: Serialize>(
     names: &[String],
@@ -277,8 +286,6 @@ mod tests {
     #[test]
     fn what_is_not_built_is_refused() {
         for line in [
-            "netd network create --config-only x",
-            "netd network create --ipam-driver default x",
             "netd sandbox create -P",
             "netd sandbox publish web",
             "netd sandbox unpublish web",

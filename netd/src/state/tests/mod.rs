@@ -1,5 +1,6 @@
 //! Requests against the state alone: Docker's behaviour, case by case, and random sequences.
 
+mod lifecycle;
 mod networks;
 mod ports;
 mod random;
@@ -104,6 +105,7 @@ pub fn network(name: &str) -> NetworkSpec {
         ipv6: false,
         internal: false,
         attachable: false,
+        config_from: None,
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
         force: false,

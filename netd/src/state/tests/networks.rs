@@ -233,7 +233,9 @@ fn removal_follows_docker() {
         expect!["ok"],
     );
     host.says(&network_with("y", "10.76.0.0/24"));
-    let (reply, _) = host.apply(&Request::NetworkPrune).expect("pruned");
+    let (reply, _) = host
+        .apply(&Request::NetworkPrune(Default::default()))
+        .expect("pruned");
     assert_eq!(format!("{reply:?}"), r#"Pruned([Name("y")])"#);
 }
 

@@ -68,7 +68,7 @@ fn any_request() -> impl Strategy<Value = Request> {
             sandbox: name("s", s),
             force: false
         }),
-        Just(Request::NetworkPrune),
+        Just(Request::NetworkPrune(Default::default())),
     ]
 }
 
