@@ -7,7 +7,7 @@ use super::failure::{Failure, Store};
 use crate::{
     dns::Table,
     kernel::{Kernel, KernelError},
-    model::HostFacts,
+    model::{HostFacts, network::Owner, sandbox::Namespace},
     plan::{Identities, Scene, Subjects, facts::NameServers},
     state::{
         Change, Context, IdSource, RESOLVER_INTERFACE, Refusal, Reply, Request, Settings, State,
@@ -52,6 +52,8 @@ pub struct Control<K, S> {
     pub(super) seen_servers: Option<NameServers>,
     /// It was told that the map of names is full.
     pub(super) names_full: bool,
+    /// Of the sandbox that the request at hand is about.
+    without_ipv6: bool,
 }
 
 impl<K: Kernel, S: Store> Control<K, S> {
@@ -72,6 +74,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             walk: super::background::Walk::default(),
             seen_servers: None,
             names_full: false,
+            without_ipv6: false,
         }
     }
 
@@ -106,11 +109,32 @@ impl<K: Kernel, S: Store> Control<K, S> {
         if request.publishes() {
             self.facts.sockets = self.kernel.sockets()?;
         }
+        self.without_ipv6 = match self.joined_namespace(request) {
+            Some(namespace) => self.kernel.without_ipv6(&namespace)?,
+            None => false,
+        };
         let applied = self.in_context(now, |state, context| state.apply(request, context));
         self.facts.sockets.clear();
+        self.without_ipv6 = false;
         let (reply, change) = applied?;
         self.commit(&change).await?;
         Ok(reply)
+    }
+
+    /// The namespace that a request gives an endpoint to, where it is there already.
+    fn joined_namespace(&self, request: &Request) -> Option<PathBuf> {
+        match request {
+            Request::SandboxCreate(spec) => Some(spec.namespace.as_ref()?.path.clone()),
+            Request::Connect { sandbox, .. } => {
+                let sandbox = self.state.find_sandbox(sandbox, Owner::Netd).ok()?;
+                match &sandbox.namespace {
+                    Namespace::Made => Some(self.namespaces.join(sandbox.id.to_string())),
+                    Namespace::Joined(joined) => Some(joined.path.clone()),
+                    Namespace::Host => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     /// The same, with what the caller wants to save beside the change.
@@ -124,6 +148,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             ids: self.ids.as_mut(),
             facts: &self.facts,
             settings: &self.settings,
+            without_ipv6: self.without_ipv6,
         };
         run(&mut self.state, &mut context)
     }

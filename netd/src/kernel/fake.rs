@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{anyhow, bail, ensure};
@@ -31,6 +32,8 @@ pub struct FakeKernel {
     peers: BTreeMap<(Place, IfName), (Place, IfName)>,
     /// Joined namespaces that have ended.
     pub dead: BTreeSet<u64>,
+    /// Namespaces where IPv6 is off.
+    pub without_ipv6: BTreeSet<PathBuf>,
     last_number: u32,
     /// Calls of `observe`, with the keys asked for.
     pub observations: Vec<BTreeSet<Key>>,
@@ -462,6 +465,10 @@ impl Kernel for FakeKernel {
 
     fn name_servers(&mut self) -> Result<NameServers, KernelError> {
         Ok(self.facts.name_servers())
+    }
+
+    fn without_ipv6(&mut self, namespace: &Path) -> Result<bool, KernelError> {
+        Ok(self.without_ipv6.contains(namespace))
     }
 
     fn sockets(&mut self) -> Result<Vec<crate::model::facts::BoundSocket>, KernelError> {

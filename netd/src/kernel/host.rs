@@ -2,7 +2,11 @@
 //! over netlink blocks for as long as the kernel takes, which is never for something to happen;
 //! between the objects of a long list other tasks get their turn.
 
-use std::{collections::BTreeSet, io, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
 use tokio::{sync::mpsc, task::yield_now};
@@ -14,6 +18,7 @@ use super::{
     netlink::diag,
     spent::{Kind, Meter, Spent, of_action, of_key},
     stack::Stack,
+    sysctl,
 };
 use crate::{
     model::{IfName, facts::BoundSocket},
@@ -190,6 +195,16 @@ impl Kernel for HostKernel {
         super::facts::name_servers().map_err(|error| KernelError {
             doing: "read the host's resolv.conf".to_owned(),
             source: error.into(),
+        })
+    }
+
+    fn without_ipv6(&mut self, namespace: &Path) -> Result<bool, KernelError> {
+        let meter = Meter::start(Kind::Namespaces);
+        let off = sysctl::without_ipv6(namespace);
+        meter.stop(&mut self.spent);
+        off.map_err(|error| KernelError {
+            doing: format!("look whether {} speaks IPv6", namespace.display()),
+            source: error,
         })
     }
 

@@ -25,7 +25,7 @@ pub mod sysctl;
 pub use host::{HostKernel, HostOptions};
 pub use spent::Spent;
 
-use std::{collections::BTreeSet, future::Future};
+use std::{collections::BTreeSet, future::Future, path::Path};
 
 use netd_common::abi::{
     drops::{DropCount, DropKey},
@@ -112,6 +112,10 @@ pub trait Kernel: Send {
 
     /// Reads the host's name servers alone.
     fn name_servers(&mut self) -> Result<NameServers, KernelError>;
+
+    /// Whether IPv6 is switched off in a sandbox's namespace (its loopback has none, as Docker tells
+    /// it); not so where there is no such namespace.
+    fn without_ipv6(&mut self, namespace: &Path) -> Result<bool, KernelError>;
 
     /// The host's TCP and UDP sockets that have a port: asked before ports are published.
     fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError>;

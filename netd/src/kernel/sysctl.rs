@@ -67,6 +67,24 @@ pub fn read(places: &Places, place: Place, key: &str) -> Result<Option<String>, 
     }
 }
 
+/// Whether IPv6 is off in a namespace: the kernel has none, or loopback has none there. A namespace
+/// that is gone says nothing: what needs it will tell.
+pub fn without_ipv6(namespace: &Path) -> Result<bool, anyhow::Error> {
+    let file = match netns::open(namespace) {
+        Ok(file) => file,
+        Err(netns::NamespaceError::Missing(_) | netns::NamespaceError::Other(_)) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let path = path("net/ipv6/conf/lo/disable_ipv6")?;
+    match netns::in_namespace(&file, || whole(&path))? {
+        Ok(text) => Ok(text.trim_end() != "0"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Reads a file of /proc/sys at once: a second read of one gives nothing, and the standard library's
 /// first is of 32 octets.
 fn whole(path: &Path) -> io::Result<String> {

@@ -98,6 +98,12 @@ pub struct Given {
 }
 
 impl Endpoint {
+    /// The first address of a family.
+    pub fn address(&self, ipv6: bool) -> Option<IpAddr> {
+        let mut addresses = self.addresses.iter().map(IpNet::addr);
+        addresses.find(|address| address.is_ipv6() == ipv6)
+    }
+
     /// The first IPv4 address.
     pub fn v4(&self) -> Option<Ipv4Addr> {
         self.addresses.iter().find_map(|net| match net.addr() {

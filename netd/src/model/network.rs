@@ -26,8 +26,11 @@ pub struct Network {
     pub lifetime: Lifetime,
     /// Who gives addresses.
     pub ipam: Ipam,
-    /// At least one for `bridge`; at most one IPv4 and one IPv6 today.
+    /// IPv4 first. `bridge` has one of each family that it speaks, others may have several.
     pub subnets: Vec<Subnet>,
+    /// Whether endpoints get IPv4 addresses.
+    #[serde(default = "yes")]
+    pub ipv4: bool,
     /// Whether endpoints get IPv6 addresses.
     pub ipv6: bool,
     /// Nothing goes out, nothing comes in from outside.
@@ -82,6 +85,17 @@ impl Network {
             IpNet::new(gateway, subnet.pool.prefix_len()).ok()
         })
     }
+
+    /// The gateway of the subnet that an address is from, with the subnet's prefix length.
+    pub fn gateway_of(&self, address: IpAddr) -> Option<IpNet> {
+        let subnet = self.subnets.iter().find(|s| s.pool.contains(&address))?;
+        IpNet::new(subnet.gateway?, subnet.pool.prefix_len()).ok()
+    }
+}
+
+/// What records of before `--ipv4` mean.
+fn yes() -> bool {
+    true
 }
 
 /// Who made an object and may change it.

@@ -54,13 +54,13 @@ pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mu
     desired.links.insert(host_key, outside);
     let inner_key = (place, endpoint.interface.clone());
     desired.links.insert(inner_key, inside);
-    // As in Docker: without an IPv6 address the interface does not speak IPv6 at all. A kernel
-    // without IPv6 has no such switch; ::1 tells.
-    let has_v6 = endpoint.v6().is_some();
+    // As in Docker: without an IPv6 address the interface does not speak IPv6 at all, and with one it
+    // does, whatever the namespace's default is. A kernel without IPv6 has no such switch; ::1 tells.
+    let off = if endpoint.v6().is_some() { "0" } else { "1" };
     let loopback = std::net::IpAddr::from(std::net::Ipv6Addr::LOCALHOST);
-    if !has_v6 && scene.facts.addresses.contains_key(&loopback) {
+    if scene.facts.addresses.contains_key(&loopback) {
         let key = format!("net/ipv6/conf/{}/disable_ipv6", endpoint.interface);
-        desired.sysctls.insert((place, key), "1".to_owned());
+        desired.sysctls.insert((place, key), off.to_owned());
     }
     // Nobody answers ARP or neighbour discovery on the bridge: the host is told.
     for address in &endpoint.addresses {
@@ -72,13 +72,10 @@ pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mu
 /// The default route of each family whose gateway endpoint this is.
 fn default_routes(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>) -> BTreeSet<Route> {
     let route = |ipv6: bool| {
-        let gateway = scene.state.gateway_endpoint(joined.sandbox.id, ipv6)?;
-        let net = joined
-            .network
-            .gateways()
-            .find(|net| net.addr().is_ipv6() == ipv6)?;
+        let way_out = scene.state.gateway_endpoint(joined.sandbox.id, ipv6)?;
+        let net = gateway(joined, ipv6)?;
         let any = IpNet::new(if ipv6 { Addr::NONE } else { Addr::ANY_V4 }.into(), 0).ok()?;
-        (gateway.id == joined.endpoint.id).then(|| Route {
+        (way_out.id == joined.endpoint.id).then(|| Route {
             destination: any,
             via: Some(net.addr()),
             link: joined.endpoint.interface.clone(),
@@ -144,13 +141,14 @@ fn value(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desired) 
         mtu: bridge.mtu,
         mac: endpoint.mac.0,
         gateway_mac: network.bridge_mac().0,
-        addresses: families.map(|ipv6| first(endpoint.addresses.iter().copied(), ipv6)),
-        gateways: families.map(|ipv6| first(network.gateways(), ipv6)),
+        addresses: families.map(|ipv6| endpoint.address(ipv6).map_or(Addr::NONE, Addr::from)),
+        gateways: families
+            .map(|ipv6| gateway(joined, ipv6).map_or(Addr::NONE, |net| Addr::from(net.addr()))),
     })
 }
 
-/// The first address of a family.
-fn first(mut addresses: impl Iterator<Item = IpNet>, ipv6: bool) -> Addr {
-    let found = addresses.find(|net| net.addr().is_ipv6() == ipv6);
-    found.map_or(Addr::NONE, |net| Addr::from(net.addr()))
+/// The gateway of a family: that of the subnet which the endpoint's address is from.
+fn gateway(joined: &JoinedEndpoint<'_>, ipv6: bool) -> Option<IpNet> {
+    let address = joined.endpoint.address(ipv6)?;
+    joined.network.gateway_of(address)
 }

@@ -15,6 +15,9 @@ pub struct Meta {
     pub revision: u64,
     /// The default pools' pieces that were taken last, IPv4 and IPv6: the next is searched behind.
     pub last_pool: [Option<IpNet>; 2],
+    /// The random bits of automatic IPv6 subnets (RFC 4193), once there is one.
+    #[serde(default)]
+    pub global_id: Option<[u8; 5]>,
     /// Indexes given out last: networks, sandboxes, endpoints.
     pub last_network: u32,
     /// See [`Meta::last_network`].

@@ -74,7 +74,9 @@ pub(super) fn config_subnets(spec: &NetworkSpec) -> Result<Vec<Subnet>, Refusal>
             automatic: false,
             last: None,
         };
-        check_subnet(subnet.clone())?;
+        if !subnet.pool.addr().is_unspecified() {
+            check_subnet(subnet.clone(), false)?;
+        }
         Ok(subnet)
     };
     spec.subnets.iter().map(keep).collect()

@@ -16,7 +16,7 @@ use super::{
 use crate::model::{
     Endpoint, Id, Mac, Network, Sandbox,
     endpoint::Given,
-    network::{Driver, Owner, Subnet},
+    network::{Driver, Ipam, Owner, Subnet},
     sandbox::Mode,
 };
 
@@ -147,53 +147,42 @@ impl Draft<'_, '_> {
         within(self.state.index.addresses.len(), limit, what)
     }
 
-    /// One address of each family of the network: the given one, or the next.
+    /// One address of each family of the network: the given one, or the next of the first subnet
+    /// that has one left.
     fn choose_addresses(
         &mut self,
         network: &Network,
         spec: &EndpointSpec,
     ) -> Result<Vec<IpNet>, Refusal> {
-        let given = [spec.ip.map(IpAddr::from), spec.ip6.map(IpAddr::from)];
-        for address in given.into_iter().flatten() {
-            if !network
-                .subnets
-                .iter()
-                .any(|net| net.pool.contains(&address))
-            {
-                return Err(Refusal::AddressOutside { address });
-            }
-        }
         let mut network = network.clone();
         let mut addresses = Vec::new();
         let mut moved = false;
-        for i in 0..network.subnets.len() {
-            let Some(subnet) = network.subnets.get(i) else {
-                continue;
-            };
-            let given = given
-                .into_iter()
-                .flatten()
-                .find(|address| subnet.pool.contains(address));
-            let address = match given {
-                Some(address) if self.state.ipam.is_used(network.id, address) => {
-                    return Err(Refusal::AddressInUse(address));
-                }
-                Some(address) => address,
+        let given = [spec.ip.map(IpAddr::from), spec.ip6.map(IpAddr::from)];
+        for (ipv6, given) in [false, true].into_iter().zip(given) {
+            let of_family = |net: &Subnet| net.pool.addr().is_ipv6() == ipv6;
+            let wanted = match given {
+                Some(address) => Some(self.given_address(&network, address)?),
+                None if ipv6 && self.context.without_ipv6 => None,
+                None if network.ipam != Ipam::Default => None,
+                None if !network.subnets.iter().any(of_family) => None,
                 None => {
-                    let address = self.next_address(&network, subnet)?;
-                    moved = true;
-                    if let Some(subnet) = network.subnets.get_mut(i) {
-                        subnet.last = Some(address);
+                    let next = self.next_address(&network, ipv6)?;
+                    for subnet in &mut network.subnets {
+                        if subnet.pool.contains(&next.addr()) {
+                            subnet.last = Some(next.addr());
+                        }
                     }
-                    address
+                    moved = true;
+                    Some(next)
                 }
             };
-            let bits = network
-                .subnets
-                .get(i)
-                .map_or(0, |net| net.pool.prefix_len());
-            let net = IpNet::new(address, bits);
-            addresses.push(net.map_err(|error| Refusal::Invalid(error.to_string()))?);
+            addresses.extend(wanted);
+        }
+        if addresses.is_empty() && network.ipam == Ipam::Given {
+            return Err(Refusal::Invalid(format!(
+                "network {} gives no addresses of its own, and none came with the request",
+                network.name
+            )));
         }
         if moved {
             self.put_network(network)?;
@@ -201,13 +190,32 @@ impl Draft<'_, '_> {
         Ok(addresses)
     }
 
-    fn next_address(&self, network: &Network, subnet: &Subnet) -> Result<IpAddr, Refusal> {
-        let next = self.state.ipam.next(network.id, subnet);
-        next.ok_or_else(|| Refusal::AddressesExhausted {
-            family: match subnet.pool {
-                IpNet::V4(_) => "IPv4",
-                IpNet::V6(_) => "IPv6",
-            },
+    /// An address that was asked for, if it can be had.
+    fn given_address(&self, network: &Network, address: IpAddr) -> Result<IpNet, Refusal> {
+        let mut subnets = network.subnets.iter();
+        let subnet = subnets.find(|subnet| subnet.pool.contains(&address));
+        let subnet = subnet.ok_or(Refusal::AddressOutside { address })?;
+        if address.is_ipv6() && self.context.without_ipv6 {
+            return Err(Refusal::Invalid(format!(
+                "IPv6 is disabled in the sandbox: it cannot have {address}"
+            )));
+        }
+        if self.state.ipam.is_used(network.id, address) {
+            return Err(Refusal::AddressInUse(address));
+        }
+        with_prefix_of(subnet, address)
+    }
+
+    fn next_address(&self, network: &Network, ipv6: bool) -> Result<IpNet, Refusal> {
+        let subnets = network.subnets.iter();
+        let of_family = subnets.filter(|subnet| subnet.pool.addr().is_ipv6() == ipv6);
+        for subnet in of_family {
+            if let Some(address) = self.state.ipam.next(network.id, subnet) {
+                return with_prefix_of(subnet, address);
+            }
+        }
+        Err(Refusal::AddressesExhausted {
+            family: if ipv6 { "IPv6" } else { "IPv4" },
             network: network.name.to_string(),
             id: network.id,
         })
@@ -260,6 +268,11 @@ impl Draft<'_, '_> {
             }
         }
     }
+}
+
+fn with_prefix_of(subnet: &Subnet, address: IpAddr) -> Result<IpNet, Refusal> {
+    let net = IpNet::new(address, subnet.pool.prefix_len());
+    net.map_err(|error| Refusal::Invalid(error.to_string()))
 }
 
 fn host_interface(id: Id) -> Result<crate::model::IfName, Refusal> {

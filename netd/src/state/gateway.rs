@@ -14,16 +14,9 @@ impl State {
             .into_iter()
             .filter_map(|endpoint| Some((endpoint, self.network(endpoint.network)?)))
             .filter(|(endpoint, network)| {
-                let has_address = if ipv6 {
-                    endpoint.v6().is_some()
-                } else {
-                    endpoint.v4().is_some()
-                };
-                let has_gateway = network
-                    .subnets
-                    .iter()
-                    .any(|subnet| subnet.gateway.is_some_and(|g| g.is_ipv6() == ipv6));
-                !network.internal && has_address && has_gateway
+                let address = endpoint.address(ipv6);
+                let gateway = address.and_then(|address| network.gateway_of(address));
+                !network.internal && gateway.is_some()
             })
             .min_by_key(|(endpoint, network)| {
                 (

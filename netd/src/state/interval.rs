@@ -21,6 +21,21 @@ impl IntervalSet {
         self.0.iter().map(|(first, last)| (*first, *last))
     }
 
+    /// How many numbers of `first..=last` are in the set; at most `u128::MAX`.
+    pub fn count(&self, first: u128, last: u128) -> u128 {
+        let before = self.at_or_before(first).filter(|(_, end)| *end >= first);
+        let from = before.map_or(first, |(start, _)| start);
+        let pieces = self.0.range(from..=last.max(from)).map(|(start, end)| {
+            let (start, end) = ((*start).max(first), (*end).min(last));
+            if start <= end {
+                (end - start).saturating_add(1)
+            } else {
+                0
+            }
+        });
+        pieces.fold(0, u128::saturating_add)
+    }
+
     /// Adds `first..=last`.
     pub fn insert(&mut self, first: u128, last: u128) {
         let (mut start, mut end) = (first, last);
@@ -115,6 +130,8 @@ mod tests {
                     if add { numbers.insert(number); } else { numbers.remove(&number); }
                 }
                 if add { intervals.insert(first, last) } else { intervals.remove(first, last) }
+                let inside = (first..=last).filter(|n| numbers.contains(n)).count();
+                prop_assert_eq!(intervals.count(first, last), inside as u128);
                 for count in 1..4 {
                     let expected = (first..=last).find(|n| n + count - 1 <= last && (*n..n + count).all(|m| !numbers.contains(&m)));
                     prop_assert_eq!(intervals.free_block(first, last, count), expected);
@@ -134,6 +151,7 @@ mod tests {
         let mut set = IntervalSet::default();
         set.insert(u128::MAX - 1, u128::MAX);
         assert!(set.overlaps(u128::MAX, u128::MAX));
+        assert_eq!(set.count(0, u128::MAX), 2);
         assert_eq!(set.free_block(u128::MAX, u128::MAX, 1), None);
         set.remove(u128::MAX, u128::MAX);
         assert_eq!(set.free_block(0, u128::MAX, 1), Some(0));

@@ -44,6 +44,13 @@ impl Ipam {
         (*end >= first).then_some(*network)
     }
 
+    /// The last number of a network's subnet that overlaps with `pool`.
+    pub fn end_of_overlap(&self, pool: &IpNet) -> Option<u128> {
+        let (first, last) = bounds(pool);
+        let (_, (end, _)) = self.taken.range(..=last).next_back()?;
+        (*end >= first).then_some(*end)
+    }
+
     /// Subnets of all networks.
     pub fn subnet_count(&self) -> usize {
         self.taken.len()
@@ -108,23 +115,52 @@ impl Ipam {
             .or_else(|| used.free_block(first, last, 1))
             .map(address)
     }
+
+    /// Counters of one subnet.
+    pub fn usage(&self, network: Id, subnet: &Subnet) -> Usage {
+        let used_in = |net: &IpNet| {
+            let (first, last) = bounds(net);
+            let used = self.used.get(&network);
+            used.map_or(0, |used| used.count(first, last))
+        };
+        let range = subnet.range.unwrap_or(subnet.pool);
+        let (first, last) = bounds(&range);
+        let free = (last - first)
+            .saturating_add(1)
+            .saturating_sub(used_in(&range));
+        let saturated = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+        Usage {
+            used: saturated(used_in(&subnet.pool)),
+            free: saturated(free),
+        }
+    }
+}
+
+/// How many addresses of a subnet are in use or reserved, and how many can be given out
+/// automatically.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// In the whole subnet; at most 2⁶⁴ − 1.
+    pub used: u64,
+    /// In the part that automatic addresses come from; at most 2⁶⁴ − 1.
+    pub free: u64,
 }
 
 /// Numbers of a subnet that no endpoint and no gateway may have: its own address and the IPv4
-/// broadcast, except where the subnet has two addresses only (RFC 3021, RFC 6164).
+/// broadcast, except where the subnet has one or two addresses only (RFC 3021, RFC 6164).
 fn reserved(pool: &IpNet) -> impl Iterator<Item = u128> {
     let (first, last) = bounds(pool);
-    let point_to_point = last - first == 1;
+    let tiny = last - first <= 1;
     let broadcast = matches!(pool, IpNet::V4(_)).then_some(last);
     [Some(first), broadcast]
         .into_iter()
         .flatten()
-        .filter(move |_| !point_to_point)
+        .filter(move |_| !tiny)
 }
 
-/// Checks a subnet as it was asked for and picks its gateway where none is given: the first free
-/// address of its range, as Docker does.
-pub fn check_subnet(mut subnet: Subnet) -> Result<Subnet, Refusal> {
+/// Checks a subnet as it was asked for. Where no gateway is given and `wants_gateway`, it is the
+/// first free address of the range, as in Docker.
+pub fn check_subnet(mut subnet: Subnet, wants_gateway: bool) -> Result<Subnet, Refusal> {
     let pool = subnet.pool;
     let (first, last) = bounds(&pool);
     refuse_special(&pool)?;
@@ -134,7 +170,8 @@ pub fn check_subnet(mut subnet: Subnet) -> Result<Subnet, Refusal> {
             return Err(Refusal::NoSubnetForRange(range.to_string()));
         }
     }
-    if last == first {
+    // A gateway would leave no address for an endpoint.
+    if last == first && (wants_gateway || subnet.gateway.is_some()) {
         return Err(gateway_refusal(None, "No available addresses on this pool"));
     }
     let mut used = IntervalSet::default();
@@ -146,15 +183,18 @@ pub fn check_subnet(mut subnet: Subnet) -> Result<Subnet, Refusal> {
         Some(gateway) if used.overlaps(number(gateway), number(gateway)) => {
             return Err(gateway_refusal(Some(gateway), "Address already in use"));
         }
-        Some(gateway) => number(gateway),
-        None => {
+        None if wants_gateway => {
             let (start, end) = bounds(&subnet.range.unwrap_or(pool));
-            used.free_block(start, end, 1)
-                .ok_or_else(|| gateway_refusal(None, "No available addresses on this pool"))?
+            let free = used.free_block(start, end, 1);
+            let none = || gateway_refusal(None, "No available addresses on this pool");
+            Some(address(free.ok_or_else(none)?))
         }
+        given => given,
     };
-    used.insert(gateway, gateway);
-    subnet.gateway = Some(address(gateway));
+    if let Some(gateway) = gateway.map(number) {
+        used.insert(gateway, gateway);
+    }
+    subnet.gateway = gateway;
     for (name, aux) in &subnet.aux {
         if !pool.contains(aux) {
             return Err(Refusal::NoSubnetForAux(*aux));

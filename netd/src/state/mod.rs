@@ -20,6 +20,7 @@ pub mod refusal;
 pub mod request;
 mod sandbox;
 pub mod settings;
+mod subnets;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod tests;

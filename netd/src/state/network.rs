@@ -5,17 +5,14 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use ipnet::IpNet;
-
 use super::{
     Refusal, Reply,
     apply::{Draft, bounds, next_index, own, within},
     change::Change,
     config_network::config_subnets,
-    ipam::check_subnet,
-    pool::{HostRanges, next_subnet, unique_local},
     request::{DriverSpec, NetworkSpec, SubnetSpec},
     settings::Context,
+    subnets::{Rules, Wish},
     table::State,
 };
 use crate::model::{
@@ -82,7 +79,13 @@ impl Draft<'_, '_> {
             gateway: Some(bip.addr()),
             aux: BTreeMap::new(),
         });
-        network.subnets = self.subnets(network.id, given.as_slice(), false, false)?;
+        network.subnets = self.subnets(&Wish {
+            specs: given.as_slice(),
+            families: [true, false],
+            rules: Rules::BRIDGE,
+            ipam: Ipam::Default,
+            force: false,
+        })?;
         self.put_network(network)
     }
 
@@ -113,6 +116,7 @@ impl Draft<'_, '_> {
             lifetime: Lifetime::UntilRemoved,
             ipam: Ipam::Default,
             subnets: Vec::new(),
+            ipv4: true,
             ipv6: false,
             internal: false,
             attachable: false,
@@ -144,8 +148,7 @@ impl Draft<'_, '_> {
         let (driver, subnets) = match &spec.driver {
             bridge @ DriverSpec::Bridge { .. } => {
                 let options = self.bridge_options(id, bridge)?;
-                let subnets = self.subnets(id, &spec.subnets, spec.ipv6, spec.force)?;
-                (Driver::Bridge(options), subnets)
+                (Driver::Bridge(options), self.wished_subnets(spec)?)
             }
             DriverSpec::Config => (Driver::Config(config_subnets(spec)?), Vec::new()),
         };
@@ -157,8 +160,9 @@ impl Draft<'_, '_> {
             driver,
             scope: Scope::Local,
             lifetime: Lifetime::UntilRemoved,
-            ipam: Ipam::Default,
+            ipam: spec.ipam,
             subnets,
+            ipv4: spec.ipv4,
             ipv6: spec.ipv6,
             internal: spec.internal,
             attachable: spec.attachable,
@@ -174,6 +178,16 @@ impl Draft<'_, '_> {
         Ok(Reply::Created {
             id,
             warnings: Vec::new(),
+        })
+    }
+
+    fn wished_subnets(&mut self, spec: &NetworkSpec) -> Result<Vec<Subnet>, Refusal> {
+        self.subnets(&Wish {
+            specs: &spec.subnets,
+            families: [spec.ipv4, spec.ipv6],
+            rules: spec.driver.rules(),
+            ipam: spec.ipam,
+            force: spec.force,
         })
     }
 
@@ -229,102 +243,6 @@ impl Draft<'_, '_> {
             return Err(Refusal::BridgeNameInUse(name.to_string()));
         }
         Ok(())
-    }
-
-    /// The network's subnets: those asked for, and automatic ones for families without.
-    fn subnets(
-        &mut self,
-        id: Id,
-        specs: &[SubnetSpec],
-        ipv6: bool,
-        force: bool,
-    ) -> Result<Vec<Subnet>, Refusal> {
-        let is_v6 = |spec: &SubnetSpec| matches!(spec.pool, IpNet::V6(_));
-        for family in [false, true] {
-            if specs.iter().filter(|spec| is_v6(spec) == family).count() > 1 {
-                return Err(Refusal::Invalid(
-                    "bridge driver doesn't support multiple subnets".to_owned(),
-                ));
-            }
-        }
-        let (v4, v6) = (
-            specs.iter().find(|spec| !is_v6(spec)),
-            specs.iter().find(|spec| is_v6(spec)),
-        );
-        if let (Some(v6), false) = (v6, ipv6) {
-            return Err(Refusal::Invalid(format!(
-                "subnet {} needs IPv6 enabled on the network (--ipv6)",
-                v6.pool
-            )));
-        }
-        let interfaces = &self.state.index.interfaces;
-        let host = HostRanges::new(self.context.facts, |link| interfaces.contains_key(link));
-        let mut subnets = vec![match v4 {
-            Some(spec) => self.given_subnet(spec, &host, force)?,
-            None => self.automatic_subnet(id, false, &host)?,
-        }];
-        match v6 {
-            Some(spec) => subnets.push(self.given_subnet(spec, &host, force)?),
-            None if ipv6 => subnets.push(self.automatic_subnet(id, true, &host)?),
-            None => {}
-        }
-        Ok(subnets)
-    }
-
-    fn given_subnet(
-        &self,
-        spec: &SubnetSpec,
-        host: &HostRanges,
-        force: bool,
-    ) -> Result<Subnet, Refusal> {
-        let subnet = check_subnet(Subnet {
-            pool: spec.pool.trunc(),
-            range: spec.range.map(|range| range.trunc()),
-            gateway: spec.gateway,
-            aux: spec.aux.clone(),
-            automatic: false,
-            last: None,
-        })?;
-        if self.state.ipam.overlapping(&subnet.pool).is_some() {
-            return Err(Refusal::PoolOverlaps);
-        }
-        match host.overlapping(&subnet.pool) {
-            Some(what) if !force => Err(Refusal::HostOverlap {
-                pool: subnet.pool.to_string(),
-                what: what.to_owned(),
-            }),
-            _ => Ok(subnet),
-        }
-    }
-
-    fn automatic_subnet(
-        &mut self,
-        id: Id,
-        ipv6: bool,
-        host: &HostRanges,
-    ) -> Result<Subnet, Refusal> {
-        let pools = &self.context.settings.address_pools;
-        let (ipam, last) = (
-            &self.state.ipam,
-            &mut self.state.meta.last_pool[usize::from(ipv6)],
-        );
-        let found = next_subnet(pools, ipv6, *last, ipam, host);
-        if found.is_some() {
-            *last = found;
-        }
-        let derived = || ipv6.then(|| unique_local(id, ipam, host)).flatten();
-        let family = if ipv6 { "IPv6" } else { "IPv4" };
-        let pool = found
-            .or_else(derived)
-            .ok_or(Refusal::PoolsExhausted(family))?;
-        check_subnet(Subnet {
-            pool,
-            range: None,
-            gateway: None,
-            aux: BTreeMap::new(),
-            automatic: true,
-            last: None,
-        })
     }
 
     pub(super) fn remove_network(&mut self, text: &str, force: bool) -> Result<Reply, Refusal> {

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::model::{
     Id, IfName, Mac, Name, PortRange, Protocol,
     endpoint::Link,
-    network::Owner,
+    network::{Ipam, Owner},
     sandbox::{DnsSettings, Joined},
 };
 
@@ -104,6 +104,10 @@ pub struct NetworkSpec {
     pub config_from: Option<Name>,
     /// `--subnet`, `--gateway`, `--ip-range`, `--aux-address`, matched up by the frontend.
     pub subnets: Vec<SubnetSpec>,
+    /// Who gives addresses (`--ipam-driver`).
+    pub ipam: Ipam,
+    /// Unless `--ipv4=false`.
+    pub ipv4: bool,
     /// `--ipv6`.
     pub ipv6: bool,
     /// `--internal`.
@@ -169,11 +173,11 @@ impl LabelMatch {
 /// One subnet as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubnetSpec {
-    /// The subnet.
+    /// The subnet; with the unspecified address (`0.0.0.0/24`) any free one of that size.
     pub pool: IpNet,
     /// Where automatic addresses come from.
     pub range: Option<IpNet>,
-    /// The gateway; else the first address.
+    /// The gateway; else the first free address, where the driver wants one.
     pub gateway: Option<IpAddr>,
     /// Never given out.
     pub aux: BTreeMap<String, IpAddr>,

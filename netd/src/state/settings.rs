@@ -78,4 +78,7 @@ pub struct Context<'a> {
     pub facts: &'a HostFacts,
     /// The agent's settings.
     pub settings: &'a Settings,
+    /// The namespace of the sandbox that the request is about has IPv6 switched off: its endpoints
+    /// get no IPv6 address.
+    pub without_ipv6: bool,
 }

@@ -1,7 +1,7 @@
 //! What frontends list and inspect: read-only copies, gathered here so that no frontend knows the
 //! indexes.
 
-use super::{Refusal, names::base_names, table::State};
+use super::{Refusal, ipam::Usage, names::base_names, table::State};
 use crate::model::{
     Endpoint, Id, Network, PublishedPort, Sandbox,
     network::{Driver, Owner},
@@ -17,6 +17,8 @@ pub struct NetworkView {
     pub endpoints: Vec<EndpointView>,
     /// Id and name of the sandboxes that are the host or have no network: of `host` and `none`.
     pub members: Vec<(Id, String)>,
+    /// Addresses in use and free, of each subnet; empty in lists.
+    pub usage: Vec<Usage>,
 }
 
 /// An endpoint with what surrounds it.
@@ -93,10 +95,12 @@ impl State {
             key(a).cmp(&key(b))
         });
         let network = self.network(id)?;
+        let subnets = network.subnets.iter();
         Some(NetworkView {
             network: network.clone(),
             endpoints,
             members: self.members(network),
+            usage: subnets.map(|subnet| self.ipam.usage(id, subnet)).collect(),
         })
     }
 

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use netd::{
     kernel::{HostKernel, HostOptions, Kernel, netns},
-    model::{HostFacts, Id, network::Owner, sandbox::DnsSettings},
+    model::{
+        HostFacts, Id,
+        network::{Ipam, Owner},
+        sandbox::DnsSettings,
+    },
     plan::{Action, Identities, Place, Scene, Stage, Subjects, diff, entries, links},
     state::{
         Context, IdSource, Request, Settings, State,
@@ -105,6 +109,7 @@ impl Agent {
             ids,
             facts: &self.facts,
             settings: &self.settings,
+            without_ipv6: false,
         };
         match request {
             None => drop(self.state.predefine(&mut context).unwrap()),
@@ -126,6 +131,8 @@ fn network(name: &str) -> Request {
             host_binding: None,
         },
         subnets: Vec::new(),
+        ipam: Ipam::Default,
+        ipv4: true,
         ipv6: true,
         config_from: None,
         internal: false,

@@ -63,6 +63,7 @@ fn network(n: u8) -> Network {
         lifetime: Lifetime::UntilRemoved,
         ipam: Ipam::Default,
         subnets: Vec::new(),
+        ipv4: true,
         ipv6: false,
         internal: false,
         attachable: false,

@@ -3,6 +3,7 @@
 mod api;
 mod drift;
 mod faults;
+mod ipam;
 mod names;
 mod requests;
 mod rig;

@@ -6,15 +6,20 @@ use super::{
     network_request::{NetworkCreate, SubnetRequest},
 };
 use crate::{
-    model::{Network, network::Subnet},
+    model::{
+        Network,
+        network::{Ipam, Subnet},
+    },
     state::request::DriverSpec,
 };
 
 impl NetworkCreate {
     /// Fills in what a network made with `config_only` says; nothing of that may be given besides.
     pub fn fill_from(&mut self, config: &Network) -> Result<(), ApiError> {
-        let own = self.ipv6 || !self.labels.is_empty() || !self.subnets.is_empty();
-        if own {
+        let families = self.ipv6 || self.ipv4 == Some(false);
+        let driver = self.ipam_driver.as_deref().unwrap_or("default");
+        let addresses = families || driver != "default" || !self.subnets.is_empty();
+        if addresses || !self.labels.is_empty() {
             return Err(ApiError::bad(
                 "user specified configurations are not supported if the network depends on a configuration network",
             ));
@@ -24,7 +29,9 @@ impl NetworkCreate {
                 "network driver options are not supported if the network depends on a configuration network",
             ));
         }
+        self.ipv4 = Some(config.ipv4);
         self.ipv6 = config.ipv6;
+        self.ipam_driver = (config.ipam == Ipam::None).then(|| "null".to_owned());
         self.labels = config.labels.clone();
         self.options = config.options.clone();
         self.subnets = config
@@ -83,7 +90,7 @@ mod tests {
     #[test]
     fn a_configuration_says_everything_or_nothing() {
         let config = config(
-            r#"{"name":"cfg","config_only":true,"labels":{"a":"b"},
+            r#"{"name":"cfg","config_only":true,"labels":{"a":"b"},"ipv4":false,
             "subnets":[{"subnet":"10.80.0.0/24","ip_range":"10.80.0.64/26","aux_addresses":{"x":"10.80.0.9"}}],
             "options":{"com.docker.network.driver.mtu":"1400"}}"#,
         );
@@ -95,6 +102,7 @@ mod tests {
         let spec = fill(r#"{"name":"n","config_from":"cfg","internal":true}"#).unwrap();
         assert_eq!(spec.subnets[0].range.unwrap().to_string(), "10.80.0.64/26");
         assert_eq!(spec.subnets[0].gateway, None);
+        assert!(!spec.ipv4);
         assert_eq!((spec.labels["a"].as_str(), spec.internal), ("b", true));
         assert!(matches!(
             spec.driver,
@@ -105,6 +113,8 @@ mod tests {
         ));
         for body in [
             r#""ipv6":true"#,
+            r#""ipv4":false"#,
+            r#""ipam_driver":"null""#,
             r#""labels":{"k":""}"#,
             r#""subnets":[{"subnet":"10.1.0.0/24"}]"#,
         ] {

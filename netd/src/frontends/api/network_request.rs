@@ -8,7 +8,11 @@ use utoipa::ToSchema;
 
 use super::{ApiError, driver_options};
 use crate::{
-    model::{Name, endpoint::BadLink, network::Owner},
+    model::{
+        Name,
+        endpoint::BadLink,
+        network::{Ipam, Owner},
+    },
     state::{
         Refusal,
         request::{EndpointSpec, NetworkSpec, SubnetSpec},
@@ -27,9 +31,13 @@ pub struct NetworkCreate {
     /// `bridge` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
-    /// At most one of each family; without one of IPv4 a default pool is taken.
+    /// For `bridge` at most one of each family; a family without one gets a free piece of the default
+    /// pools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subnets: Vec<SubnetRequest>,
+    /// Endpoints get IPv4 addresses; true unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv4: Option<bool>,
     /// Endpoints get IPv6 addresses.
     #[serde(skip_serializing_if = "is_false")]
     pub ipv6: bool,
@@ -45,7 +53,7 @@ pub struct NetworkCreate {
     /// The network made with `config_only` whose subnets, options and labels this one takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_from: Option<String>,
-    /// Who gives addresses: `default` unless given.
+    /// Who gives addresses: `default`, or `null` for nobody. `default` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipam_driver: Option<String>,
     /// User labels.
@@ -63,12 +71,12 @@ pub struct NetworkCreate {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetRequest {
-    /// `10.1.0.0/24`.
+    /// `10.1.0.0/24`; with the unspecified address (`0.0.0.0/24`, `::/64`) a free one of that size.
     pub subnet: String,
     /// Where automatic addresses come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_range: Option<String>,
-    /// The first address unless given.
+    /// The first free address unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
     /// Addresses that are never given out, by name.
@@ -136,7 +144,7 @@ impl NetworkCreate {
         if self.name == "default" {
             return Err(Refusal::PredefinedName(self.name).into());
         }
-        self.check_ipam()?;
+        let ipam = ipam(self.ipam_driver.as_deref())?;
         let driver = match self.driver.as_deref() {
             _ if self.config_only => self.config()?,
             None | Some("bridge") => driver_options::bridge(&self.options)?,
@@ -153,7 +161,8 @@ impl NetworkCreate {
         let subnets: Vec<SubnetSpec> = subnets.collect::<Result<_, _>>()?;
         let pool = |a: &SubnetSpec| a.pool;
         for (i, one) in subnets.iter().map(pool).enumerate() {
-            let overlaps = |other: IpNet| one.contains(&other) || other.contains(&one);
+            let any = one.addr().is_unspecified();
+            let overlaps = |other: IpNet| !any && (one.contains(&other) || other.contains(&one));
             if subnets.iter().map(pool).skip(i + 1).any(overlaps) {
                 let text = "multiple overlapping subnet configuration is not supported";
                 return Err(ApiError::bad(text));
@@ -166,6 +175,8 @@ impl NetworkCreate {
             driver,
             config_from: self.config_from.as_deref().map(name).transpose()?,
             subnets,
+            ipam,
+            ipv4: self.ipv4.unwrap_or(true),
             ipv6: self.ipv6,
             internal: self.internal,
             attachable: self.attachable,
@@ -176,14 +187,13 @@ impl NetworkCreate {
     }
 }
 
-impl NetworkCreate {
-    fn check_ipam(&self) -> Result<(), ApiError> {
-        match self.ipam_driver.as_deref() {
-            None | Some("" | "default") => Ok(()),
-            Some(other) => {
-                let text = format!("plugin {other:?} not found");
-                Err(ApiError::bad(text).hint("--ipam-driver default"))
-            }
+fn ipam(driver: Option<&str>) -> Result<Ipam, ApiError> {
+    match driver {
+        None | Some("" | "default") => Ok(Ipam::Default),
+        Some("null") => Ok(Ipam::None),
+        Some(name) => {
+            let text = format!("plugin {name:?} not found");
+            Err(ApiError::bad(text).hint("--ipam-driver default"))
         }
     }
 }
@@ -306,7 +316,7 @@ mod tests {
         for (json, text) in [
             (
                 r#"{"name":"n","colour":1}"#,
-                "unknown field `colour`, expected one of `id`, `name`, `driver`, `subnets`, `ipv6`, `internal`, `attachable`, `config_only`, `config_from`, `ipam_driver`, `labels`, `options`, `force` at line 1 column 20",
+                "unknown field `colour`, expected one of `id`, `name`, `driver`, `subnets`, `ipv4`, `ipv6`, `internal`, `attachable`, `config_only`, `config_from`, `ipam_driver`, `labels`, `options`, `force` at line 1 column 20",
             ),
             (
                 r#"{"name":"default"}"#,

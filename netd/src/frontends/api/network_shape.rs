@@ -12,9 +12,12 @@ use super::timestamp::rfc3339;
 use crate::{
     model::{
         Id, Network,
-        network::{Driver, Subnet},
+        network::{Driver, Ipam, Subnet},
     },
-    state::view::{EndpointView, NetworkView},
+    state::{
+        ipam::Usage,
+        view::{EndpointView, NetworkView},
+    },
 };
 
 /// A network in Docker's shape.
@@ -58,13 +61,44 @@ pub struct NetworkShape {
     pub labels: BTreeMap<String, String>,
     /// `netd`, `docker`, `podman` or `cni`.
     pub owner: String,
+    /// Counters; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusShape>,
+}
+
+/// What changes without a change of the network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatusShape {
+    /// Addresses in use and free.
+    #[serde(rename = "IPAM")]
+    pub ipam: IpamStatus,
+}
+
+/// Counters of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct IpamStatus {
+    /// By subnet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub subnets: BTreeMap<String, SubnetStatus>,
+}
+
+/// Counters of a subnet's addresses; both end at 2⁶⁴ − 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SubnetStatus {
+    /// In use or reserved, in the whole subnet.
+    #[serde(rename = "IPsInUse")]
+    pub ips_in_use: u64,
+    /// That can be given out automatically: those of the IP range, where there is one.
+    #[serde(rename = "DynamicIPsAvailable")]
+    pub dynamic_ips_available: u64,
 }
 
 /// Address management.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct IpamShape {
-    /// `default`.
+    /// `default`, or `null` where nobody gives addresses.
     pub driver: String,
     /// Always empty; null where Docker has null, on predefined networks.
     pub options: Option<BTreeMap<String, String>>,
@@ -130,14 +164,10 @@ impl NetworkShape {
             created: rfc3339(network.created),
             scope: "local".to_owned(),
             driver: network.driver.name().to_owned(),
-            enable_ipv4: network.subnets.is_empty()
-                || network
-                    .subnets
-                    .iter()
-                    .any(|subnet| subnet.pool.addr().is_ipv4()),
+            enable_ipv4: network.ipv4,
             enable_ipv6: network.ipv6,
             ipam: IpamShape {
-                driver: "default".to_owned(),
+                driver: ipam_driver(network.ipam).to_owned(),
                 options: (!network.predefined).then(BTreeMap::new),
                 config: subnets.map(subnet).collect(),
             },
@@ -152,6 +182,26 @@ impl NetworkShape {
             options: options(network),
             labels: network.labels.clone(),
             owner: network.owner.name().to_owned(),
+            status: None,
+        }
+    }
+
+    /// The same with what is counted.
+    pub fn inspected(view: &NetworkView) -> NetworkShape {
+        let subnets = view.network.subnets.iter().zip(&view.usage);
+        let status = |(subnet, usage): (&Subnet, &Usage)| {
+            let status = SubnetStatus {
+                ips_in_use: usage.used,
+                dynamic_ips_available: usage.free,
+            };
+            (subnet.pool.to_string(), status)
+        };
+        let ipam = IpamStatus {
+            subnets: subnets.map(status).collect(),
+        };
+        NetworkShape {
+            status: Some(StatusShape { ipam }),
+            ..NetworkShape::new(view)
         }
     }
 
@@ -191,6 +241,15 @@ fn member((id, name): &(Id, String)) -> (String, ConnectedShape) {
         ipv6_address: String::new(),
     };
     (id.to_string(), shape)
+}
+
+/// Docker's names of IPAM drivers; addresses that came with the request are nobody's here.
+fn ipam_driver(ipam: Ipam) -> &'static str {
+    match ipam {
+        Ipam::Default => "default",
+        Ipam::Given | Ipam::Remote => "remote",
+        Ipam::None => "null",
+    }
 }
 
 fn subnet(subnet: &Subnet) -> SubnetShape {

@@ -89,6 +89,7 @@ pub async fn networks(
             network: network.clone(),
             endpoints: Vec::new(),
             members: Vec::new(),
+            usage: Vec::new(),
         })
     };
     let list = door.look(|state| {
@@ -136,7 +137,7 @@ pub async fn create_network(State(door): State<Door>, Body(mut body): Body<Netwo
     responses((status = 200, body = NetworkShape), (status = "default", body = ApiError)))]
 pub async fn network(State(door): State<Door>, Path(name): Path<String>) -> Answered<NetworkShape> {
     let view = door.look(|state| state.inspect_network(&name))?;
-    Ok(Json(NetworkShape::new(&view)))
+    Ok(Json(NetworkShape::inspected(&view)))
 }
 
 /// Removes a network that nothing is connected to

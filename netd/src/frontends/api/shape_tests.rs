@@ -61,6 +61,7 @@ fn network(docker: &Value) -> Network {
         lifetime: Lifetime::UntilRemoved,
         ipam: Ipam::Default,
         subnets: subnets.map(subnet).collect(),
+        ipv4: true,
         ipv6: false,
         internal: false,
         attachable: false,
@@ -155,6 +156,7 @@ fn check_network(fixture: &str) -> Vec<String> {
         endpoints: connected.collect(),
         members: Vec::new(),
         network: network.clone(),
+        usage: Vec::new(),
     });
     let mut new = serde_json::to_value(shape).unwrap();
     new["Created"] = docker["Created"].clone();

@@ -61,7 +61,7 @@ pub struct CreateArgs {
     /// Driver
     #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
     driver: String,
-    /// Subnet; without one the next free default pool is taken
+    /// Subnet; without one the next free default pool is taken; 0.0.0.0/24 is any free one of that size
     #[arg(long, value_name = "CIDR")]
     subnet: Vec<String>,
     /// Gateway of a subnet; without it the subnet's first address
@@ -76,8 +76,27 @@ pub struct CreateArgs {
     /// Nothing goes out, nothing comes in from outside
     #[arg(long)]
     internal: bool,
+    /// Sandboxes get IPv4 addresses
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    ipv4: bool,
     /// Sandboxes get IPv6 addresses
-    #[arg(long)]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
     ipv6: bool,
     /// Shown by inspect
     #[arg(long)]
@@ -88,7 +107,7 @@ pub struct CreateArgs {
     /// Take subnets, options and labels from a network that was made with --config-only
     #[arg(long, value_name = "NETWORK")]
     config_from: Option<String>,
-    /// Who gives addresses
+    /// Who gives addresses: default, or null for nobody
     #[arg(long, value_name = "DRIVER", default_value = "default")]
     ipam_driver: String,
     /// local is all there is
@@ -222,6 +241,7 @@ fn create(args: CreateArgs) -> Result<Printed, Failure> {
             ranges: &args.ip_range,
             aux: &args.aux_address,
         })?,
+        ipv4: (!args.ipv4).then_some(false),
         ipv6: args.ipv6,
         internal: args.internal,
         attachable: args.attachable,

@@ -111,6 +111,7 @@ fn links() {
             host net/ipv4/ip_local_reserved_ports=
             host net/ipv6/conf/<br-app>/accept_ra=0
             host net/ipv6/conf/<br-app>/forwarding=1
+            inside net/ipv6/conf/eth0/disable_ipv6=0
             resolver net/ipv4/conf/all/rp_filter=0
             resolver net/ipv4/conf/eth0/accept_local=1
             resolver net/ipv4/conf/eth0/rp_filter=0

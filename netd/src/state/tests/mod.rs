@@ -1,5 +1,7 @@
 //! Requests against the state alone: Docker's behaviour, case by case, and random sequences.
 
+mod addresses;
+mod ipam;
 mod lifecycle;
 mod networks;
 mod ports;
@@ -12,7 +14,11 @@ use super::{
     Change, Context, IdSource, Refusal, Reply, Request, Settings, State,
     request::{DriverSpec, EndpointSpec, NetworkSpec, PortSpec, SandboxSpec, SubnetSpec},
 };
-use crate::model::{HostFacts, Id, PortRange, Protocol, network::Owner, sandbox::DnsSettings};
+use crate::model::{
+    HostFacts, Id, PortRange, Protocol,
+    network::{Ipam, Owner},
+    sandbox::DnsSettings,
+};
 
 /// Ids that count up; their first digits differ, as random ones do.
 #[derive(Default)]
@@ -41,6 +47,8 @@ pub struct Host {
     pub ids: CountedIds,
     pub facts: HostFacts,
     pub settings: Settings,
+    /// Of the sandbox that the next request is about.
+    pub without_ipv6: bool,
 }
 
 impl Host {
@@ -55,6 +63,7 @@ impl Host {
             ids: CountedIds::default(),
             facts,
             settings,
+            without_ipv6: false,
         };
         host.predefine().expect("predefined networks");
         host
@@ -66,6 +75,7 @@ impl Host {
             ids: &mut self.ids,
             facts: &self.facts,
             settings: &self.settings,
+            without_ipv6: self.without_ipv6,
         };
         self.state.predefine(&mut context)
     }
@@ -76,6 +86,7 @@ impl Host {
             ids: &mut self.ids,
             facts: &self.facts,
             settings: &self.settings,
+            without_ipv6: self.without_ipv6,
         };
         self.state.apply(request, &mut context)
     }
@@ -102,6 +113,8 @@ pub fn network(name: &str) -> NetworkSpec {
             host_binding: None,
         },
         subnets: Vec::new(),
+        ipam: Ipam::Default,
+        ipv4: true,
         ipv6: false,
         internal: false,
         attachable: false,

@@ -1,0 +1,142 @@
+//! Addresses as a user asks for them and sees them: socket, verbs and store over the kernel in memory.
+
+use expect_test::expect;
+
+use super::{Agent, create, network, rig::Rig, sandbox};
+use crate::{
+    plan::Place,
+    state::{
+        Request,
+        request::{EndpointSpec, NetworkSpec, SubnetSpec},
+    },
+};
+
+#[test]
+fn inspect_counts_addresses_in_dockers_shape() {
+    let rig = Rig::new();
+    rig.out("network create --ipv6 --subnet 10.9.0.0/24 --ip-range 10.9.0.64/28 --aux-address a=10.9.0.65 --subnet fd00:9::/56 app");
+    rig.out("sandbox create --name web --network app");
+    expect![[r#"
+        {"IPAM":{"Subnets":{"10.9.0.0/24":{"IPsInUse":5,"DynamicIPsAvailable":13},"fd00:9::/56":{"IPsInUse":3,"DynamicIPsAvailable":18446744073709551615}}}}
+    "#]]
+    .assert_eq(&rig.out("network inspect -f {{json~.Status}} app"));
+    expect![[r#"
+        {"IPAM":{}}
+    "#]]
+    .assert_eq(&rig.out("network inspect -f {{json~.Status}} none"));
+    // Lists do without.
+    let (_, list) = rig.raw("GET /v1/networks", b"");
+    assert!(!list.contains("Status"), "{list}");
+}
+
+#[test]
+fn families_are_chosen_when_a_network_is_made() {
+    let rig = Rig::new();
+    rig.out("network create --ipv4=false --ipv6 --subnet fd00:9::/64 six");
+    rig.out("network create --ipv4 --ipv6=false four");
+    let seen = |field: &str| {
+        rig.out(&format!(
+            "network inspect -f {{{{.{field}}}}} six four host"
+        ))
+    };
+    assert_eq!(seen("EnableIPv4"), "false\ntrue\ntrue\n");
+    assert_eq!(seen("EnableIPv6"), "true\nfalse\nfalse\n");
+    rig.out("sandbox create --name a --network six");
+    let seen = |field: &str| {
+        rig.out(&format!(
+            "sandbox inspect -f {{{{.Networks.six.{field}}}}} a"
+        ))
+    };
+    assert_eq!(seen("IPAddress"), "\n");
+    assert_eq!(seen("GlobalIPv6Address"), "fd00:9::2\n");
+    assert_eq!(seen("IPv6Gateway"), "fd00:9::1\n");
+    rig.refused(
+        "network create --ipv4=false x",
+        expect![[r#"
+            netd: IPv4 or IPv6 must be enabled
+        "#]],
+    );
+    assert_eq!(rig.run("network create --ipv4=maybe x").exit, 2);
+}
+
+#[test]
+fn address_drivers_are_dockers_two() {
+    let rig = Rig::new();
+    rig.out("network create --ipam-driver default app");
+    assert_eq!(
+        rig.out("network inspect -f {{.IPAM.Driver}} app"),
+        "default\n"
+    );
+    rig.refused(
+        "network create --ipam-driver nosuchipam x",
+        expect![[r#"
+            netd: plugin "nosuchipam" not found
+            try: --ipam-driver default
+        "#]],
+    );
+    rig.refused(
+        "network create --ipam-driver null x",
+        expect![[r#"
+            netd: bridge networks need addresses: the null ipam driver is not for them
+        "#]],
+    );
+}
+
+#[test]
+fn automatic_subnets_are_the_same_after_a_restart() {
+    let mut rig = Rig::new();
+    rig.out("network create --subnet 0.0.0.0/24 v4");
+    rig.out("network create --ipv4=false --ipv6 --subnet ::/120 v6");
+    rig.out("network create --ipv6 --subnet 0.0.0.0/24 --subnet ::/120 both");
+    rig.out("network create --ipv6 plain");
+    let inspect = "network inspect -f {{json~.IPAM.Config}} v4 v6 both plain";
+    let before = rig.out(inspect);
+    assert!(
+        before.contains(r#""172.18.0.0/24""#) && before.contains("/120"),
+        "{before}"
+    );
+    rig.stop();
+    rig.start();
+    assert_eq!(rig.out(inspect), before);
+    // What comes next does not collide with them.
+    rig.out("network create --ipv6 next");
+    rig.out("network create --subnet 0.0.0.0/24 small");
+}
+
+#[test]
+fn a_namespace_that_has_ipv6_off_is_connected_without_it() {
+    let mut agent = Agent::new();
+    let subnet = |pool: &str| SubnetSpec {
+        pool: pool.parse().unwrap(),
+        range: None,
+        gateway: None,
+        aux: Default::default(),
+    };
+    agent.does(&Request::NetworkCreate(NetworkSpec {
+        ipv6: true,
+        subnets: vec![subnet("10.9.0.0/24"), subnet("fd00:9::/64")],
+        ..network("app")
+    }));
+    agent.does(&create(sandbox("a", &[])));
+    let id = agent.control.state.inspect_sandbox("a").unwrap().sandbox.id;
+    let namespace = agent.control.namespaces.join(id.to_string());
+    agent.control.kernel.without_ipv6.insert(namespace);
+    agent.does(&Request::Connect {
+        network: "app".to_owned(),
+        sandbox: "a".to_owned(),
+        endpoint: EndpointSpec::default(),
+    });
+    let sysctl = |agent: &Agent, interface: &str| {
+        let key = format!("net/ipv6/conf/{interface}/disable_ipv6");
+        let sysctls = &agent.control.kernel.host.sysctls;
+        sysctls.get(&(Place::Sandbox(id), key)).cloned()
+    };
+    let view = agent.control.state.inspect_sandbox("a").unwrap();
+    assert_eq!(view.endpoints[1].endpoint.v6(), None);
+    assert_eq!(sysctl(&agent, "eth1").as_deref(), Some("1"));
+    // Only what is asked now counts: another sandbox has its address.
+    agent.does(&create(sandbox("b", &["app"])));
+    let view = agent.control.state.inspect_sandbox("b").unwrap();
+    assert!(view.endpoints[0].endpoint.v6().is_some());
+    agent.check();
+}
