@@ -1,22 +1,22 @@
 //! A kernel in memory, for tests: knows the rules that the control loop relies on and that the real
 //! one was seen to follow, counts what it is asked, and fails at a chosen action.
 
+mod answers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{anyhow, bail, ensure};
-use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
 
-use super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill, MapFull};
+use super::MapFull;
 use crate::{
     model::{IfName, Mac, sandbox::Joined},
     plan::{
         Action, Attachment, Entry, EntryKey, HostFacts, Key, Observed, Place,
         action::Route,
-        facts::NameServers,
         observed::{LinkKind, LinkState},
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 pub struct FakeKernel {
     /// Everything there is, netd's and others'.
     pub host: Observed,
-    /// What [`Kernel::facts`] says.
+    /// What [`Kernel::facts`](super::Kernel::facts) says.
     pub facts: HostFacts,
     /// The other side of a veth pair.
     peers: BTreeMap<(Place, IfName), (Place, IfName)>,
@@ -420,86 +420,5 @@ impl FakeKernel {
 fn copy<K: Ord + Clone, V: Clone>(from: &BTreeMap<K, V>, key: &K, to: &mut BTreeMap<K, V>) {
     if let Some(value) = from.get(key) {
         to.insert(key.clone(), value.clone());
-    }
-}
-
-impl Kernel for FakeKernel {
-    async fn observe(&mut self, keys: &BTreeSet<Key>) -> Result<Observed, KernelError> {
-        self.observations.push(keys.clone());
-        let mut observed = Observed::default();
-        for key in keys {
-            self.see(key, &mut observed);
-        }
-        Ok(observed)
-    }
-
-    async fn observe_all(&mut self) -> Result<Observed, KernelError> {
-        self.full_observations += 1;
-        // Sysctls carry no mark, nor do others' links.
-        let mut observed = self.host.clone();
-        observed.sysctls.clear();
-        observed
-            .links
-            .retain(|key, link| link.ours || self.peers.contains_key(key));
-        Ok(observed)
-    }
-
-    async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
-        self.actions.push(action.clone());
-        let failing = self.failing.remove(&0);
-        self.failing = self.failing.iter().map(|left| left - 1).collect();
-        let result = if failing {
-            Err(anyhow!("injected"))
-        } else {
-            self.carry_out(action)
-        };
-        result.map_err(|source| KernelError {
-            doing: format!("{action:?}"),
-            source,
-        })
-    }
-
-    async fn facts(&mut self) -> Result<HostFacts, KernelError> {
-        Ok(self.facts.clone())
-    }
-
-    fn name_servers(&mut self) -> Result<NameServers, KernelError> {
-        Ok(self.facts.name_servers())
-    }
-
-    fn without_ipv6(&mut self, namespace: &Path) -> Result<bool, KernelError> {
-        Ok(self.without_ipv6.contains(namespace))
-    }
-
-    fn sockets(&mut self) -> Result<Vec<crate::model::facts::BoundSocket>, KernelError> {
-        Ok(self.facts.sockets.clone())
-    }
-
-    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
-        Ok(Vec::new())
-    }
-
-    fn flush_flows(&mut self) -> Result<u64, KernelError> {
-        Ok(0)
-    }
-
-    fn collect_flows(
-        &mut self,
-        _budget: u32,
-        _alive: &dyn Fn(&Flow) -> bool,
-    ) -> Result<u64, KernelError> {
-        Ok(0)
-    }
-
-    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
-        Ok(Vec::new())
-    }
-
-    fn endpoint_stats(&mut self, _endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
-        Ok(None)
-    }
-
-    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
-        Ok(Vec::new())
     }
 }

@@ -1,0 +1,96 @@
+//! What the kernel in memory answers: looks at the host, and hands actions on.
+
+use std::{collections::BTreeSet, path::Path};
+
+use anyhow::anyhow;
+use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
+
+use super::{
+    super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill},
+    FakeKernel,
+};
+use crate::{
+    model::facts::BoundSocket,
+    plan::{Action, HostFacts, Key, Observed, facts::NameServers},
+};
+
+impl Kernel for FakeKernel {
+    async fn observe(&mut self, keys: &BTreeSet<Key>) -> Result<Observed, KernelError> {
+        self.observations.push(keys.clone());
+        let mut observed = Observed::default();
+        for key in keys {
+            self.see(key, &mut observed);
+        }
+        Ok(observed)
+    }
+
+    async fn observe_all(&mut self) -> Result<Observed, KernelError> {
+        self.full_observations += 1;
+        // Sysctls carry no mark, nor do others' links.
+        let mut observed = self.host.clone();
+        observed.sysctls.clear();
+        observed
+            .links
+            .retain(|key, link| link.ours || self.peers.contains_key(key));
+        Ok(observed)
+    }
+
+    async fn execute(&mut self, action: &Action) -> Result<(), KernelError> {
+        self.actions.push(action.clone());
+        let failing = self.failing.remove(&0);
+        self.failing = self.failing.iter().map(|left| left - 1).collect();
+        let result = if failing {
+            Err(anyhow!("injected"))
+        } else {
+            self.carry_out(action)
+        };
+        result.map_err(|source| KernelError {
+            doing: format!("{action:?}"),
+            source,
+        })
+    }
+
+    async fn facts(&mut self) -> Result<HostFacts, KernelError> {
+        Ok(self.facts.clone())
+    }
+
+    fn name_servers(&mut self) -> Result<NameServers, KernelError> {
+        Ok(self.facts.name_servers())
+    }
+
+    fn without_ipv6(&mut self, namespace: &Path) -> Result<bool, KernelError> {
+        Ok(self.without_ipv6.contains(namespace))
+    }
+
+    fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError> {
+        Ok(self.facts.sockets.clone())
+    }
+
+    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
+        Ok(Vec::new())
+    }
+
+    fn flush_flows(&mut self) -> Result<u64, KernelError> {
+        Ok(0)
+    }
+
+    fn collect_flows(
+        &mut self,
+        _budget: u32,
+        _alive: &dyn Fn(&Flow) -> bool,
+    ) -> Result<u64, KernelError> {
+        Ok(0)
+    }
+
+    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
+        Ok(Vec::new())
+    }
+
+    fn endpoint_stats(&mut self, _endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
+        Ok(None)
+    }
+
+    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
+        Ok(Vec::new())
+    }
+}
