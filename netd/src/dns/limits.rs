@@ -15,6 +15,9 @@ pub const MAX_CONNECTIONS_PER_CLIENT: usize = 64;
 /// of them has its answer (RFC 7766 section 6.2.1.1 asks for pipelining, not for endless).
 pub const MAX_PIPELINED: usize = 32;
 
+/// Octets of buffer of a UDP socket: some 4,000 questions, each of which the kernel counts as 768. More
+/// are lost, and asked again.
+pub const DATAGRAMS: usize = 3 << 20;
 /// Octets of a question: far more than any has. Longer: cut off (UDP), connection closed (TCP).
 pub const MAX_QUESTION: usize = 4_096;
 /// Octets of an answer: what TCP's length field can say.

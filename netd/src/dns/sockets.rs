@@ -16,6 +16,7 @@ use nix::{
     },
 };
 
+use super::limits::DATAGRAMS;
 use crate::kernel::netns;
 
 /// What the sockets are bound to: names may come to mean something else.
@@ -86,6 +87,10 @@ fn open(kind: SockType, address: SocketAddr, device: &str) -> io::Result<OwnedFd
     let socket = socket(family, kind, flags, None)?;
     set(&socket, sockopt::ReuseAddr, &(kind == SockType::Stream))?;
     set(&socket, sockopt::BindToDevice, &device.into())?;
+    if kind == SockType::Datagram {
+        // 2,000 questions at once, whatever the host's own default is (by right of CAP_NET_ADMIN).
+        set(&socket, sockopt::RcvBufForce, &DATAGRAMS)?;
+    }
     match address {
         SocketAddr::V4(_) => set(&socket, sockopt::Ipv4PacketInfo, &true)?,
         SocketAddr::V6(_) => {

@@ -187,6 +187,44 @@ fn with_ndots_single_labels_stay_here() {
     );
 }
 
+/// A host without name servers: the fallback is in the files of the default network, with a warning,
+/// and is who the agent asks.
+#[test]
+fn without_name_servers_the_fallback_is_asked() {
+    let lab = Lab::new("fallback");
+    write_resolv_conf(&lab, "search example.test\n");
+    let mut agent = lab.agent("");
+    let create = |name: &str| {
+        let made = lab
+            .host()
+            .run(&format!("netd sandbox create --name {name}"))
+            .expect("netd");
+        assert!(made.succeeded(), "{}", made.describe());
+        made.stderr
+    };
+    let warning = create("plain");
+    assert!(
+        warning.contains("no name server that the sandbox can reach: using 8.8.8.8 and 8.8.4.4"),
+        "{warning}"
+    );
+    let resolv_conf = inside(&lab, "plain", "cat /etc/resolv.conf");
+    assert_eq!(
+        resolv_conf,
+        "nameserver 8.8.8.8\nnameserver 8.8.4.4\nsearch example.test"
+    );
+    agent.stop();
+    drop(agent);
+    let upstream = Upstream::start(lab.outside(), PUBLIC);
+    let _agent = lab.agent(&format!("--dns-fallback {PUBLIC}"));
+    assert!(create("other").contains(PUBLIC));
+    lab.netd("network create app");
+    lab.netd("sandbox create --name web --network app");
+    for sandbox in ["other", "web"] {
+        assert_eq!(dig(&lab, sandbox, "www.example.test").answers, [www()]);
+        assert_eq!(upstream.asked().len(), 1, "{sandbox}");
+    }
+}
+
 #[test]
 fn a_changed_resolv_conf_is_followed_and_edits_stay() {
     let (lab, _agent) = app("follow");

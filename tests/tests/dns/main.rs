@@ -2,9 +2,11 @@
 //! answers, what goes to upstreams, and what does not. Needs root.
 
 mod agent;
+mod clients;
 mod docker;
 mod files;
 mod forwarding;
+mod load;
 mod names;
 mod sockets;
 mod upstream;
@@ -54,6 +56,8 @@ struct Dug {
     status: String,
     /// `qr rd ra`, …
     flags: String,
+    /// The answers' names, as they are written, each once.
+    names: Vec<String>,
     /// The answers' data, sorted.
     answers: Vec<String>,
     /// The answers' times to live in seconds, each once.
@@ -75,6 +79,9 @@ impl Dug {
             .collect();
         let mut answers: Vec<String> = records.iter().map(|record| record[4..].join(" ")).collect();
         answers.sort();
+        let mut names: Vec<String> = records.iter().map(|record| record[0].to_owned()).collect();
+        names.sort();
+        names.dedup();
         let mut ttls: Vec<u32> = records
             .iter()
             .filter_map(|record| record[1].parse().ok())
@@ -84,6 +91,7 @@ impl Dug {
         Some(Dug {
             status: after("status: ", ",")?,
             flags: after(";; flags: ", ";")?,
+            names,
             answers,
             ttls,
             over_tcp: text.contains("(TCP)"),

@@ -43,6 +43,23 @@ pub fn install(packages: &[&str]) -> Result<()> {
     )
 }
 
+/// Fetches packages into a directory without installing them.
+pub fn download(packages: &[&str], to: &Path) -> Result<()> {
+    let mut fetch = apt_get();
+    fetch
+        .args(["-q", "download"])
+        .args(packages)
+        .current_dir(to)
+        // apt's own user may not write below target/.
+        .args(["-o", "APT::Sandbox::User=root"]);
+    if shell::run(&mut fetch).is_ok() {
+        return Ok(());
+    }
+    shell::run(apt_get().args(["-q", "update"]))
+        .context("the package lists cannot be refreshed")?;
+    shell::run(&mut fetch).context("Debian's packages cannot be fetched")
+}
+
 /// Debian's way to install without starting services: a program that answers every wish to start one
 /// with 101, "not allowed" (its invoke-rc.d(8)).
 struct NoServices {

@@ -5,6 +5,7 @@
 mod apt;
 mod linker;
 mod needs;
+mod unpacked;
 
 use anyhow::{Result, bail};
 use nix::unistd::Uid;
@@ -27,6 +28,11 @@ pub fn run(purpose: Purpose) -> Result<()> {
 /// Makes sure that everything for the purpose is there, without a word if it is; whether anything
 /// had to be installed.
 pub fn ensure(purpose: Purpose) -> Result<bool> {
+    let installed = ensure_installed(purpose)?;
+    Ok(unpacked::ensure(purpose)? || installed)
+}
+
+fn ensure_installed(purpose: Purpose) -> Result<bool> {
     let mut missing = needs::missing(purpose);
     let linker_missing = linker::is_missing();
     if linker_missing {

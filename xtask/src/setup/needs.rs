@@ -67,7 +67,7 @@ const fn path(
 }
 
 /// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
-const NEEDS: [Need; 30] = [
+const NEEDS: [Need; 31] = [
     program(Purpose::Build, "gcc", "cc", "links Rust programs"),
     path(
         Purpose::Compile,
@@ -145,6 +145,12 @@ const NEEDS: [Need; 30] = [
     ),
     program(Purpose::Test, "curl", "curl", "a real client"),
     program(Purpose::Test, "bind9-dnsutils", "dig", "a real client"),
+    program(
+        Purpose::Test,
+        "musl-tools",
+        "musl-gcc",
+        "another C library's way of asking for names",
+    ),
     program(
         Purpose::Test,
         "socat",
