@@ -26,6 +26,10 @@ pub const MAX_UPLINKS: u32 = 1_024;
 /// Distinct (reason, program, network) counters.
 pub const MAX_DROP_COUNTERS: u32 = 8_192;
 
+/// Pairs of endpoints that a link opens ports between, each way. Full: refused.
+pub const MAX_LINKS: u32 = 65_536;
+/// Ranges of exposed ports that a link can open (those that touch are one). More: the link is refused.
+pub const MAX_LINK_RANGES: usize = 16;
 /// Scopes a sandbox's question is tried in, in order (links first, then networks).
 pub const MAX_SCOPES: usize = 16;
 /// Octets of a wire-format name that BPF answers: 63 + 1 for each of `name.network` plus the root.

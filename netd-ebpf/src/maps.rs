@@ -16,6 +16,7 @@ use netd_common::{
         endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Resolver, Scopes},
         port::{Port, PortKey},
         socket::{Dialled, DialledKey},
@@ -65,6 +66,10 @@ pub static CONFIG: Array<Config, 1> = Array::new();
 
 #[btf_map]
 pub static PORTS: LpmTrie<PortKey, Port, { limits::MAX_PORT_ENTRIES as usize }> = LpmTrie::new();
+
+#[btf_map]
+pub static LINKS: HashMap<LinkKey, OpenPorts, { limits::MAX_LINKS as usize }, GROWS> =
+    HashMap::new();
 
 #[btf_map]
 pub static FLOWS: HashMap<FlowKey, Flow, { limits::MAX_FLOWS as usize }> = HashMap::new();

@@ -18,6 +18,7 @@ use netd_common::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts},
         port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
     },
     packet::{
@@ -32,7 +33,8 @@ use crate::{
         skb::{AF_INET, AF_INET6, Skb, words},
     },
     maps::{
-        CONFIG, ENDPOINTS, FLOWS, HOST_ADDRESSES, INTERFACES, NEW_FLOWS, PORTS, SUBNETS, UPLINKS,
+        CONFIG, ENDPOINTS, FLOWS, HOST_ADDRESSES, INTERFACES, LINKS, NEW_FLOWS, PORTS, SUBNETS,
+        UPLINKS,
     },
 };
 
@@ -78,6 +80,10 @@ impl Tables for Maps<'_> {
         };
         let found = PORTS.get(&Key::new(PORT_PREFIX_BITS, key));
         copy(found.map(core::ptr::from_ref), into)
+    }
+
+    fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool {
+        copy(LINKS.get_ptr(key), into)
     }
 
     fn config(&mut self) -> Config {

@@ -96,6 +96,8 @@ pub mod flags {
     pub const RESOLVER: u32 = 1 << 5;
     /// This is the agent's resolver itself, not a container: it may answer any endpoint.
     pub const IS_RESOLVER: u32 = 1 << 6;
+    /// On a network without [`ICC`]: a link opens ports from or to this endpoint.
+    pub const LINKED: u32 = 1 << 7;
 }
 
 /// Key data of `SUBNETS` is an [`Addr`]; IPv4 prefixes are 96 longer.

@@ -6,12 +6,13 @@ pub mod drops;
 pub mod endpoint;
 pub mod flow;
 pub mod host;
+pub mod link;
 pub mod name;
 pub mod port;
 pub mod socket;
 
 /// Grows with every change of a key, a value or a meaning. Pins live below a directory of it.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Names of the maps in the object and of their pins.
 pub mod maps {
@@ -35,6 +36,8 @@ pub mod maps {
     pub const FLOWS: &str = "FLOWS";
     /// LRU_HASH of the same: the far side has not answered yet.
     pub const NEW_FLOWS: &str = "NEW_FLOWS";
+    /// HASH [`super::link::LinkKey`] → [`super::link::OpenPorts`]; agent writes.
+    pub const LINKS: &str = "LINKS";
     /// HASH [`super::name::NameKey`] → [`super::name::Name`]; agent writes.
     pub const NAMES: &str = "NAMES";
     /// HASH sandbox index (u32) → [`super::name::Scopes`]; agent writes.

@@ -2,7 +2,7 @@
 //! host's addresses, leaves through an uplink, is answered, or is dropped for a named reason.
 
 use super::{
-    Packet, Tables, Work, arp, dns, icmp_error, nat, neighbour, onward, published, rewrite,
+    Packet, Tables, Work, arp, dns, icmp_error, links, nat, neighbour, onward, published, rewrite,
     transport,
     verdict::Verdict,
     view::{self, View, ethertype, protocol},
@@ -68,7 +68,7 @@ fn judge<P: Packet, T: Tables>(
                 return Ok(Verdict::IcmpError);
             }
         }
-        return same_network(tables, work);
+        return same_network(packet, tables, work);
     }
     transport::read(packet, &mut work.view)?;
     if icmp_error::concerns_flow(packet, zone, tables, work) {
@@ -135,7 +135,11 @@ fn is_neighbour<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
 
 /// To an endpoint of the same network. One that publishes ports may be replying to a neighbour
 /// that dialled the host's address.
-fn same_network<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, DropReason> {
+fn same_network<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &mut T,
+    work: &mut Work,
+) -> Result<Verdict, DropReason> {
     let zone = work.source.network;
     if work.view.transport.is_known() {
         let target = work.target.index;
@@ -148,7 +152,10 @@ fn same_network<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, D
         }
     }
     if work.source.flags & flags::ICC == 0 {
-        return Err(DropReason::IccOff);
+        let linked = work.source.flags & work.target.flags & flags::LINKED != 0;
+        if !linked || !links::open(packet, tables, work) {
+            return Err(DropReason::IccOff);
+        }
     }
     let mac = work.source.mac;
     deliver(mac, work)

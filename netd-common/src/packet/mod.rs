@@ -11,6 +11,7 @@ pub mod from_endpoint;
 pub mod from_uplink;
 pub mod hold;
 pub mod icmp_error;
+pub mod links;
 pub mod nat;
 pub mod neighbour;
 pub mod onward;

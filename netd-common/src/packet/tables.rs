@@ -7,6 +7,7 @@ use crate::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts},
         port::Port,
     },
 };
@@ -68,6 +69,8 @@ pub trait Tables {
     fn uplink(&mut self, ifindex: u32, into: &mut Uplink) -> bool;
     /// The published port of exactly this host address or wildcard (`PORTS`); port in network order.
     fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2], into: &mut Port) -> bool;
+    /// What may pass between two endpoints of a network that keeps them apart (`LINKS`).
+    fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool;
     /// The agent's settings (`CONFIG`).
     fn config(&mut self) -> Config;
 

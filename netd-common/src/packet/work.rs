@@ -13,6 +13,7 @@ use crate::abi::{
     endpoint::Endpoint,
     flow::{Flow, FlowKey},
     host::Uplink,
+    link::OpenPorts,
     port::Port,
 };
 
@@ -39,6 +40,8 @@ pub struct Work {
     pub uplink: Uplink,
     /// The published port that it dials.
     pub port: Port,
+    /// What may pass from one endpoint to the other.
+    pub link: OpenPorts,
     /// Where it goes and what changes.
     pub outcome: Outcome,
     /// Of an ICMP error about a flow: the packet that it quotes.

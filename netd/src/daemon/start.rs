@@ -220,6 +220,7 @@ fn settings(config: &Config) -> Settings {
             config.dns_fallback.clone()
         },
         publish_address: config.publish_address,
+        icc: config.icc,
         ..default
     }
 }

@@ -14,6 +14,6 @@ pub use facts::HostFacts;
 pub use id::{Id, IfName, Name};
 pub use mac::Mac;
 pub use network::Network;
-pub use port::{PortRange, Protocol, PublishedPort};
+pub use port::{ExposedPorts, PortRange, Protocol, PublishedPort};
 pub use sandbox::Sandbox;
 pub use wire_name::WireName;

@@ -12,6 +12,8 @@ pub enum Protocol {
     Tcp,
     /// UDP (17).
     Udp,
+    /// SCTP (132).
+    Sctp,
 }
 
 impl Protocol {
@@ -20,6 +22,7 @@ impl Protocol {
         match self {
             Protocol::Tcp => 6,
             Protocol::Udp => 17,
+            Protocol::Sctp => 132,
         }
     }
 
@@ -28,6 +31,7 @@ impl Protocol {
         match self {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
         }
     }
 }
@@ -88,15 +92,78 @@ pub struct PublishedPort {
     pub requested: Option<PortRange>,
     /// Ports inside.
     pub target: PortRange,
-    /// TCP or UDP.
+    /// Its protocol.
     pub protocol: Protocol,
+}
+
+/// Ports that a sandbox says it serves: what `-P` publishes and what links open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ExposedPorts {
+    /// Their protocol.
+    pub protocol: Protocol,
+    /// Ports inside.
+    pub range: PortRange,
+}
+
+impl ExposedPorts {
+    /// The same ports in order, each once and in as few ranges as can be.
+    pub fn merged(ports: impl IntoIterator<Item = ExposedPorts>) -> Vec<ExposedPorts> {
+        let mut all: Vec<ExposedPorts> = ports.into_iter().collect();
+        all.sort();
+        let mut merged: Vec<ExposedPorts> = Vec::new();
+        for next in all {
+            match merged.last_mut() {
+                Some(last)
+                    if last.protocol == next.protocol
+                        && u32::from(next.range.first) <= u32::from(last.range.last) + 1 =>
+                {
+                    last.range.last = last.range.last.max(next.range.last);
+                }
+                _ => merged.push(next),
+            }
+        }
+        merged
+    }
+
+    /// What is left of these ports without those of `others`, in order.
+    pub fn without(self, others: &[ExposedPorts]) -> Vec<ExposedPorts> {
+        let mut left = vec![self];
+        for other in others.iter().filter(|o| o.protocol == self.protocol) {
+            let keep = |first: u32, last: u32, ports: &ExposedPorts| ExposedPorts {
+                range: PortRange {
+                    first: first as u16,
+                    last: last as u16,
+                },
+                ..*ports
+            };
+            let cut = |ports: ExposedPorts| {
+                if !ports.range.overlaps(other.range) {
+                    return vec![ports];
+                }
+                let (first, last) = (u32::from(ports.range.first), u32::from(ports.range.last));
+                let (begin, end) = (u32::from(other.range.first), u32::from(other.range.last));
+                let before = (first < begin).then(|| keep(first, begin.saturating_sub(1), &ports));
+                let after = (end < last).then(|| keep(end + 1, last, &ports));
+                before.into_iter().chain(after).collect()
+            };
+            left = left.into_iter().flat_map(cut).collect();
+        }
+        left
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::PortRange;
+    use super::{ExposedPorts, PortRange, Protocol};
+
+    fn exposed(first: u16, last: u16) -> ExposedPorts {
+        ExposedPorts {
+            protocol: Protocol::Tcp,
+            range: PortRange { first, last },
+        }
+    }
 
     proptest! {
         #[test]
@@ -114,6 +181,31 @@ mod tests {
             prop_assert_eq!(next, u32::from(range.last) + 1);
             prop_assert!(count <= 30);
         }
+    }
+
+    #[test]
+    fn exposed_ports_are_merged_and_cut() {
+        let udp = ExposedPorts {
+            protocol: Protocol::Udp,
+            ..exposed(83, 83)
+        };
+        let all = [
+            exposed(82, 90),
+            udp,
+            exposed(80, 81),
+            exposed(85, 86),
+            exposed(99, 99),
+        ];
+        let merged = ExposedPorts::merged(all);
+        assert_eq!(merged, [exposed(80, 90), exposed(99, 99), udp]);
+        let whole = exposed(1, 65_535);
+        assert_eq!(
+            whole.without(&merged),
+            [exposed(1, 79), exposed(91, 98), exposed(100, 65_535)]
+        );
+        assert_eq!(exposed(80, 80).without(&merged), []);
+        assert_eq!(udp.without(&merged[..2]), [udp]);
+        assert_eq!(exposed(65_535, 65_535).without(&[whole]), []);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Name, PublishedPort, network::Owner};
+use super::{ExposedPorts, Id, Name, PublishedPort, network::Owner};
 
 /// A sandbox as it is in the store. Its endpoints point at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,15 @@ pub struct Sandbox {
     pub mode: Mode,
     /// Published ports; reserved while no network can carry them.
     pub ports: Vec<PublishedPort>,
+    /// `--expose` and the inner sides of `-p`, merged; fixed at create, as in Docker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<ExposedPorts>,
+    /// `--env`, in order, each name once: what links tell of this sandbox, and what its commands get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// `--link` on the default network, each alias once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<SandboxLink>,
     /// What goes into resolv.conf and where questions are forwarded.
     pub dns: DnsSettings,
     /// `--add-host`, in order.
@@ -35,6 +44,15 @@ pub struct Sandbox {
     pub next_interface: u32,
     /// Nanoseconds of Unix time.
     pub created: u64,
+}
+
+/// A link on the default network: to a sandbox, not to a name. It ends with its target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxLink {
+    /// The linked sandbox.
+    pub target: Id,
+    /// What it is called in this one.
+    pub alias: Name,
 }
 
 /// Where a sandbox's namespace comes from.

@@ -129,6 +129,9 @@ fn value(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desired) 
     if scene.uses_resolver(sandbox) {
         bits |= flags::RESOLVER;
     }
+    if network.is_default() && super::links::is_linked(scene, sandbox) {
+        bits |= flags::LINKED;
+    }
     let families = [false, true];
     Some(Value {
         ifindex: scene.ifindex(&endpoint.host_interface, desired)?,

@@ -5,6 +5,7 @@ use netd_common::{
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Resolver, Scopes},
         port::{Port, PortKey},
     },
@@ -29,6 +30,8 @@ pub enum EntryKey {
     Config,
     /// PORTS: prefix length in bits, key.
     Port(u32, PortKey),
+    /// LINKS.
+    Link(LinkKey),
     /// NAMES.
     Name(NameKey),
     /// SCOPES, by sandbox index.
@@ -56,6 +59,8 @@ pub enum Entry {
     Config(Config),
     /// PORTS: prefix length in bits, key.
     Port(u32, PortKey, Port),
+    /// LINKS.
+    Link(LinkKey, Box<OpenPorts>),
     /// NAMES.
     Name(NameKey, Box<Name>),
     /// SCOPES, by sandbox index.
@@ -76,6 +81,7 @@ impl Entry {
             Entry::Uplink(ifindex, _) => EntryKey::Uplink(ifindex),
             Entry::Config(_) => EntryKey::Config,
             Entry::Port(bits, key, _) => EntryKey::Port(bits, key),
+            Entry::Link(key, _) => EntryKey::Link(key),
             Entry::Name(ref key, _) => EntryKey::Name(*key),
             Entry::Scopes(sandbox, _) => EntryKey::Scopes(sandbox),
             Entry::Resolver(cookie, _) => EntryKey::Resolver(cookie),

@@ -121,6 +121,15 @@ fn hosts(scene: &Scene<'_>, sandbox: &Sandbox) -> String {
     for (name, address) in &sandbox.extra_hosts {
         let _ = writeln!(text, "{address}\t{name}");
     }
+    for (alias, target, endpoint) in scene.state.live_links(sandbox) {
+        let mut linked = format!("{alias} {}", target.hostname);
+        if *alias != target.name {
+            let _ = write!(linked, " {}", target.name);
+        }
+        for address in &endpoint.addresses {
+            let _ = writeln!(text, "{}\t{linked}", address.addr());
+        }
+    }
     let names = names(sandbox.hostname.as_str());
     for endpoint in scene.state.endpoints_of_sandbox(sandbox.id) {
         for address in &endpoint.addresses {

@@ -9,6 +9,7 @@ mod endpoint;
 pub mod entry;
 mod files;
 mod host;
+mod links;
 mod names;
 pub mod observed;
 mod order;

@@ -53,7 +53,7 @@ pub(super) fn rank((purpose, action): &Step) -> u8 {
             Entry::Endpoint(..) | Entry::Scopes(..) | Entry::Resolver(..) => 23,
             Entry::Interface(..) => 24,
             // Last, and only once what they lead to is up.
-            Entry::Port(..) | Entry::Name(..) => 40,
+            Entry::Port(..) | Entry::Name(..) | Entry::Link(..) => 40,
         },
         // Inner sides and bridges first; the host side opens the way.
         (Purpose::Make, Action::SetUp { place, .. }) => match place {
@@ -66,7 +66,7 @@ pub(super) fn rank((purpose, action): &Step) -> u8 {
         (_, Action::WriteFiles(_)) => 35,
         // After the new ones, so that a published port that moves is never away.
         (_, Action::Delete(key)) => match key {
-            EntryKey::Port(..) | EntryKey::Name(_) => 50,
+            EntryKey::Port(..) | EntryKey::Name(_) | EntryKey::Link(_) => 50,
             EntryKey::Scopes(_) | EntryKey::Resolver(_) | EntryKey::Interface(_) => 51,
             EntryKey::Endpoint(_) => 52,
             EntryKey::EndpointStats(_)

@@ -124,6 +124,11 @@ pub fn links(scene: &Scene<'_>, subjects: &Subjects) -> Desired {
             super::sandbox::links(scene, sandbox, &mut desired);
         }
     }
+    for id in &subjects.peers {
+        if let Some(sandbox) = scene.state.sandbox(*id) {
+            super::sandbox::links(scene, sandbox, &mut desired);
+        }
+    }
     for id in &subjects.endpoints {
         if let Some(joined) = scene.joined(*id) {
             super::endpoint::links(scene, &joined, &mut desired);
@@ -149,6 +154,13 @@ pub fn entries(scene: &Scene<'_>, subjects: &Subjects, desired: &mut Desired) {
     for id in &subjects.sandboxes {
         if let Some(sandbox) = scene.state.sandbox(*id) {
             super::sandbox::entries(scene, sandbox, desired);
+            super::links::entries(scene, sandbox, desired);
+        }
+    }
+    for id in &subjects.peers {
+        let endpoint = scene.state.default_endpoint(*id);
+        if let Some(joined) = endpoint.and_then(|endpoint| scene.joined(endpoint.id)) {
+            super::endpoint::entries(scene, &joined, desired);
         }
     }
     for id in &subjects.endpoints {

@@ -26,6 +26,9 @@ pub struct Subjects {
     pub sandboxes: BTreeSet<Id>,
     /// Endpoints.
     pub endpoints: BTreeSet<Id>,
+    /// Sandboxes that are linked with those on the default network: their files and their endpoints'
+    /// entries follow, and nothing further.
+    pub peers: BTreeSet<Id>,
     /// Names, by network, in lower case.
     pub names: BTreeSet<(Id, String)>,
     /// Names of links, by sandbox, in lower case.
@@ -48,6 +51,7 @@ impl Subjects {
             reserved: true,
             resolver: true,
             links: links.map(|(sandbox, alias, _)| (sandbox, alias)).collect(),
+            peers: BTreeSet::new(),
             networks: state.networks().map(|network| network.id).collect(),
             sandboxes: state.sandboxes().map(|sandbox| sandbox.id).collect(),
             endpoints: state.endpoints().map(|endpoint| endpoint.id).collect(),
@@ -84,7 +88,7 @@ impl Subjects {
 
     /// Adds what follows in this state: an endpoint's names, its links and those to it, and its
     /// sandbox; a sandbox's endpoints, since routes, ports and flags move between them; its ports at
-    /// named addresses.
+    /// named addresses, and those it is linked with.
     pub fn close(&mut self, state: &State) {
         for id in &self.endpoints {
             let Some(endpoint) = state.endpoint(*id) else {
@@ -102,6 +106,7 @@ impl Subjects {
             self.links.extend(state.linked_as(*network, name));
         }
         for id in &self.sandboxes {
+            self.peers.extend(state.link_peers(*id));
             let ports = state.sandbox(*id).into_iter().flat_map(|s| &s.ports);
             self.named_ports.extend(ports.flat_map(named_pieces));
             let endpoints = state.endpoints_of_sandbox(*id);

@@ -9,6 +9,7 @@ mod endpoint;
 pub mod gateway;
 mod interval;
 pub mod ipam;
+mod links;
 mod lookup;
 mod names;
 mod network;

@@ -46,7 +46,7 @@ impl Draft<'_, '_> {
         let existing = self.predefined("bridge").cloned();
         if let Some(existing) = existing {
             if self.fits_settings(&existing) {
-                return Ok(());
+                return self.set_icc(existing);
             }
             if self
                 .state
@@ -66,7 +66,7 @@ impl Draft<'_, '_> {
             "bridge".parse()?,
             Driver::Bridge(BridgeOptions {
                 name: settings.bridge.clone(),
-                icc: true,
+                icc: settings.icc,
                 masquerade: true,
                 mtu: settings.mtu,
                 host_binding: None,
@@ -86,6 +86,16 @@ impl Draft<'_, '_> {
             ipam: Ipam::Default,
             force: false,
         })?;
+        self.put_network(network)
+    }
+
+    /// What a network lets its endpoints do may change while they are there.
+    fn set_icc(&mut self, mut network: Network) -> Result<(), Refusal> {
+        let icc = self.context.settings.icc;
+        match &mut network.driver {
+            Driver::Bridge(options) if options.icc != icc => options.icc = icc,
+            _ => return Ok(()),
+        }
         self.put_network(network)
     }
 

@@ -240,6 +240,9 @@ impl PortTable {
         addresses: &[IpAddr],
         last: u16,
     ) -> Result<PortRange, Refusal> {
+        if spec.protocol == Protocol::Sctp {
+            return self.choose_same(busy, spec, addresses);
+        }
         let count = spec.target.count();
         let free = |range| self.free_block(busy, spec.protocol, addresses, range, count);
         match spec.host {
@@ -263,6 +266,30 @@ impl PortTable {
                 "Invalid ranges specified for container and host Ports: {} and {}",
                 spec.target, range
             ))),
+        }
+    }
+
+    /// SCTP: the host ports are those inside, since no packet's ports are changed.
+    fn choose_same(
+        &self,
+        busy: &Taken,
+        spec: &PortSpec,
+        addresses: &[IpAddr],
+    ) -> Result<PortRange, Refusal> {
+        let target = spec.target;
+        let among = |host: PortRange| host.first <= target.first && target.last <= host.last;
+        let fits = match spec.host {
+            None => true,
+            // A range for one port may pick any of its own: then the one that is the same.
+            Some(host) if target.count() == 1 => among(host),
+            Some(host) => host == target,
+        };
+        match spec.host {
+            Some(host) if !fits => Err(Refusal::SctpPort { target, host }),
+            _ => match self.conflict(busy, spec.protocol, addresses, target) {
+                Some(refusal) => Err(refusal),
+                None => Ok(target),
+            },
         }
     }
 

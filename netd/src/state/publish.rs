@@ -1,6 +1,6 @@
 //! Publishing: at create and on a sandbox that runs.
 
-use std::net::IpAddr;
+use std::{collections::VecDeque, net::IpAddr};
 
 use super::{
     Refusal, Reply,
@@ -9,7 +9,7 @@ use super::{
     ports::Taken,
     request::{PortName, PortSpec},
 };
-use crate::model::{Id, PublishedPort, network::Owner, sandbox::Mode};
+use crate::model::{Id, PortRange, PublishedPort, network::Owner, sandbox::Mode};
 
 /// Docker's warning.
 pub(super) const DISCARDED: &str = "Published ports are discarded when using host network mode";
@@ -94,14 +94,23 @@ impl Draft<'_, '_> {
         let mut refused = Ok(());
         let [v4, v6] = self.state.port_targets(id).found();
         let carried = |port: &PublishedPort| if port.host_address.is_ipv6() { v6 } else { v4 };
-        for wish in ports {
+        let mut wishes: VecDeque<PortSpec> = ports.iter().cloned().collect();
+        while let Some(wish) = wishes.pop_front() {
             let last = self.state.meta.last_port;
-            let chosen = match self.state.ports.choose(&busy, wish, binding, last) {
+            let chosen = match self.state.ports.choose(&busy, &wish, binding, last) {
                 Ok(chosen) => chosen,
-                Err(refusal) => {
-                    refused = Err(refusal);
-                    break;
-                }
+                // A range at any free ports need not stay in one piece.
+                Err(refusal) => match halves(&wish) {
+                    Some([low, high]) if refusal == Refusal::PortsExhausted => {
+                        wishes.push_front(high);
+                        wishes.push_front(low);
+                        continue;
+                    }
+                    _ => {
+                        refused = Err(refusal);
+                        break;
+                    }
+                },
             };
             if let (None, Some(port)) = (wish.host, chosen.first()) {
                 self.state.meta.last_port = port.host.last;
@@ -119,4 +128,18 @@ impl Draft<'_, '_> {
         all.iter().for_each(|port| self.state.ports.release(port));
         refused.map(|()| all)
     }
+}
+
+/// A wish for a range at any free host ports, cut in two.
+fn halves(wish: &PortSpec) -> Option<[PortSpec; 2]> {
+    let PortRange { first, last } = wish.target;
+    if wish.host.is_some() || first == last {
+        return None;
+    }
+    let middle = first + (last - first) / 2;
+    let part = |first, last| PortSpec {
+        target: PortRange { first, last },
+        ..wish.clone()
+    };
+    Some([part(first, middle), part(middle + 1, last)])
 }

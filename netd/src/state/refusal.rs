@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Id, id::BadName};
+use crate::model::{Id, PortRange, id::BadName};
 
 /// What the caller can do something about. `code()` is the API's and decides the HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,23 @@ pub enum Refusal {
     /// A sandbox that does not exist.
     #[error("No such sandbox: {0}")]
     NoSuchSandbox(String),
+    /// The target of a link that does not exist.
+    #[error("could not get sandbox for {0}: No such sandbox: {0}")]
+    NoSuchLinked(String),
+    /// The target of a link on the default network that is not there.
+    #[error("sandbox {0} not attached to default bridge network")]
+    NotOnDefault(Id),
+    /// An SCTP port that would have to be changed.
+    #[error(
+        "SCTP port {target} cannot be published as {host}: the checksum of SCTP covers the ports, and \
+         netd does not compute it anew"
+    )]
+    SctpPort {
+        /// Inside.
+        target: PortRange,
+        /// On the host.
+        host: PortRange,
+    },
     /// A configuration that does not exist, or a network that is none.
     #[error("configuration network {0:?} does not exist")]
     NoSuchConfig(String),

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::model::{
-    Id, IfName, Mac, Name, PortRange, Protocol,
+    ExposedPorts, Id, IfName, Mac, Name, PortRange, Protocol,
     endpoint::Link,
     network::{Ipam, Owner},
     sandbox::{DnsSettings, Joined},
@@ -76,7 +76,7 @@ impl Request {
     /// Whether host ports are taken: then the host's sockets have to be known.
     pub fn publishes(&self) -> bool {
         match self {
-            Request::SandboxCreate(spec) => !spec.ports.is_empty(),
+            Request::SandboxCreate(spec) => !spec.ports.is_empty() || spec.publish_all,
             Request::Publish { ports, .. } => !ports.is_empty(),
             Request::NetworkCreate(_)
             | Request::NetworkRemove { .. }
@@ -217,6 +217,12 @@ pub struct SandboxSpec {
     pub networks: Vec<(String, EndpointSpec)>,
     /// `-p`.
     pub ports: Vec<PortSpec>,
+    /// `--expose`.
+    pub exposed: Vec<ExposedPorts>,
+    /// `-P`: exposed ports that `-p` does not name are published at automatic host ports.
+    pub publish_all: bool,
+    /// `--env`, each name once.
+    pub env: Vec<(String, String)>,
     /// `--dns…`.
     pub dns: DnsSettings,
     /// `--add-host`; `None` is `host-gateway`.
@@ -234,7 +240,7 @@ pub struct PortSpec {
     pub host: Option<PortRange>,
     /// Ports inside.
     pub target: PortRange,
-    /// TCP or UDP.
+    /// Its protocol.
     pub protocol: Protocol,
 }
 
@@ -245,7 +251,7 @@ pub struct PortName {
     pub host_address: Option<IpAddr>,
     /// The host ports, all of a range.
     pub host: PortRange,
-    /// TCP or UDP.
+    /// Its protocol.
     pub protocol: Protocol,
 }
 

@@ -8,10 +8,11 @@ use super::{
     config_network::no_endpoints,
     endpoint::refuse_options,
     publish::DISCARDED,
-    request::{EndpointSpec, SandboxSpec},
+    request::{EndpointSpec, PortSpec, SandboxSpec},
 };
 use crate::model::{
-    Id, Name, Network, Sandbox,
+    ExposedPorts, Id, Name, Network, Sandbox,
+    endpoint::Link,
     network::{Driver, Owner},
     sandbox::{DnsSettings, Joined, Mode, Namespace},
 };
@@ -39,8 +40,11 @@ impl Draft<'_, '_> {
                 id: *id,
             });
         }
-        let networks = self.resolve_networks(spec)?;
+        let mut networks = self.resolve_networks(spec)?;
         let mode = choose_mode(&networks)?;
+        let mut warnings = self.without_servers(mode, &networks, &spec.dns);
+        let links = default_links(&mut networks);
+        let links = self.resolve_links(&links, spec.owner, &mut warnings)?;
         let sandbox = Sandbox {
             id,
             index: next_index(
@@ -53,6 +57,9 @@ impl Draft<'_, '_> {
             namespace: self.choose_namespace(mode, spec.namespace.as_ref())?,
             mode,
             ports: Vec::new(),
+            exposed: exposed(spec),
+            env: spec.env.clone(),
+            links,
             dns: spec.dns.clone(),
             extra_hosts: self.extra_hosts(spec)?,
             labels: spec.labels.clone(),
@@ -68,11 +75,11 @@ impl Draft<'_, '_> {
         } else if let Some((_, endpoint)) = networks.first() {
             refuse_options(endpoint)?;
         }
-        let mut warnings = self.without_servers(mode, &networks, &spec.dns);
-        if mode == Mode::Host && !spec.ports.is_empty() {
+        if mode == Mode::Host && (!spec.ports.is_empty() || spec.publish_all) {
             warnings.push(DISCARDED.to_owned());
         } else {
-            self.publish(id, &spec.ports, &mut warnings)?;
+            let ports: Vec<PortSpec> = spec.ports.iter().cloned().chain(unnamed(spec)).collect();
+            self.publish(id, &ports, &mut warnings)?;
         }
         let (limit, what) = bounds::SANDBOXES;
         within(self.state.sandboxes.len(), limit, what)?;
@@ -197,8 +204,48 @@ impl Draft<'_, '_> {
         for endpoint in endpoints.unwrap_or_else(BTreeSet::new) {
             self.delete_endpoint(endpoint);
         }
+        self.drop_links_to(id);
         self.delete_sandbox(id);
     }
+}
+
+/// Takes the links of the default network out of its wish: they are the sandbox's.
+fn default_links(networks: &mut [(Network, EndpointSpec)]) -> Vec<Link> {
+    let wishes = networks
+        .iter_mut()
+        .filter(|(network, _)| network.is_default());
+    wishes
+        .flat_map(|(_, wish)| std::mem::take(&mut wish.links))
+        .collect()
+}
+
+/// What a sandbox exposes: what it says, and what it publishes (Docker's rule).
+fn exposed(spec: &SandboxSpec) -> Vec<ExposedPorts> {
+    ExposedPorts::merged(spec.exposed.iter().copied().chain(named(spec)))
+}
+
+/// The inner sides of `-p`.
+fn named(spec: &SandboxSpec) -> impl Iterator<Item = ExposedPorts> + '_ {
+    spec.ports.iter().map(|port| ExposedPorts {
+        protocol: port.protocol,
+        range: port.target,
+    })
+}
+
+/// What `-P` adds: the exposed ports that `-p` does not name, each range at automatic ports.
+fn unnamed(spec: &SandboxSpec) -> Vec<PortSpec> {
+    if !spec.publish_all {
+        return Vec::new();
+    }
+    let named: Vec<ExposedPorts> = named(spec).collect();
+    let rest = exposed(spec).into_iter().flat_map(|e| e.without(&named));
+    rest.map(|ports| PortSpec {
+        host_address: None,
+        host: None,
+        target: ports.range,
+        protocol: ports.protocol,
+    })
+    .collect()
 }
 
 /// `host` and `none` stand alone.

@@ -17,6 +17,8 @@ pub struct Settings {
     pub address_pools: Vec<AddressPool>,
     /// MTU of networks that give none, in octets.
     pub mtu: u32,
+    /// Whether endpoints of the default network may talk to each other without a link.
+    pub icc: bool,
     /// Name servers for the default network where the host has none that sandboxes can reach.
     pub dns_fallback: Vec<IpAddr>,
     /// Host address of ports that are published without one; `None`: all.
@@ -33,6 +35,7 @@ impl Default for Settings {
             bip: None,
             address_pools: AddressPool::docker(),
             mtu: 1500,
+            icc: true,
             dns_fallback: vec![IpAddr::from([8, 8, 8, 8]), IpAddr::from([8, 8, 4, 4])],
             publish_address: None,
         }

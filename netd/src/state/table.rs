@@ -50,6 +50,8 @@ pub(super) struct Index {
     pub(super) dns: BTreeMap<(Id, String), BTreeSet<Id>>,
     /// Names of a network (lower case) that endpoints link to: those endpoints.
     pub(super) links: BTreeMap<(Id, String), BTreeSet<Id>>,
+    /// Sandboxes that others link to on the default network: those others.
+    pub(super) linking: BTreeMap<Id, BTreeSet<Id>>,
 }
 
 /// Whose a host-side interface is.
@@ -188,6 +190,9 @@ impl State {
                 index.namespaces.remove(&(joined.device, joined.inode));
             }
             old.ports.iter().for_each(|port| self.ports.release(port));
+            for link in &old.links {
+                remove_from(&mut index.linking, &link.target, &id);
+            }
         }
         if let Some(new) = &new {
             index
@@ -198,6 +203,9 @@ impl State {
                 index.namespaces.insert((joined.device, joined.inode), id);
             }
             new.ports.iter().for_each(|port| self.ports.take(port));
+            for link in &new.links {
+                index.linking.entry(link.target).or_default().insert(id);
+            }
         }
         old
     }

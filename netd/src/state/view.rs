@@ -5,7 +5,7 @@ use super::{Refusal, ipam::Usage, names::base_names, table::State};
 use crate::model::{
     Endpoint, Id, Network, PublishedPort, Sandbox,
     network::{Driver, Owner},
-    sandbox::Mode,
+    sandbox::{Mode, SandboxLink},
 };
 
 /// A network with its endpoints.
@@ -47,6 +47,8 @@ pub struct SandboxView {
     pub ports: Vec<PortView>,
     /// `host` or `none`, if it is there.
     pub mode_network: Option<Id>,
+    /// Its links on the default network as Docker writes them: `/TARGET:/NAME/ALIAS`.
+    pub links: Vec<String>,
 }
 
 /// A published port and where it leads.
@@ -142,7 +144,16 @@ impl State {
                 .collect(),
             ports: ports.collect(),
             mode_network: self.mode_network(sandbox),
+            links: self.link_texts(sandbox),
         })
+    }
+
+    fn link_texts(&self, sandbox: &Sandbox) -> Vec<String> {
+        let text = |link: &SandboxLink| {
+            let target = &self.sandbox(link.target)?.name;
+            Some(format!("/{target}:/{}/{}", sandbox.name, link.alias))
+        };
+        sandbox.links.iter().filter_map(text).collect()
     }
 
     fn view_endpoint(&self, endpoint: &Endpoint) -> Option<EndpointView> {

@@ -156,6 +156,9 @@ fn sandbox(name: &str, networks: &[&str]) -> SandboxSpec {
         networks: networks.collect(),
         ports: Vec::new(),
         dns: DnsSettings::default(),
+        exposed: Vec::new(),
+        publish_all: false,
+        env: Vec::new(),
         extra_hosts: Vec::new(),
         labels: BTreeMap::new(),
     }

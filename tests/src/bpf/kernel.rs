@@ -20,6 +20,7 @@ use netd_common::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts},
         maps,
         name::{Name, NameKey, Scopes},
         port::{Port, PortKey},
@@ -193,6 +194,13 @@ impl Kernel {
         }
         for (ifindex, uplink) in &world.uplinks {
             self.insert::<4, { size_of::<Uplink>() }>(maps::UPLINKS, ifindex, uplink);
+        }
+        for (key, open) in &world.open {
+            self.insert::<{ size_of::<LinkKey>() }, { size_of::<OpenPorts>() }>(
+                maps::LINKS,
+                key,
+                open,
+            );
         }
         for (key, name) in &world.names {
             self.insert::<{ size_of::<NameKey>() }, { size_of::<Name>() }>(maps::NAMES, key, name);

@@ -8,6 +8,7 @@ use netd_common::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Scopes},
         port::{Port, PortKey},
     },
@@ -84,6 +85,10 @@ impl Tables for PlainTables {
             port,
         };
         copy(longest(&self.world.ports, octets, &octets(&key)), into)
+    }
+
+    fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool {
+        copy(find(&self.world.open, key), into)
     }
 
     fn config(&mut self) -> Config {

@@ -12,6 +12,7 @@ use netd_common::{
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet, flags},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts, OpenRange, side},
         name::{Name, NameKey, Resolver, Scopes, name_kind, scope_of_network},
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
@@ -118,6 +119,8 @@ pub struct World {
     pub uplinks: Vec<(u32, Uplink)>,
     /// `PORTS`, with prefix lengths.
     pub ports: Vec<(PortKey, u32, Port)>,
+    /// `LINKS`.
+    pub open: Vec<(LinkKey, OpenPorts)>,
     /// `CONFIG`.
     pub config: Config,
     /// `NAMES`.
@@ -147,6 +150,7 @@ impl World {
             host_addresses: Vec::new(),
             uplinks: vec![(21, uplink())],
             ports: Vec::new(),
+            open: Vec::new(),
             config: Config {
                 ports: [[40_000, 40_000], [1, 0]],
                 resolver_ifindex: 31,
@@ -214,8 +218,10 @@ impl World {
         self.add_endpoint(&app, 101, 1, 2, flags::UP | flags::PUBLISHES);
         self.add_endpoint(&app, 102, 2, 3, flags::UP);
         self.add_endpoint(&app, 103, 3, 4, 0);
-        self.add_endpoint(&quiet, 104, 4, 2, flags::UP);
-        self.add_endpoint(&quiet, 105, 5, 3, flags::UP);
+        self.add_endpoint(&quiet, 104, 4, 2, flags::UP | flags::LINKED);
+        self.add_endpoint(&quiet, 105, 5, 3, flags::UP | flags::LINKED);
+        self.add_link(4, 5, side::SERVED);
+        self.add_link(5, 4, side::ANSWERS);
         self.add_endpoint(&plain, 106, 6, 2, flags::UP);
         let resolver = Endpoint {
             ifindex: 31,
@@ -273,6 +279,24 @@ impl World {
         };
         scopes.scopes[0] = scope_of_network(number);
         self.scopes.push((index, scopes));
+    }
+
+    /// TCP 81 and 82 and UDP 5353 are open.
+    fn add_link(&mut self, from: u32, to: u32, side: u8) {
+        let mut open = OpenPorts::default();
+        for (slot, (protocol, first, last)) in open
+            .ranges
+            .iter_mut()
+            .zip([(6, 81, 82), (17, 5_353, 5_353)])
+        {
+            *slot = OpenRange {
+                first,
+                last,
+                protocol,
+                side,
+            };
+        }
+        self.open.push((LinkKey { from, to }, open));
     }
 
     fn add_host(&mut self) {

@@ -9,7 +9,7 @@ mod message;
 mod quote;
 
 pub use budget::Budget;
-pub use quote::{Quote, concerns_flow};
+pub use quote::{Quote, concerns_flow, quoted};
 
 use super::{Packet, Tables, Work, verdict::Verdict};
 use crate::DropReason;

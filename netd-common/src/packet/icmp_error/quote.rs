@@ -63,20 +63,32 @@ pub fn concerns_flow<P: Packet, T: Tables>(
     tables: &mut T,
     work: &mut Work,
 ) -> bool {
+    is_icmp(work) && find(packet, zone, tables, work)
+}
+
+fn is_icmp(work: &Work) -> bool {
     let ip = &work.view.ip;
     let icmp = if ip.is_v4() {
         protocol::ICMP
     } else {
         protocol::ICMPV6
     };
-    !work.view.transport.is_known() && ip.protocol == icmp && find(packet, zone, tables, work)
+    !work.view.transport.is_known() && ip.protocol == icmp
 }
 
 // Not inlined: a rare case, whose paths would multiply those of the hook.
 #[inline(never)]
 fn find<P: Packet, T: Tables>(packet: &P, zone: u32, tables: &mut T, work: &mut Work) -> bool {
+    quoted(packet, zone, work)
+        && (tables.flow(&work.key, &Seen::NOTHING, &mut work.flow)
+            || tables.new_flow(&work.key, &Seen::NOTHING, &mut work.flow))
+}
+
+/// Whether a packet from `zone` is an ICMP error, for who sent the packet that it quotes; then the
+/// key in `work` is the quoted tuple, reversed.
+pub fn quoted<P: Packet>(packet: &P, zone: u32, work: &mut Work) -> bool {
     let ip = &work.view.ip;
-    if ip.unobstructed().is_err() {
+    if !is_icmp(work) || ip.unobstructed().is_err() {
         return false;
     }
     let Some([message]) = packet.read::<1>(ip.transport.into()) else {
@@ -94,11 +106,7 @@ fn find<P: Packet, T: Tables>(packet: &P, zone: u32, tables: &mut T, work: &mut 
     // It is for who sent the quoted packet (as the kernel's `nf_conntrack_inet_error` asks), and a
     // container speaks only of what was for itself.
     let (ip, key) = (&work.view.ip, &work.key);
-    if ip.destination != key.destination || (zone != 0 && ip.source != key.source) {
-        return false;
-    }
-    tables.flow(&work.key, &Seen::NOTHING, &mut work.flow)
-        || tables.new_flow(&work.key, &Seen::NOTHING, &mut work.flow)
+    ip.destination == key.destination && (zone == 0 || ip.source == key.source)
 }
 
 /// Reads the quoted headers: the key is the quoted tuple, reversed.

@@ -11,6 +11,7 @@ use crate::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
+        link::{LinkKey, OpenPorts},
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
     limits::ICMP_ERRORS_BURST,
@@ -28,7 +29,7 @@ pub struct Lookups {
     pub endpoints: u32,
     /// `FLOWS` and `NEW_FLOWS`.
     pub flows: u32,
-    /// `PORTS`, `SUBNETS`, `HOST_ADDRESSES`.
+    /// `PORTS`, `SUBNETS`, `HOST_ADDRESSES`, `LINKS`.
     pub others: u32,
     /// Questions for a route.
     pub routes: u32,
@@ -49,6 +50,8 @@ pub struct Memory {
     pub uplinks: BTreeMap<u32, Uplink>,
     /// `PORTS`: prefix length of [`PORT_PREFIX_BITS`], key, value.
     pub ports: Vec<(u32, PortKey, Port)>,
+    /// `LINKS`.
+    pub links: BTreeMap<LinkKey, OpenPorts>,
     /// `CONFIG`.
     pub config: Config,
     /// `FLOWS`.
@@ -87,6 +90,7 @@ impl Default for Memory {
             host_addresses: BTreeMap::new(),
             uplinks: BTreeMap::new(),
             ports: Vec::new(),
+            links: BTreeMap::new(),
             config: Config::default(),
             flows: BTreeMap::new(),
             max_flows: usize::MAX,
@@ -158,6 +162,11 @@ impl Tables for Memory {
             })
             .max_by_key(|(bits, _, _)| *bits);
         copy(found.map(|(_, _, port)| port), into)
+    }
+
+    fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool {
+        self.lookups.others += 1;
+        copy(self.links.get(key), into)
     }
 
     fn config(&mut self) -> Config {

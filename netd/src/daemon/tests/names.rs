@@ -188,7 +188,7 @@ fn a_links_name_stands_before_the_networks() {
 }
 
 #[test]
-fn the_default_network_has_no_links() {
+fn a_link_on_the_default_network_needs_its_target() {
     let mut agent = Agent::new();
     let endpoint = EndpointSpec {
         links: vec!["db".parse().unwrap()],
@@ -199,6 +199,6 @@ fn the_default_network_has_no_links() {
         ..sandbox("web", &[])
     };
     let refused = agent.handle(&create(spec)).unwrap_err();
-    let text = "links are only supported for user-defined networks";
+    let text = "could not get sandbox for db: No such sandbox: db";
     assert!(refused.to_string().contains(text), "{refused}");
 }

@@ -140,6 +140,10 @@ fn code(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::NoSuchNetwork(_) => Code::NoSuchNetwork,
         Refusal::NoSuchSandbox(_) => Code::NoSuchSandbox,
+        // Docker's answer, too: the sandbox that is asked for is not the one that is missing.
+        Refusal::NoSuchLinked(_) | Refusal::NotOnDefault(_) | Refusal::SctpPort { .. } => {
+            Code::BadRequest
+        }
         Refusal::NoSuchConfig(_) => Code::NoSuchNetwork,
         Refusal::Ambiguous(_) | Refusal::AmbiguousNetwork { .. } => Code::Ambiguous,
         Refusal::NetworkExists(_)
@@ -174,7 +178,9 @@ fn code(refusal: &Refusal) -> Code {
 fn hint(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::NoSuchNetwork(_) => Some("netd network ls"),
-        Refusal::NoSuchSandbox(_) => Some("netd sandbox ls"),
+        Refusal::NoSuchSandbox(_) | Refusal::NoSuchLinked(_) => Some("netd sandbox ls"),
+        Refusal::NotOnDefault(_) => Some("a network of both, where --link is a name"),
+        Refusal::SctpPort { .. } => Some("the same port on the host: -p PORT:PORT/sctp"),
         Refusal::NoSuchConfig(_) => Some("netd network create --config-only"),
         Refusal::Ambiguous(_) | Refusal::AmbiguousNetwork { .. } => {
             Some("more digits of the id, or the name")

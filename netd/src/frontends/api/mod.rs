@@ -8,6 +8,7 @@ pub mod input;
 pub mod network_request;
 pub mod network_shape;
 pub mod openapi;
+pub mod port_request;
 pub mod prune_request;
 pub mod reports;
 pub mod routes;

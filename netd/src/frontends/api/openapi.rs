@@ -31,6 +31,7 @@ use super::{
         routes::sandbox,
         routes::remove_sandbox,
         routes::ports,
+        routes::environment,
         routes::publish,
         routes::unpublish,
         routes::flows,

@@ -75,6 +75,13 @@ pub struct Published {
     pub warnings: Vec<String>,
 }
 
+/// What the commands of a sandbox get.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnvReport {
+    /// `NAME=VALUE`: of its links, then its own.
+    pub env: Vec<String>,
+}
+
 /// The flow table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FlowList {

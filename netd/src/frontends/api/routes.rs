@@ -15,17 +15,18 @@ use super::{
     network_shape::NetworkShape,
     prune_request::PruneRequest,
     reports::{
-        Created, Done, DownReport, DownRequest, DropList, FlowList, Flushed, NetworkList, PortList,
-        Pruned, Published, PublishedPortReport, SandboxList, StatusReport, VersionReport,
+        Created, Done, DownReport, DownRequest, DropList, EnvReport, FlowList, Flushed,
+        NetworkList, PortList, Pruned, Published, PublishedPortReport, SandboxList, StatusReport,
+        VersionReport,
     },
     sandbox_request::{PublishRequest, SandboxCreate, UnpublishRequest},
     sandbox_shape::SandboxShape,
     timing::Timing,
 };
 use crate::{
-    model::Network,
+    model::{Network, network::Owner},
     state::{
-        Reply, Request,
+        Refusal, Reply, Request,
         view::{NetworkView, PortView},
     },
 };
@@ -50,6 +51,7 @@ pub fn router(door: Door) -> Router {
             "/sandboxes/{name}/ports",
             get(ports).post(publish).delete(unpublish),
         )
+        .route("/sandboxes/{name}/env", get(environment))
         .route("/flows", get(flows).delete(flush_flows))
         .route("/drops", get(drops))
         .route("/down", post(down));
@@ -274,6 +276,23 @@ pub async fn ports(State(door): State<Door>, Path(name): Path<String>) -> Answer
     };
     let ports = view.ports.iter().map(report).collect();
     Ok(Json(PortList { revision, ports }))
+}
+
+/// The variables of a sandbox: what its links tell, then its own
+#[utoipa::path(get, path = "/v1/sandboxes/{name}/env", tag = "sandboxes",
+    params(("name" = String, Path, description = "Name, id or id prefix")),
+    responses((status = 200, body = EnvReport), (status = "default", body = ApiError)))]
+pub async fn environment(
+    State(door): State<Door>,
+    Path(name): Path<String>,
+) -> Answered<EnvReport> {
+    let variables = door.look(|state| {
+        let id = state.find_sandbox(&name, Owner::Netd)?.id;
+        Ok::<_, Refusal>(state.environment(id))
+    })?;
+    let text = |(name, value)| format!("{name}={value}");
+    let env = variables.into_iter().map(text).collect();
+    Ok(Json(EnvReport { env }))
 }
 
 /// Publishes ports of a sandbox, which may be running

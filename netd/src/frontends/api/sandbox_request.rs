@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::port_request::{
+    ExposedRequest, HostPort, PortRequest, Ports, PublishRequest, Transport, UnpublishRequest,
+};
 use super::{
     ApiError,
-    network_request::{EndpointRequest, name},
+    network_request::{EndpointRequest, is_false, name},
 };
 use crate::{
-    model::{PortRange, Protocol, network::Owner, sandbox::DnsSettings},
-    state::request::{EndpointSpec, PortName, PortSpec, SandboxSpec},
+    model::{network::Owner, sandbox::DnsSettings},
+    state::request::{EndpointSpec, SandboxSpec},
 };
 
 /// Asks for a sandbox.
@@ -39,6 +42,15 @@ pub struct SandboxCreate {
     /// Published ports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortRequest>,
+    /// Ports that links open and `publish_all` publishes, besides those in `ports`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<ExposedRequest>,
+    /// Exposed ports that `ports` does not name are published at any free host ports.
+    #[serde(skip_serializing_if = "is_false")]
+    pub publish_all: bool,
+    /// `NAME=VALUE`: what its commands get, and what links tell of it. The last of a name wins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
     /// Resolver settings.
     #[serde(skip_serializing_if = "DnsRequest::is_empty")]
     pub dns: DnsRequest,
@@ -59,106 +71,6 @@ pub struct Attachment {
     /// Addresses, aliases, MAC.
     #[serde(default, skip_serializing_if = "is_default")]
     pub endpoint: EndpointRequest,
-}
-
-/// A port to be published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PortRequest {
-    /// An address of the host; none: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub host_address: Option<IpAddr>,
-    /// Host ports; none: any free one. A range for one port inside: its first free one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<Ports>,
-    /// Ports inside.
-    pub target: Ports,
-    /// `tcp` unless given.
-    #[serde(default = "tcp")]
-    pub protocol: Transport,
-}
-
-/// Asks for more published ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PublishRequest {
-    /// As at create.
-    pub ports: Vec<PortRequest>,
-}
-
-/// Asks to end published ports, and the flows to them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UnpublishRequest {
-    /// All of them, or nothing is done.
-    pub ports: Vec<HostPort>,
-}
-
-/// A published port by its host side.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HostPort {
-    /// Where it is published; none: wherever it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub host_address: Option<IpAddr>,
-    /// Host ports, a range as a whole.
-    pub host: Ports,
-    /// `tcp` unless given.
-    #[serde(default = "tcp")]
-    pub protocol: Transport,
-}
-
-impl PublishRequest {
-    /// What is asked for.
-    pub fn check(self) -> Result<Vec<PortSpec>, ApiError> {
-        self.ports.into_iter().map(PortRequest::check).collect()
-    }
-}
-
-impl UnpublishRequest {
-    /// What is asked for.
-    pub fn check(self) -> Result<Vec<PortName>, ApiError> {
-        let check = |port: HostPort| {
-            Ok(PortName {
-                host_address: port.host_address,
-                host: port.host.check("hostPort")?,
-                protocol: port.protocol.into(),
-            })
-        };
-        self.ports.into_iter().map(check).collect()
-    }
-}
-
-impl From<Transport> for Protocol {
-    fn from(transport: Transport) -> Protocol {
-        match transport {
-            Transport::Tcp => Protocol::Tcp,
-            Transport::Udp => Protocol::Udp,
-        }
-    }
-}
-
-/// One port or a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Ports {
-    /// From 1.
-    pub first: u16,
-    /// The first unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<u16>,
-}
-
-/// A transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
 }
 
 /// Resolver settings; what is empty is the host's.
@@ -189,10 +101,6 @@ pub struct ExtraHost {
 
 fn is_default(endpoint: &EndpointRequest) -> bool {
     *endpoint == EndpointRequest::default()
-}
-
-fn tcp() -> Transport {
-    Transport::Tcp
 }
 
 impl DnsRequest {
@@ -232,6 +140,13 @@ impl SandboxCreate {
                 .into_iter()
                 .map(PortRequest::check)
                 .collect::<Result<_, _>>()?,
+            exposed: self
+                .exposed
+                .into_iter()
+                .map(ExposedRequest::check)
+                .collect::<Result<_, _>>()?,
+            publish_all: self.publish_all,
+            env: variables(self.env)?,
             dns,
             extra_hosts: self
                 .extra_hosts
@@ -264,46 +179,22 @@ fn networks(asked: Vec<Attachment>) -> Result<Vec<(String, EndpointSpec)>, ApiEr
     asked.into_iter().map(check).collect()
 }
 
-impl PortRequest {
-    fn check(self) -> Result<PortSpec, ApiError> {
-        let target = self.target.check("containerPort")?;
-        let host = match self.host {
-            Some(ports) => Some(ports.check("hostPort")?),
-            None => None,
-        };
-        if let Some(host) = host
-            && target.count() > 1
-            && host.count() != target.count()
-        {
+/// `NAME=VALUE`, each name once: in the place of its first, with the value of its last.
+fn variables(texts: Vec<String>) -> Result<Vec<(String, String)>, ApiError> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for text in texts {
+        let split = text.split_once('=').filter(|(name, _)| !name.is_empty());
+        let Some((name, value)) = split.filter(|_| !text.contains('\0')) else {
             return Err(ApiError::bad(format!(
-                "invalid ranges specified for container and host Ports: {}-{} and {}-{}",
-                target.first, target.last, host.first, host.last
+                "invalid environment variable: {text}"
             )));
-        }
-        Ok(PortSpec {
-            host_address: self.host_address,
-            host,
-            target,
-            protocol: self.protocol.into(),
-        })
-    }
-}
-
-impl Ports {
-    fn check(self, what: &str) -> Result<PortRange, ApiError> {
-        let range = PortRange {
-            first: self.first,
-            last: self.last.unwrap_or(self.first),
         };
-        if range.first == 0 || range.last < range.first {
-            let text = match self.last {
-                Some(last) => format!("{}-{last}", self.first),
-                None => self.first.to_string(),
-            };
-            return Err(ApiError::bad(format!("invalid {what}: {text}")));
+        match all.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => value.clone_into(known),
+            None => all.push((name.to_owned(), value.to_owned())),
         }
-        Ok(range)
     }
+    Ok(all)
 }
 
 impl ExtraHost {
@@ -418,9 +309,18 @@ mod tests {
                 "invalid ranges specified for container and host Ports: 80-81 and 8000-8002",
             ),
             (
-                r#"{"ports":[{"target":{"first":80},"protocol":"sctp"}]}"#,
-                "unknown variant `sctp`, expected `tcp` or `udp` at line 1 column 50",
+                r#"{"ports":[{"target":{"first":80},"protocol":"dccp"}]}"#,
+                "unknown variant `dccp`, expected one of `tcp`, `udp`, `sctp` at line 1 column 50",
             ),
+            (
+                r#"{"exposed":[{"ports":{"first":82,"last":80}}]}"#,
+                "invalid exposed port: 82-80",
+            ),
+            (
+                r#"{"env":["A=b","=c"]}"#,
+                "invalid environment variable: =c",
+            ),
+            (r#"{"env":["A"]}"#, "invalid environment variable: A"),
             (
                 r#"{"ports":[{"target":{"first":70000}}]}"#,
                 "invalid value: integer `70000`, expected u16 at line 1 column 34",
@@ -447,7 +347,7 @@ mod tests {
             ),
             (
                 r#"{"privileged":true}"#,
-                "unknown field `privileged`, expected one of `id`, `name`, `hostname`, `netns`, `pid`, `networks`, `ports`, `dns`, `extra_hosts`, `labels` at line 1 column 13",
+                "unknown field `privileged`, expected one of `id`, `name`, `hostname`, `netns`, `pid`, `networks`, `ports`, `exposed`, `publish_all`, `env`, `dns`, `extra_hosts`, `labels` at line 1 column 13",
             ),
         ] {
             assert_eq!(check(json).expect_err(json), text, "{json}");

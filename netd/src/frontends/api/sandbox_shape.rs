@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::timestamp::rfc3339;
 use crate::{
     model::{
-        Endpoint, Network, Sandbox,
+        Endpoint, ExposedPorts, Network, Sandbox,
         sandbox::{Mode, Namespace},
     },
     state::view::{EndpointView, PortView, SandboxView},
@@ -42,6 +42,12 @@ pub struct SandboxShape {
     pub resolv_conf_path: String,
     /// User labels.
     pub labels: BTreeMap<String, String>,
+    /// `80/tcp`: what it says that it serves.
+    pub exposed_ports: BTreeMap<String, Exposed>,
+    /// `NAME=VALUE`, as given.
+    pub env: Vec<String>,
+    /// `/TARGET:/NAME/ALIAS`: links on the default network; null if there are none.
+    pub links: Option<Vec<String>>,
     /// As in `NetworkSettings`.
     pub ports: Bindings,
     /// As in `NetworkSettings`.
@@ -50,7 +56,11 @@ pub struct SandboxShape {
     pub network_settings: NetworkSettings,
 }
 
-/// `80/tcp` → host addresses and ports; null while no network can carry it.
+/// Nothing is told of an exposed port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Exposed {}
+
+/// `80/tcp` → host addresses and ports; null where it is not published, or no network can carry it.
 pub type Bindings = BTreeMap<String, Option<Vec<Binding>>>;
 
 /// A host address and port.
@@ -198,7 +208,13 @@ impl SandboxShape {
         let key = sandbox_key(sandbox, run_dir);
         let files = run_dir.join("sandboxes").join(sandbox.id.to_string());
         let file = |name| files.join(name).display().to_string();
-        let ports = bindings(&view.ports);
+        let exposed = exposed_ports(sandbox);
+        let mut ports = bindings(&view.ports);
+        if !view.endpoints.is_empty() {
+            for port in exposed.keys() {
+                ports.entry(port.clone()).or_insert(None);
+            }
+        }
         SandboxShape {
             id: sandbox.id.to_string(),
             name: sandbox.name.to_string(),
@@ -211,6 +227,13 @@ impl SandboxShape {
             hostname_path: file("hostname"),
             resolv_conf_path: file("resolv.conf"),
             labels: sandbox.labels.clone(),
+            exposed_ports: exposed,
+            env: (sandbox
+                .env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}")))
+            .collect(),
+            links: (!view.links.is_empty()).then(|| view.links.clone()),
             ports: ports.clone(),
             networks: networks.clone(),
             network_settings: settings(sandbox, key, ports, networks),
@@ -242,6 +265,15 @@ fn predefined_mode(view: &SandboxView) -> Option<(String, EndpointShape)> {
         ..EndpointShape::default()
     };
     Some((name.to_owned(), shape))
+}
+
+fn exposed_ports(sandbox: &Sandbox) -> BTreeMap<String, Exposed> {
+    let single = |ports: &ExposedPorts| {
+        let protocol = ports.protocol.name();
+        (ports.range.first..=ports.range.last).map(move |port| format!("{port}/{protocol}"))
+    };
+    let all = sandbox.exposed.iter().flat_map(single);
+    all.map(|port| (port, Exposed {})).collect()
 }
 
 fn bindings(ports: &[PortView]) -> Bindings {

@@ -102,6 +102,9 @@ fn sandbox(id: &str, name: &str) -> Sandbox {
         mode: Mode::Bridge,
         ports: Vec::new(),
         dns: DnsSettings::default(),
+        exposed: Vec::new(),
+        env: Vec::new(),
+        links: Vec::new(),
         extra_hosts: Vec::new(),
         labels: BTreeMap::new(),
         next_interface: 1,
@@ -215,6 +218,7 @@ fn check_settings(fixture: &str, name: &str, sandbox_id: &str, aliases: &[&str])
     });
     let view = SandboxView {
         ports: ports.collect(),
+        links: Vec::new(),
         endpoints: vec![view(&network, &sandbox, endpoint)],
         mode_network: None,
         sandbox,
@@ -266,6 +270,7 @@ fn ports_that_no_network_carries_are_null() {
             port: alone.ports[0].clone(),
             target: None,
         }],
+        links: Vec::new(),
         endpoints: Vec::new(),
         mode_network: None,
         sandbox: alone,

@@ -22,7 +22,7 @@ use super::{
     Failure,
     client::{Client, segment},
 };
-use crate::kernel::netns;
+use crate::{frontends::api::reports::EnvReport, kernel::netns};
 
 /// netd itself failed.
 const FAILED: u8 = 125;
@@ -65,11 +65,13 @@ struct Target {
 /// Becomes the command. Returns only if that fails.
 pub fn run(exec: &Exec, client: &Client) -> Failure {
     let path = format!("/sandboxes/{}", segment(&exec.sandbox));
-    let entered = client
-        .get::<Target>(&path)
-        .and_then(|target| enter(&target));
+    let entered = client.get::<Target>(&path).and_then(|target| {
+        // Before anything is done that a failure would leave half done.
+        let report: EnvReport = client.get(&format!("{path}/env"))?;
+        enter(&target).map(|()| report.env)
+    });
     match entered {
-        Ok(()) => become_command(&exec.command),
+        Ok(env) => become_command(&exec.command, &env),
         Err(failure) => Failure {
             exit: FAILED,
             ..failure
@@ -129,12 +131,13 @@ fn bind(file: &Path, place: &Path) -> Result<(), Failure> {
     })
 }
 
-fn become_command(command: &[OsString]) -> Failure {
+fn become_command(command: &[OsString], env: &[String]) -> Failure {
     let Some((program, arguments)) = command.split_first() else {
         return Failure::usage("no command");
     };
     // Sets SIGPIPE back to its default too, which Rust programs ignore.
-    let error = Command::new(program).args(arguments).exec();
+    let variables = env.iter().filter_map(|text| text.split_once('='));
+    let error = Command::new(program).args(arguments).envs(variables).exec();
     let program = program.display();
     let failure = |why: &str, exit| Failure {
         exit,
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn commands_that_cannot_be_run() {
-        let exit = |program: &str| become_command(&[program.into()]).exit;
+        let exit = |program: &str| become_command(&[program.into()], &[]).exit;
         assert_eq!(exit("netd-no-such-command"), 127);
         assert_eq!(exit("/nonexistent/command"), 127);
         assert_eq!(exit("/etc/passwd"), 126);

@@ -50,6 +50,7 @@ fn show(
     let protocol = match transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
+        Transport::Sctp => "sctp",
     };
     for port in published.filter(|port| port.protocol == protocol) {
         if (port.target.0..=port.target.1).contains(&wanted) {

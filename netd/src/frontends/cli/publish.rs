@@ -3,9 +3,11 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::Failure;
-use crate::frontends::api::sandbox_request::{HostPort, PortRequest, Ports, Transport};
+use crate::frontends::api::sandbox_request::{
+    ExposedRequest, HostPort, PortRequest, Ports, Transport,
+};
 
-/// `[[IP]:][PORT[-PORT]]:PORT[-PORT][/tcp|udp]` or `PORT[/PROTO]`.
+/// `[[IP]:][PORT[-PORT]]:PORT[-PORT][/tcp|udp|sctp]` or `PORT[/PROTO]`.
 pub fn parse(spec: &str) -> Result<PortRequest, Failure> {
     let (address, host, inside) = split(spec);
     let (inside, protocol) = match inside.split_once('/') {
@@ -43,6 +45,24 @@ pub fn parse(spec: &str) -> Result<PortRequest, Failure> {
         host_address,
         host: host_ports,
         target,
+        protocol,
+    })
+}
+
+/// `PORT[-PORT][/PROTO]` of `--expose`.
+pub fn exposed(text: &str) -> Result<ExposedRequest, Failure> {
+    if text.contains(':') {
+        let text = format!("invalid port format for --expose: {text}");
+        return Err(Failure::usage(text));
+    }
+    let (inside, protocol) = match text.split_once('/') {
+        Some((inside, protocol)) => (inside, transport(protocol)?),
+        None => (text, Transport::Tcp),
+    };
+    let bad = || Failure::usage(format!("invalid range format for --expose: {text}"));
+    let ports = ports(inside).filter(|ports| ports.first != 0);
+    Ok(ExposedRequest {
+        ports: ports.ok_or_else(bad)?,
         protocol,
     })
 }
@@ -90,7 +110,7 @@ fn transport(protocol: &str) -> Result<Transport, Failure> {
     match protocol.to_ascii_lowercase().as_str() {
         "tcp" => Ok(Transport::Tcp),
         "udp" => Ok(Transport::Udp),
-        "sctp" => Err(Failure::usage("protocol sctp is not supported yet").hint("tcp or udp")),
+        "sctp" => Ok(Transport::Sctp),
         other => Err(Failure::usage(format!("invalid proto: {other}"))),
     }
 }
@@ -156,6 +176,10 @@ mod tests {
                 "8080:80",
                 r#"{"host":{"first":8080},"target":{"first":80},"protocol":"tcp"}"#,
             ),
+            (
+                "7000/sctp",
+                r#"{"target":{"first":7000},"protocol":"sctp"}"#,
+            ),
             ("0:80", r#"{"target":{"first":80},"protocol":"tcp"}"#),
             (":80", r#"{"target":{"first":80},"protocol":"tcp"}"#),
             (
@@ -220,7 +244,6 @@ mod tests {
             ("80:80:80:80", "invalid IP address: 80:80"),
             ("[1.2.3.4]:80:80", "invalid IP address: [1.2.3.4]"),
             ("80/foo", "invalid proto: foo"),
-            ("8087:80/sctp", "protocol sctp is not supported yet"),
         ] {
             let failure = parse(spec).expect_err(spec);
             assert_eq!(
@@ -264,6 +287,24 @@ mod tests {
         }
         for bad in ["", "0", "x", "80/x", "1.2.3:80", "8002-8000", ":", "80:"] {
             assert_eq!(super::host_port(bad).expect_err(bad).exit, 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn exposed_ports() {
+        let json = |text| serde_json::to_string(&super::exposed(text).unwrap()).unwrap();
+        assert_eq!(json("80"), r#"{"ports":{"first":80},"protocol":"tcp"}"#);
+        let range = r#"{"ports":{"first":7000,"last":7009},"protocol":"udp"}"#;
+        assert_eq!(json("7000-7009/udp"), range);
+        for (bad, text) in [
+            ("80:80", "invalid port format for --expose: 80:80"),
+            ("9-8", "invalid range format for --expose: 9-8"),
+            ("0", "invalid range format for --expose: 0"),
+            ("", "invalid range format for --expose: "),
+            ("80/x", "invalid proto: x"),
+        ] {
+            let failure = super::exposed(bad).expect_err(bad);
+            assert_eq!((failure.message.as_str(), failure.exit), (text, 2), "{bad}");
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::frontends::api::{
     Code,
-    reports::{Created, Done},
+    reports::{Created, Done, EnvReport},
     sandbox_request::{Attachment, DnsRequest, ExtraHost, SandboxCreate},
 };
 
@@ -40,6 +40,9 @@ pub enum SandboxVerb {
         after_help = "Example:\n  netd sandbox rm web"
     )]
     Rm(RmArgs),
+    /// Print the variables that a sandbox's commands get, those of its links first
+    #[command(after_help = "Example:\n  netd sandbox env web")]
+    Env(EnvArgs),
     /// Publish ports of a sandbox that runs
     #[command(after_help = "Example:\n  netd sandbox publish web -p 8081:81")]
     Publish(PublishArgs),
@@ -72,7 +75,8 @@ pub struct CreateArgs {
     /// Name in the first network besides the sandbox's own
     #[arg(long, value_name = "NAME")]
     network_alias: Vec<String>,
-    /// Another name for a sandbox of the first network, known in this sandbox alone
+    /// Another name for a sandbox of the first network, known in this sandbox alone. On the default
+    /// network it must exist, and its exposed ports are open to this sandbox
     #[arg(long, value_name = "SANDBOX[:ALIAS]")]
     link: Vec<String>,
     /// IPv4 address in the first network
@@ -84,9 +88,18 @@ pub struct CreateArgs {
     /// MAC address of the interface in the first network
     #[arg(long, value_name = "MAC")]
     mac_address: Option<String>,
-    /// Publish ports: [[IP]:][PORT[-PORT]]:PORT[-PORT][/tcp|udp] or PORT[/PROTO]
+    /// Publish ports: [[IP]:][PORT[-PORT]]:PORT[-PORT][/tcp|udp|sctp] or PORT[/PROTO]
     #[arg(short, long, value_name = "SPEC")]
     publish: Vec<String>,
+    /// Publish all exposed ports at any free host ports
+    #[arg(short = 'P', long)]
+    publish_all: bool,
+    /// Expose ports: for --publish-all, and to sandboxes that link to this one
+    #[arg(long, value_name = "PORT[-PORT][/PROTO]")]
+    expose: Vec<String>,
+    /// Variable of the sandbox's commands, and of those of sandboxes that link to this one
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
     /// Name server
     #[arg(long, value_name = "IP")]
     dns: Vec<String>,
@@ -118,6 +131,15 @@ pub struct InspectArgs {
     connection: Connection,
 }
 
+/// `netd sandbox env`.
+#[derive(Debug, Args)]
+pub struct EnvArgs {
+    /// Name, id or id prefix
+    sandbox: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// `netd sandbox rm`.
 #[derive(Debug, Args)]
 pub struct RmArgs {
@@ -138,6 +160,7 @@ pub fn run(verb: SandboxVerb) -> Result<Printed, Failure> {
         SandboxVerb::Ls(args) => sandbox_ls::run(&args),
         SandboxVerb::Inspect(args) => inspect(&args),
         SandboxVerb::Rm(args) => rm(&args),
+        SandboxVerb::Env(args) => env(&args),
         SandboxVerb::Publish(args) => live_ports::publish(&args),
         SandboxVerb::Unpublish(args) => live_ports::unpublish(&args),
     }
@@ -176,11 +199,12 @@ fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
     let ports = args.publish.iter().map(|spec| publish::parse(spec));
     let ports = ports.collect::<Result<Vec<_>, _>>()?;
     let container = |attached: &Attachment| attached.network.starts_with("container:");
-    if networks.iter().any(container) && !ports.is_empty() {
+    if networks.iter().any(container) && (!ports.is_empty() || args.publish_all) {
         let text = "conflicting options: port publishing and the container type network mode";
         return Err(Failure::refused(text));
     }
     let hosts = args.add_host.iter().map(|text| extra_host(text));
+    let exposed = args.expose.iter().map(|text| publish::exposed(text));
     let servers = args.dns.iter().map(|text| server(text));
     Ok(SandboxCreate {
         id: args.id,
@@ -190,6 +214,9 @@ fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
         pid: args.pid,
         networks,
         ports,
+        exposed: exposed.collect::<Result<_, _>>()?,
+        publish_all: args.publish_all,
+        env: args.env.into_iter().filter_map(variable).collect(),
         dns: DnsRequest {
             servers: servers.collect::<Result<_, _>>()?,
             search: args.dns_search,
@@ -198,6 +225,15 @@ fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
         extra_hosts: hosts.collect::<Result<_, _>>()?,
         labels: labels::pairs(&args.label),
     })
+}
+
+/// A name alone takes its value from here, where there is one (Docker's rule).
+fn variable(text: String) -> Option<String> {
+    if text.contains('=') || text.is_empty() {
+        return Some(text);
+    }
+    let value = std::env::var(&text).ok()?;
+    Some(format!("{text}={value}"))
 }
 
 fn server(text: &str) -> Result<IpAddr, Failure> {
@@ -241,6 +277,14 @@ fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {
         "netd sandbox inspect",
         |name| client.get::<Value>(&format!("/sandboxes/{}", segment(name))),
     )
+}
+
+fn env(args: &EnvArgs) -> Result<Printed, Failure> {
+    let path = format!("/sandboxes/{}/env", segment(&args.sandbox));
+    let report: EnvReport = args.connection.client()?.get(&path)?;
+    let mut printed = Printed::default();
+    report.env.iter().for_each(|line| printed.line(line));
+    Ok(printed)
 }
 
 fn rm(args: &RmArgs) -> Result<Printed, Failure> {

@@ -218,6 +218,9 @@ mod tests {
             hosts_path: String::new(),
             hostname_path: String::new(),
             resolv_conf_path: String::new(),
+            exposed_ports: BTreeMap::new(),
+            env: Vec::new(),
+            links: None,
             labels: BTreeMap::from([("tier".to_owned(), "web".to_owned())]),
             ports: BTreeMap::from([
                 ("80/tcp".to_owned(), Some(vec![held])),

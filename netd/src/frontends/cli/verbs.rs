@@ -286,10 +286,8 @@ mod tests {
     #[test]
     fn what_is_not_built_is_refused() {
         for line in [
-            "netd sandbox create -P",
             "netd sandbox publish web",
             "netd sandbox unpublish web",
-            "netd sandbox env web",
             "netd events",
             "netd run --socket /x",
             "netd sandbox create --netns /a --pid 7",

@@ -44,6 +44,10 @@ pub struct Settings {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge: Option<IfName>,
+    /// Whether sandboxes of the default network may talk to each other without a link [true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icc: Option<bool>,
     /// Where automatic subnets come from, cut into subnets of the size; in order
     #[arg(long, value_name = "CIDR,size=N")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -103,6 +107,8 @@ pub struct Config {
     pub bip: Option<IpNet>,
     /// The default network's interface.
     pub bridge: IfName,
+    /// Whether sandboxes of the default network may talk to each other without a link.
+    pub icc: bool,
     /// Where automatic subnets come from; empty: Docker's default pools.
     pub address_pools: Vec<AddressPool>,
     /// Empty: every interface but lo, netd's own and enslaved ones.
@@ -190,6 +196,7 @@ impl Settings {
             bpffs: self.bpffs.or(file.bpffs),
             bip: self.bip.or(file.bip),
             bridge: self.bridge.or(file.bridge),
+            icc: self.icc.or(file.icc),
             address_pool: first_nonempty(self.address_pool, file.address_pool),
             uplink: first_nonempty(self.uplink, file.uplink),
             dns_upstream: first_nonempty(self.dns_upstream, file.dns_upstream),
@@ -210,6 +217,7 @@ impl Settings {
             state_dir: path(self.state_dir, "/var/lib/netd"),
             bpffs: path(self.bpffs, "/sys/fs/bpf/netd"),
             bridge: self.bridge.or_else(|| "netd0".parse().ok()),
+            icc: self.icc.or(Some(true)),
             log_level: self.log_level.or(Some(LogLevel::Info)),
             log_format: self.log_format.or(Some(LogFormat::Text)),
             ..self
@@ -233,6 +241,7 @@ impl Settings {
             bpffs: absolute("bpffs", settings.bpffs)?,
             bip: settings.bip.map(|bip| bip.0),
             bridge: settings.bridge.expect("with_defaults names the bridge"),
+            icc: settings.icc.unwrap_or(true),
             address_pools: settings.address_pool,
             uplinks: settings.uplink,
             dns_upstreams: settings.dns_upstream.iter().map(|up| up.0).collect(),
@@ -273,6 +282,7 @@ mod tests {
             bpffs = "/c"
             bip = "10.9.0.1/24"
             bridge = "br9"
+            icc = false
             address-pool = ["10.0.0.0/8,size=24", "base=fd00::/48,size=64"]
             uplink = ["eth0"]
             dns-upstream = ["9.9.9.9", "[fd00::53]:5353"]
@@ -328,7 +338,7 @@ mod tests {
         refused(
             "bridge = 'x'\n\nrundir = '/x'\n",
             expect![
-                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
+                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -380,7 +390,7 @@ mod tests {
         refused(
             "[run]\nbridge = 'x'",
             expect![
-                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
+                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -407,7 +417,7 @@ mod tests {
             .join("\n");
         let settings = Settings::parse(&text, Path::new("netd.toml")).unwrap();
         let count = toml::Table::try_from(&settings).unwrap().len();
-        assert_eq!(count, 12, "a key is missing in the example");
+        assert_eq!(count, 13, "a key is missing in the example");
     }
 
     #[test]

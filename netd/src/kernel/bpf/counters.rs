@@ -69,6 +69,7 @@ pub(super) fn fill(maps: &Maps) -> Result<Vec<MapFill>, KernelError> {
         trie(maps::PORTS, &maps.ports),
         hash(maps::FLOWS, &maps.flows),
         hash(maps::NEW_FLOWS, &maps.new_flows),
+        hash(maps::LINKS, &maps.links),
         hash(maps::NAMES, &maps.names),
         hash(maps::SCOPES, &maps.scopes),
         hash(maps::RESOLVERS, &maps.resolvers),

@@ -71,6 +71,8 @@ impl Entries {
                 EntryKey::Config => config(maps),
                 EntryKey::Port(bits, key) => if_there(maps.ports.get(&lpm(bits, key), 0))
                     .map(|value| Some(Entry::Port(bits, key, value?.0))),
+                EntryKey::Link(key) => look_up(&maps.links, Raw(key))
+                    .map(|value| Some(Entry::Link(key, Box::new(value?)))),
                 EntryKey::Name(key) => look_up(&maps.names, Raw(key))
                     .map(|value| Some(Entry::Name(key, Box::new(value?)))),
                 EntryKey::Scopes(sandbox) => {
@@ -97,6 +99,7 @@ impl Entries {
             Entry::Uplink(ifindex, value) => maps.uplinks.insert(ifindex, Raw(*value), ANY),
             Entry::Config(value) => maps.config.set(0, Raw(*value), ANY),
             Entry::Port(bits, key, value) => maps.ports.insert(&lpm(*bits, *key), Raw(*value), ANY),
+            Entry::Link(key, value) => maps.links.insert(Raw(*key), Raw(**value), ANY),
             Entry::Name(key, value) => maps.names.insert(Raw(*key), Raw(**value), ANY),
             Entry::Scopes(sandbox, value) => maps.scopes.insert(sandbox, Raw(*value), ANY),
             Entry::Resolver(cookie, value) => maps.resolvers.insert(cookie, Raw(*value), ANY),
@@ -121,6 +124,7 @@ impl Entries {
             EntryKey::Uplink(ifindex) => remove(&mut maps.uplinks, ifindex),
             EntryKey::Config => maps.config.set(0, Raw(Config::default()), ANY),
             EntryKey::Port(bits, key) => remove_prefix(&mut maps.ports, bits, key),
+            EntryKey::Link(key) => remove(&mut maps.links, Raw(key)),
             EntryKey::Name(key) => remove(&mut maps.names, Raw(key)),
             EntryKey::Scopes(sandbox) => remove(&mut maps.scopes, sandbox),
             EntryKey::Resolver(cookie) => remove(&mut maps.resolvers, cookie),
@@ -153,6 +157,7 @@ fn walk(maps: &Maps) -> impl Iterator<Item = Found> {
     let addresses =
         (maps.host_addresses.iter()).map(|e| e.map(|(k, v)| Entry::HostAddress(k.0, v.0)));
     let uplinks = (maps.uplinks.iter()).map(|e| e.map(|(k, v)| Entry::Uplink(k, v.0)));
+    let links = (maps.links.iter()).map(|e| e.map(|(k, v)| Entry::Link(k.0, Box::new(v.0))));
     let names = (maps.names.iter()).map(|e| e.map(|(k, v)| Entry::Name(k.0, Box::new(v.0))));
     let scopes = (maps.scopes.iter()).map(|e| e.map(|(k, v)| Entry::Scopes(k, v.0)));
     let resolvers = (maps.resolvers.iter()).map(|e| e.map(|(k, v)| Entry::Resolver(k, v.0)));
@@ -164,6 +169,7 @@ fn walk(maps: &Maps) -> impl Iterator<Item = Found> {
         .chain(uplinks)
         .chain(config(maps).transpose())
         .chain(ports(maps))
+        .chain(links)
         .chain(names)
         .chain(scopes)
         .chain(resolvers)

@@ -18,6 +18,7 @@ pub(super) fn map_of(key: &EntryKey) -> &'static str {
         EntryKey::Uplink(_) => maps::UPLINKS,
         EntryKey::Config => maps::CONFIG,
         EntryKey::Port(..) => maps::PORTS,
+        EntryKey::Link(_) => maps::LINKS,
         EntryKey::Name(_) => maps::NAMES,
         EntryKey::Scopes(_) => maps::SCOPES,
         EntryKey::Resolver(_) => maps::RESOLVERS,
@@ -50,6 +51,7 @@ impl fmt::Display for KeyText<'_> {
                 write!(f, "protocol {}, {address}, port {port}", key.protocol)?;
                 write!(f, ", {bits} bits")
             }
+            EntryKey::Link(key) => write!(f, "endpoints {} to {}", key.from, key.to),
             EntryKey::Name(key) => write!(f, "scope {}, {}", key.scope, dotted(key)),
             EntryKey::Scopes(sandbox) => write!(f, "sandbox {sandbox}"),
             EntryKey::Resolver(cookie) => write!(f, "namespace {cookie}"),

@@ -112,7 +112,7 @@ mod tests {
             mounted: Some("/run/bpf".into()),
             tcx: false,
         };
-        expect_test::expect!["ABI 1 started fresh, ABI 7, 8 is replaced; programs loaded; clsact; mounted a BPF file system at /run/bpf; map FLOWS was replaced: value size 8, not 120"]
+        expect_test::expect!["ABI 2 started fresh, ABI 7, 8 is replaced; programs loaded; clsact; mounted a BPF file system at /run/bpf; map FLOWS was replaced: value size 8, not 120"]
             .assert_eq(&report.to_string());
     }
 }

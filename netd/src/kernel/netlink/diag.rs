@@ -4,7 +4,7 @@
 use std::{io, net::IpAddr};
 
 use netlink_packet_sock_diag::{
-    AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, SockDiagMessage,
+    AF_INET, AF_INET6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, SockDiagMessage,
     inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, nlas::Nla},
 };
 use rtnetlink::{
@@ -33,10 +33,10 @@ pub enum DiagError {
     Decode(#[from] DecodeError),
 }
 
-/// All TCP and UDP sockets of the calling thread's network namespace that have a port.
+/// All TCP, UDP and SCTP sockets of the calling thread's network namespace that have a port.
 pub fn sockets() -> Result<Vec<BoundSocket>, DiagError> {
     let mut found = Vec::new();
-    for protocol in [Protocol::Tcp, Protocol::Udp] {
+    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
         for family in [AF_INET, AF_INET6] {
             dump(protocol, family, &mut found)?;
         }
@@ -60,7 +60,7 @@ fn dump(protocol: Protocol, family: u8, found: &mut Vec<BoundSocket>) -> Result<
                     found.extend(bound(protocol, &response));
                 }
                 NetlinkPayload::Done(_) => return Ok(()),
-                // A kernel without IPv6 or without UDP's part of sock_diag has no such sockets to tell.
+                // A kernel without IPv6, without SCTP or without a protocol's part of sock_diag has no such sockets to tell.
                 NetlinkPayload::Error(error) if error.raw_code() == -libc::ENOENT => return Ok(()),
                 NetlinkPayload::Error(error) => return Err(error.to_io().into()),
                 _ => {}
@@ -80,6 +80,7 @@ fn send(socket: &Socket, protocol: Protocol, family: u8) -> io::Result<()> {
         protocol: match protocol {
             Protocol::Tcp => IPPROTO_TCP,
             Protocol::Udp => IPPROTO_UDP,
+            Protocol::Sctp => IPPROTO_SCTP,
         },
         extensions: ExtensionFlags::empty(),
         // A connection that only waits for stray packets needs no port.

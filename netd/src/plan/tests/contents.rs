@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use netd_common::{
     Addr,
-    abi::{endpoint::flags, name::name_kind},
+    abi::{endpoint::flags, link::OpenRange, name::name_kind},
 };
 use std::net::IpAddr;
 
@@ -152,7 +152,7 @@ fn shown(addr: Addr) -> String {
     }
 }
 
-fn entry(entry: &Entry) -> String {
+pub(super) fn entry(entry: &Entry) -> String {
     let pair = |addresses: [Addr; 2]| addresses.map(shown).join(" ");
     match entry {
         Entry::Endpoint(key, value) => format!(
@@ -206,6 +206,20 @@ fn entry(entry: &Entry) -> String {
             u16::from_be_bytes(value.first),
             u16::from_be_bytes(value.target)
         ),
+        Entry::Link(key, value) => {
+            let used = value.ranges.iter().take_while(|range| range.protocol != 0);
+            let range = |range: &OpenRange| {
+                let side = ["", " answers"][usize::from(range.side)];
+                format!("{}-{}/{}{side}", range.first, range.last, range.protocol)
+            };
+            let ranges: Vec<String> = used.map(range).collect();
+            format!(
+                "LINKS #{} to #{} -> {}",
+                key.from,
+                key.to,
+                ranges.join(", ")
+            )
+        }
         Entry::Name(key, value) => {
             let (name, _) = WireName::read(&key.name).unwrap();
             let addresses = value.v4[..value.count_v4.into()]

@@ -1,6 +1,7 @@
 //! Plans as text: what a small host gets, entry by entry and file by file.
 
 mod contents;
+mod linked;
 mod texts;
 
 use std::collections::BTreeMap;

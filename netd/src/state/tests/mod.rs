@@ -3,6 +3,7 @@
 mod addresses;
 mod ipam;
 mod lifecycle;
+mod links;
 mod networks;
 mod ports;
 mod random;
@@ -154,6 +155,9 @@ pub fn sandbox(name: &str, networks: &[&str]) -> SandboxSpec {
             .collect(),
         ports: Vec::new(),
         dns: DnsSettings::default(),
+        exposed: Vec::new(),
+        publish_all: false,
+        env: Vec::new(),
         extra_hosts: Vec::new(),
         labels: BTreeMap::new(),
     }
