@@ -195,7 +195,7 @@ fn control(record: &mut Record) {
             row(
                 Group::Control,
                 work,
-                "",
+                "10 endpoints",
                 scale,
                 Cores::Any,
                 Unit::Nanoseconds,

@@ -105,7 +105,7 @@ pub enum Group {
     /// Single BPF programs: time by BPF_PROG_TEST_RUN, verified instructions.
     Programs,
     /// Established traffic and new connections under attack.
-    Floods,
+    Records,
 }
 
 /// Where client and server run.

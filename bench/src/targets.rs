@@ -79,12 +79,13 @@ const ALL_PATHS: &[&str] = &[
     "published-loopback",
 ];
 const NO_PATH: &[&str] = &[""];
+const PORTS_AT: &[&str] = &["10 endpoints", "1,000 endpoints"];
 const PUBLISHED: &[&str] = &["published-outside"];
 const SMALL: &[&str] = &["udp-rate", "tcp-rr", "tcp-crr"];
 const NEW: &[&str] = &["tcp-crr", "udp-new-flows"];
 const MIB: f64 = 1024.0 * 1024.0;
 
-const TARGETS: [Target; 16] = [
+const TARGETS: [Target; 20] = [
     traffic(SMALL, ONE_NETWORK, "none", 1.0),
     traffic(SMALL, ONE_NETWORK, "iptables-nft", 1.25),
     traffic(SMALL, TRANSLATED, "iptables-nft", 1.2),
@@ -123,8 +124,14 @@ const TARGETS: [Target; 16] = [
         against: Against::Mode("aardvark-dns"),
         bound: Bound::AtLeast(5.0),
     },
-    absolute(Group::Control, &["publish"], 10_000, 200e6),
-    absolute(Group::Control, &["publish-range"], 10_000, 5e6),
+    Target {
+        paths: PORTS_AT,
+        ..absolute(Group::Control, &["publish"], 10_000, 200e6)
+    },
+    Target {
+        paths: PORTS_AT,
+        ..absolute(Group::Control, &["publish-range"], 10_000, 5e6)
+    },
     Target {
         group: Group::Control,
         works: &["create"],
@@ -136,7 +143,25 @@ const TARGETS: [Target; 16] = [
     absolute(Group::Control, &["create-own"], 10, 5e6),
     absolute(Group::Control, &["create-own"], 1_000, 5e6),
     absolute(Group::Memory, &["resident"], 1_000, 40.0 * MIB),
+    absolute(Group::Records, LISTS, 5_000, 50e6),
+    same(&["inspect"]),
+    same(&["create-record"]),
+    absolute(Group::Records, &["read-store"], 5_000, 1e9),
 ];
+
+const LISTS: &[&str] = &["network-ls", "sandbox-ls"];
+
+/// With 5,000 records about as long as with 10.
+const fn same(works: &'static [&'static str]) -> Target {
+    Target {
+        group: Group::Records,
+        works,
+        paths: NO_PATH,
+        scale: Some(5_000),
+        against: Against::Scale(10),
+        bound: Bound::AtMost(1.2),
+    }
+}
 
 const fn traffic(
     works: &'static [&'static str],

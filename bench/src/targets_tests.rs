@@ -25,7 +25,10 @@ fn bounds_are_judged() {
         of("udp-new-flows, published-outside, at 10000", "iptables-nft"),
         Verdict::Met
     );
-    assert_eq!(of("publish-range, at 10000", ""), Verdict::Met);
+    assert_eq!(
+        of("publish-range, 10 endpoints, at 10000", ""),
+        Verdict::Met
+    );
     assert_eq!(of("create, at 1000", "netd at 10"), Verdict::Met);
     assert_eq!(of("resident, at 1000", ""), Verdict::Met);
     assert_eq!(of("tcp-stream-4, outwards", "none"), Verdict::NotMeasured);

@@ -13,6 +13,7 @@ use netd::{
         },
         config::{BadConfig, Settings},
     },
+    kernel::heap,
     telemetry,
 };
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: RunArgs) -> Result<Printed, Failure> {
+    heap::prepare();
     let file = Settings::read(args.config.as_deref()).map_err(bad_config)?;
     let config = args.settings.over(file).check().map_err(bad_config)?;
     telemetry::start(config.log_level, config.log_format);

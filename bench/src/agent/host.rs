@@ -24,6 +24,10 @@ const PINS: &str = "/sys/fs/bpf/netd";
 const POLL: Duration = Duration::from_millis(1);
 /// A start that takes longer has failed.
 const READY: Duration = Duration::from_secs(300);
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_secs(20);
+/// What stands in the agent's log before how long reading the store took.
+const READ_STORE: &str = "milliseconds=";
 /// How long a stopped agent may take to end.
 const END: Duration = Duration::from_secs(20);
 
@@ -96,6 +100,74 @@ impl Host {
             r#"{{"name":"{name}","networks":[{{"network":"app{network}"}}],"ports":[{ports}]}}"#
         );
         self.socket()?.change("POST", "/v1/sandboxes", &body)
+    }
+
+    /// Publishes ports of a sandbox that runs; `ports` as the API has them.
+    pub fn publish(&mut self, name: &str, ports: &str) -> Result<Answer> {
+        let path = format!("/v1/sandboxes/{name}/ports");
+        let body = format!(r#"{{"ports":[{ports}]}}"#);
+        self.socket()?.change("POST", &path, &body)
+    }
+
+    /// Unpublishes them; `ports` as the API has their host sides.
+    pub fn unpublish(&mut self, name: &str, ports: &str) -> Result<Answer> {
+        let path = format!("/v1/sandboxes/{name}/ports");
+        let body = format!(r#"{{"ports":[{ports}]}}"#);
+        self.socket()?.change("DELETE", &path, &body)
+    }
+
+    /// Makes networks `n0`, `n1`, … until there are as many, each with a subnet of its own.
+    pub fn grow_networks(&mut self, networks: u32) -> Result<()> {
+        while self.networks < networks {
+            let [.., high, low] = self.networks.to_be_bytes();
+            let body = format!(
+                r#"{{"name":"n{}","subnets":[{{"subnet":"10.{high}.{low}.0/24"}}]}}"#,
+                self.networks
+            );
+            self.socket()?.change("POST", "/v1/networks", &body)?;
+            self.networks += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes sandboxes `s0`, `s1`, … until there are as many. They are the host itself: records and
+    /// files, but neither namespaces nor interfaces.
+    pub fn grow_records(&mut self, sandboxes: u32) -> Result<()> {
+        while self.sandboxes < sandboxes {
+            self.create_record(&format!("s{}", self.sandboxes))?;
+            self.sandboxes += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes one more such sandbox.
+    pub fn create_record(&mut self, name: &str) -> Result<Answer> {
+        let body = format!(r#"{{"name":"{name}","networks":[{{"network":"host"}}]}}"#);
+        self.socket()?.change("POST", "/v1/sandboxes", &body)
+    }
+
+    /// How long a command of netd's takes from its start to its end, and what it printed.
+    pub fn command(&self, arguments: &[&str]) -> Result<(Duration, String)> {
+        let words: Vec<String> = ["netd"]
+            .iter()
+            .chain(arguments)
+            .map(|word| (*word).to_owned())
+            .collect();
+        let began = Instant::now();
+        let ended = self.lab.host().spawn_words(words)?.wait(COMMAND)?;
+        let took = began.elapsed();
+        ensure!(ended.succeeded(), "{}", ended.describe());
+        Ok((took, ended.stdout))
+    }
+
+    /// How long the agent took to read its store when it was started, as its log tells.
+    pub fn read_store(&self) -> Result<Duration> {
+        let agent = self.agent.as_ref().context("the agent is stopped")?;
+        let log = agent.stdout() + &agent.stderr();
+        let told = log.lines().find_map(|line| line.split_once(READ_STORE));
+        let (_, milliseconds) = told.with_context(|| format!("no `{READ_STORE}` in {log}"))?;
+        let milliseconds: f64 = milliseconds.trim().parse().context("milliseconds")?;
+        Ok(Duration::try_from_secs_f64(milliseconds / 1e3)?)
     }
 
     /// Removes a sandbox.

@@ -76,11 +76,15 @@ fn median(engine: &Engine, options: &str, times: u32) -> Result<Duration> {
 }
 
 fn sample(engine: &Engine, work: &str, scale: u64, value: Duration) -> Sample {
+    let path = match work {
+        "create" => String::new(),
+        _ => format!("{CONTAINERS} endpoints"),
+    };
     Sample {
         row: Row {
             group: Group::Control,
             work: work.to_owned(),
-            path: String::new(),
+            path,
             scale,
             cores: Cores::Any,
             unit: Unit::Nanoseconds,

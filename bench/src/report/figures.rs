@@ -16,6 +16,8 @@ use crate::{
 
 /// Paths whose latency is drawn; the tables have the others.
 const PATHS: [&str; 4] = ["", "same-network", "published-outside", "outwards"];
+/// Of what is measured beside several numbers of endpoints, the one that is drawn.
+const BESIDE: [&str; 2] = ["", "10 endpoints"];
 /// What the bars compare netd with.
 const BASES: [&str; 2] = ["none", "iptables-nft"];
 
@@ -92,9 +94,10 @@ fn by_scale(cells: &Cells, group: Group, is_log: bool) -> Vec<Panel> {
     }
     panels
         .into_iter()
-        .filter(|((_, _, _, unit), lines)| {
+        .filter(|((_, path, _, unit), lines)| {
             let is_time = *unit == Unit::Nanoseconds;
-            (is_time || !is_log) && lines.values().any(|points| points.len() > 1)
+            let is_shown = group != Group::Control || BESIDE.contains(path);
+            is_shown && (is_time || !is_log) && lines.values().any(|points| points.len() > 1)
         })
         .map(|((work, path, _, unit), lines)| Panel {
             title: joined(work, path),

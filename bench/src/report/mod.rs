@@ -6,7 +6,7 @@ mod grid;
 mod plot;
 mod png;
 mod text;
-mod words;
+pub mod words;
 
 use std::{
     fs,

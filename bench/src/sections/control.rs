@@ -4,9 +4,9 @@
 //! Hosts of all scales stand side by side and take turns. `create` is the time over the socket, as a
 //! frontend has it. `create-own` is what is left of it without netlink, namespaces and `bpf(2)`, by
 //! the agent's own account in the answer's Server-Timing (strace would slow the calls that it
-//! counts). `publish` is what a create with ports takes longer than the one without before it.
+//! counts). Ports are published on a sandbox that runs.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -16,14 +16,16 @@ use crate::{
     plan::Plan,
     record::{Cores, Group, Latency, Row, Sample, Unit},
     recorder::Recorder,
+    report::words,
 };
 
 /// Works of this section, in the order of the table.
-pub const WORKS: [&str; 7] = [
+pub const WORKS: [&str; 8] = [
     "create",
     "create-own",
     "remove",
     "publish",
+    "unpublish",
     "publish-range",
     "start",
     "start-without-pins",
@@ -32,17 +34,16 @@ pub const WORKS: [&str; 7] = [
 /// Endpoints that are there already.
 const SCALES: [u32; 4] = [0, 10, 100, 1_000];
 const QUICK_SCALES: [u32; 2] = [0, 10];
-/// The scale at which ports by their number are compared; at the others [`FEW`] ports.
-const PORTS_SCALE: u32 = 10;
 /// Ports published at once.
 const PORTS: [u16; 3] = [1, 100, 10_000];
-const FEW: u16 = 100;
+/// The sandbox whose ports they are.
+const PUBLISHER: &str = "publisher";
 /// The first host port: outside of what the host's own sockets are given.
 const FIRST_PORT: u16 = 20_000;
 /// Sandboxes made, and removed again, in a round.
 const CREATES: usize = 20;
-/// Pairs of creates, without ports and with them, in a round.
-const PAIRS: usize = 3;
+/// How often ports are published, and unpublished again, in a round.
+const TIMES: usize = 5;
 /// Above this many endpoints programs are attached anew only in the first round: each takes two
 /// grace periods of the kernel's.
 const OFTEN: u32 = 100;
@@ -121,43 +122,40 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Ports of a sandbox that runs, published and unpublished again.
     fn ports(&mut self) -> Result<()> {
-        let path = match self.scale {
-            PORTS_SCALE => String::new(),
-            other => format!("{other} endpoints"),
-        };
-        let counts = if self.scale == PORTS_SCALE {
-            &PORTS[..]
-        } else {
-            &[FEW][..]
-        };
-        for count in counts {
-            self.publish("publish", &path, *count, &single_ports(*count))?;
+        if !["publish", "unpublish", "publish-range"]
+            .iter()
+            .any(|work| self.plan.wants(work))
+        {
+            return Ok(());
         }
-        if let Some(most) = counts.last() {
-            self.publish("publish-range", &path, *most, &one_range(*most))?;
+        let path = format!("{} endpoints", words::scale(self.scale.into()));
+        self.host.create(PUBLISHER, "")?;
+        for count in PORTS {
+            let single =
+                self.publish(&single_ports(count, port), &single_ports(count, host_port))?;
+            let range = self.publish(&one_range(count), &host_range(count))?;
+            for (work, value) in [
+                ("publish", single.0),
+                ("unpublish", single.1),
+                ("publish-range", range.0),
+            ] {
+                self.put(work, &path, count.into(), value, None);
+            }
         }
+        self.host.remove(PUBLISHER)?;
         Ok(())
     }
 
-    /// The median of pairs, since a create alone varies by more than a port costs.
-    fn publish(&mut self, work: &str, path: &str, count: u16, ports: &str) -> Result<()> {
-        if !self.plan.wants(work) {
-            return Ok(());
+    /// The medians of a few times: how long publishing took, and how long unpublishing.
+    fn publish(&mut self, ports: &str, host_ports: &str) -> Result<(f64, f64)> {
+        let (mut there, mut back) = (Vec::new(), Vec::new());
+        for _ in 0..if self.plan.quick { 1 } else { TIMES } {
+            there.push(self.host.publish(PUBLISHER, ports)?.wall);
+            back.push(self.host.unpublish(PUBLISHER, host_ports)?.wall);
         }
-        let mut more = Vec::new();
-        for _ in 0..if self.plan.quick { 1 } else { PAIRS } {
-            let [without, with] = ["", ports].map(|ports| {
-                let answer = self.host.create("published", ports)?;
-                self.host.remove("published")?;
-                anyhow::Ok(answer.wall.as_nanos() as f64)
-            });
-            more.push(with? - without?);
-        }
-        more.sort_by(f64::total_cmp);
-        let median = more.get(more.len() / 2).copied().unwrap_or_default();
-        self.put(work, path, u64::from(count), median, None);
-        Ok(())
+        Ok((median(there), median(back)))
     }
 
     fn starts(&mut self) -> Result<()> {
@@ -179,6 +177,9 @@ impl Bench<'_> {
     }
 
     fn put(&mut self, work: &str, path: &str, scale: u64, value: f64, latency: Option<Latency>) {
+        if !self.plan.wants(work) {
+            return;
+        }
         self.samples.push(Sample {
             row: Row {
                 group: Group::Control,
@@ -203,24 +204,38 @@ fn distribution(times: &[Duration]) -> Result<Latency> {
     durations.summary().context("nothing was measured")
 }
 
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    median.as_nanos() as f64
+}
+
 /// As the API has them, each for itself.
-fn single_ports(count: u16) -> String {
-    let mut ports = String::new();
-    for port in FIRST_PORT..FIRST_PORT + count {
-        let comma = if ports.is_empty() { "" } else { "," };
-        let port = format!(r#"{{"host":{{"first":{port}}},"target":{{"first":{port}}}}}"#);
-        // Writing to a string does not fail.
-        let _ = write!(ports, "{comma}{port}");
-    }
-    ports
+fn single_ports(count: u16, one: fn(u16) -> String) -> String {
+    let ports: Vec<String> = (FIRST_PORT..FIRST_PORT + count).map(one).collect();
+    ports.join(",")
+}
+
+fn port(number: u16) -> String {
+    format!(r#"{{"host":{{"first":{number}}},"target":{{"first":{number}}}}}"#)
+}
+
+fn host_port(number: u16) -> String {
+    format!(r#"{{"host":{{"first":{number}}}}}"#)
 }
 
 fn one_range(count: u16) -> String {
-    let range = format!(
-        r#"{{"first":{FIRST_PORT},"last":{}}}"#,
-        FIRST_PORT + count - 1
-    );
+    let range = range(count);
     format!(r#"{{"host":{range},"target":{range}}}"#)
+}
+
+fn host_range(count: u16) -> String {
+    format!(r#"{{"host":{}}}"#, range(count))
+}
+
+fn range(count: u16) -> String {
+    let last = FIRST_PORT + count - 1;
+    format!(r#"{{"first":{FIRST_PORT},"last":{last}}}"#)
 }
 
 #[cfg(test)]
@@ -230,9 +245,12 @@ mod tests {
     #[test]
     fn ports_are_written_as_the_api_has_them() {
         let parse = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
-        let single = parse(format!("[{}]", single_ports(3)));
+        let single = parse(format!("[{}]", single_ports(3, port)));
         assert_eq!(single.as_array().map(Vec::len), Some(3));
         assert_eq!(single[2]["host"]["first"], 20_002);
+        let host = parse(format!("[{}]", single_ports(3, host_port)));
+        assert_eq!(host[2]["host"], single[2]["host"]);
+        assert_eq!(parse(host_range(100))["host"]["last"], 20_099);
         assert_eq!(parse(one_range(10_000))["target"]["last"], 29_999);
     }
 }

@@ -10,6 +10,7 @@ pub mod flows;
 pub mod memory;
 pub mod ports;
 pub mod programs;
+pub mod records;
 mod stands;
 pub mod traffic;
 
@@ -49,6 +50,11 @@ pub const ALL: &[Section] = &[
         name: "control",
         works: &control::WORKS,
         run: control::run,
+    },
+    Section {
+        name: "records",
+        works: &records::WORKS,
+        run: records::run,
     },
     Section {
         name: "memory",

@@ -122,7 +122,9 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
 async fn open(
     config: &Config,
 ) -> Result<(Agent<HostKernel>, mpsc::Receiver<Event>), anyhow::Error> {
+    let began = Instant::now();
     let (store, stored) = open_store(&config.state_dir)?;
+    let reading = began.elapsed();
     let (kernel, report) = HostKernel::open(&HostOptions {
         run_dir: config.run_dir.clone(),
         bpffs: config.bpffs.clone(),
@@ -147,8 +149,12 @@ async fn open(
         meta,
         boot: _,
     } = stored;
+    let began = Instant::now();
+    let (known, living) = (networks.len(), sandboxes.len());
     let state = State::from_records(meta, networks, sandboxes, endpoints)
         .with_context(|| format!("{}", config.state_dir.display()))?;
+    let milliseconds = (reading + began.elapsed()).as_secs_f64() * 1e3;
+    tracing::info!("read {known} networks and {living} sandboxes, milliseconds={milliseconds:.3}");
     let table = Table::new();
     let namespaces = places::directory(&config.run_dir);
     let mut control = Control::new(Parts {

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::plan::{Action, Attachment, Key, Place, TcHook, action::Route};
+use crate::{
+    model::PublishedPort,
+    plan::{Action, Attachment, Key, Place, TcHook, action::Route},
+};
 
 /// `create bridge br-0123456789ab`.
 pub fn action(action: &Action) -> String {
@@ -100,14 +103,21 @@ pub fn action(action: &Action) -> String {
         Action::Detach(what) => format!("detach {}", attachment(what)),
         Action::Put(entry) => format!("put map entry {:?}", entry.key()),
         Action::Delete(key) => format!("delete map entry {key:?}"),
-        Action::EndFlows(port) => format!(
-            "end flows to {}:{}/{}",
-            port.host_address,
-            port.host,
-            port.protocol.name()
-        ),
+        Action::EndFlows(ports) => end_flows(ports),
         Action::WriteFiles(files) => format!("write files of sandbox {}", files.sandbox.short()),
         Action::RemoveFiles(id) => format!("remove files of sandbox {}", id.short()),
+    }
+}
+
+fn end_flows(ports: &[PublishedPort]) -> String {
+    let text = |port: &PublishedPort| {
+        let protocol = port.protocol.name();
+        format!("{}:{}/{protocol}", port.host_address, port.host)
+    };
+    match ports {
+        [] => "end no flows".to_owned(),
+        [port] => format!("end flows to {}", text(port)),
+        [port, more @ ..] => format!("end flows to {} and {} more", text(port), more.len()),
     }
 }
 

@@ -136,7 +136,7 @@ impl HostKernel {
             Action::Detach(attachment) => self.bpf.detach(attachment),
             Action::Put(entry) => self.bpf.put(entry),
             Action::Delete(key) => self.bpf.delete(key),
-            Action::EndFlows(port) => self.bpf.end_flows(port).map(drop),
+            Action::EndFlows(ports) => self.bpf.end_flows(ports).map(drop),
         }
     }
 }

@@ -178,8 +178,9 @@ pub enum Action {
     Put(Entry),
     /// Deletes an entry.
     Delete(EntryKey),
-    /// Removes the flows that were begun to a published port. Walks the flow tables.
-    EndFlows(PublishedPort),
+    /// Removes the flows that were begun to published ports. Walks the flow tables, once for all of
+    /// them.
+    EndFlows(Vec<PublishedPort>),
     /// Writes a sandbox's files below the run directory, in place (same inode) where they exist.
     WriteFiles(SandboxFiles),
     /// Removes them.

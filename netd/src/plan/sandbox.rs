@@ -1,7 +1,10 @@
 //! A sandbox on the host: its namespace, its files, its scopes and resolver, its published ports,
 //! and the clients that it is to the agent's DNS server.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use netd_common::{
     Addr,
@@ -54,12 +57,17 @@ pub(super) fn entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desire
 /// sandbox that is gone end with their endpoint's generation.)
 pub fn ended_ports(change: &Change) -> Vec<Action> {
     let edits = change.sandboxes.values();
-    edits
+    let gone: Vec<PublishedPort> = edits
         .filter_map(|edit| Some((edit.before.as_ref()?, edit.after.as_ref()?)))
         .flat_map(|(before, after)| {
-            let gone = before.ports.iter().filter(|p| !after.ports.contains(p));
-            gone.cloned().map(Action::EndFlows)
+            let kept: HashSet<&PublishedPort> = after.ports.iter().collect();
+            let gone = before.ports.iter().filter(move |p| !kept.contains(p));
+            gone.cloned()
         })
+        .collect();
+    (!gone.is_empty())
+        .then_some(Action::EndFlows(gone))
+        .into_iter()
         .collect()
 }
 

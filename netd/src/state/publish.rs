@@ -1,6 +1,9 @@
 //! Publishing: at create and on a sandbox that runs.
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    net::IpAddr,
+};
 
 use super::{
     Refusal, Reply,
@@ -9,7 +12,7 @@ use super::{
     ports::Taken,
     request::{PortName, PortSpec},
 };
-use crate::model::{Id, PortRange, PublishedPort, network::Owner, sandbox::Mode};
+use crate::model::{Id, PortRange, Protocol, PublishedPort, network::Owner, sandbox::Mode};
 
 /// Docker's warning.
 pub(super) const DISCARDED: &str = "Published ports are discarded when using host network mode";
@@ -34,18 +37,27 @@ impl Draft<'_, '_> {
     pub(super) fn unpublish(&mut self, text: &str, names: &[PortName]) -> Result<Reply, Refusal> {
         let mut sandbox = self.state.find_sandbox(text, Owner::Netd)?.clone();
         own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
+        let mut places: HashMap<(Protocol, PortRange), Vec<usize>> = HashMap::new();
+        for (place, port) in sandbox.ports.iter().enumerate() {
+            let places = places.entry((port.protocol, port.host)).or_default();
+            places.push(place);
+        }
+        let mut gone = BTreeSet::new();
         for name in names {
-            let before = sandbox.ports.len();
             let at = |port: &PublishedPort| {
                 let address = name.host_address.is_none_or(|a| a == port.host_address);
                 address && port.protocol == name.protocol
             };
-            let partly = |port: &&PublishedPort| at(port) && port.host.overlaps(name.host);
-            let range = sandbox.ports.iter().find(partly).map(|port| port.host);
-            sandbox
-                .ports
-                .retain(|port| !(at(port) && port.host == name.host));
-            if sandbox.ports.len() == before {
+            let before = gone.len();
+            let same = places.get(&(name.protocol, name.host));
+            gone.extend(same.into_iter().flatten().copied().filter(|place| {
+                let port = sandbox.ports.get(*place);
+                port.is_some_and(at)
+            }));
+            if gone.len() == before {
+                let partly = |port: &&PublishedPort| at(port) && port.host.overlaps(name.host);
+                let range = sandbox.ports.iter().find(partly).map(|port| port.host);
+                let range = range.filter(|range| *range != name.host);
                 let protocol = name.protocol.name();
                 let hint = range.map_or(String::new(), |range| format!("; {range} is one range"));
                 return Err(Refusal::Invalid(format!(
@@ -54,6 +66,11 @@ impl Draft<'_, '_> {
                 )));
             }
         }
+        let mut place = 0;
+        sandbox.ports.retain(|_| {
+            place += 1;
+            !gone.contains(&(place - 1))
+        });
         self.put_sandbox(sandbox)?;
         Ok(Reply::Done)
     }

@@ -43,13 +43,13 @@ fn what_is_made_is_observed_after_a_restart_and_goes_with_down() {
         for action in [
             Action::Attach(attachment.clone()),
             Action::Put(entry.clone()),
-            Action::EndFlows(netd::model::PublishedPort {
+            Action::EndFlows(vec![netd::model::PublishedPort {
                 host_address: "0.0.0.0".parse().unwrap(),
                 host: netd::model::PortRange { first: 7, last: 7 },
                 requested: None,
                 target: netd::model::PortRange { first: 7, last: 7 },
                 protocol: netd::model::Protocol::Tcp,
-            }),
+            }]),
         ] {
             for _ in 0..2 {
                 runtime.block_on(kernel.execute(&action)).unwrap();

@@ -2,6 +2,7 @@
 //! slice at a time. Makes no flow.
 
 use std::{
+    collections::BTreeMap,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     kernel::{FlowRecord, KernelError},
-    model::PublishedPort,
+    model::{PortRange, PublishedPort},
 };
 
 /// Keys that are read ahead of the collector.
@@ -74,20 +75,46 @@ pub(super) fn flush(
     Ok(deleted)
 }
 
-/// Whether a half is of a flow that was begun to this published port: dialled there, or answered
-/// from there.
-pub(super) fn leads_to(port: &PublishedPort, key: &FlowKey, flow: &Flow) -> bool {
-    let (address, number) = match flow.flags & flow_flags::ORIGINAL {
-        0 => (&flow.source, flow.source_port),
-        _ => (&key.destination, key.destination_port),
-    };
-    let number = u16::from_be_bytes(number);
-    let asked = Addr::from(port.host_address);
-    let there = *address == asked || (asked.is_unspecified() && asked.is_v4() == address.is_v4());
-    flow.flags & flow_flags::PUBLISHED != 0
-        && key.protocol == port.protocol.number()
-        && there
-        && (port.host.first..=port.host.last).contains(&number)
+/// Published ports, by protocol and host address; the ranges of each in order, as they exclude each
+/// other.
+pub(super) struct Doors(BTreeMap<(u8, Addr), Vec<PortRange>>);
+
+impl Doors {
+    /// Those of these ports.
+    pub(super) fn of(ports: &[PublishedPort]) -> Doors {
+        let mut doors: BTreeMap<_, Vec<PortRange>> = BTreeMap::new();
+        for port in ports {
+            let door = (port.protocol.number(), Addr::from(port.host_address));
+            doors.entry(door).or_default().push(port.host);
+        }
+        doors.values_mut().for_each(|ranges| ranges.sort_unstable());
+        Doors(doors)
+    }
+
+    /// Whether a half is of a flow that was begun to one of them: dialled there, or answered from
+    /// there.
+    pub(super) fn lead_to(&self, key: &FlowKey, flow: &Flow) -> bool {
+        if flow.flags & flow_flags::PUBLISHED == 0 {
+            return false;
+        }
+        let (address, number) = match flow.flags & flow_flags::ORIGINAL {
+            0 => (flow.source, flow.source_port),
+            _ => (key.destination, key.destination_port),
+        };
+        let number = u16::from_be_bytes(number);
+        let wildcard = if address.is_v4() {
+            Addr::ANY_V4
+        } else {
+            Addr::NONE
+        };
+        [address, wildcard].into_iter().any(|address| {
+            let ranges = self.0.get(&(key.protocol, address));
+            let ranges = ranges.map_or(&[][..], Vec::as_slice);
+            let after = ranges.partition_point(|range| range.first <= number);
+            let range = after.checked_sub(1).and_then(|at| ranges.get(at));
+            range.is_some_and(|range| number <= range.last)
+        })
+    }
 }
 
 fn delete(map: &mut FlowMap, key: &FlowKey) -> Result<u64, KernelError> {
@@ -201,7 +228,7 @@ mod tests {
     use netd_common::packet::flow::{twin, twin_key};
 
     use super::*;
-    use crate::model::{PortRange, Protocol};
+    use crate::model::Protocol;
 
     const ENDPOINT: Addr = Addr::v4([172, 18, 0, 2]);
 
@@ -238,9 +265,19 @@ mod tests {
             (port("0.0.0.0", 8080, 8082, Protocol::Udp), false),
             (port("0.0.0.0", 80, 80, Protocol::Tcp), false),
         ] {
-            assert_eq!(leads_to(&port, &key, &flow), told, "{port:?}");
+            let doors = Doors::of(std::slice::from_ref(&port));
+            assert_eq!(doors.lead_to(&key, &flow), told, "{port:?}");
             let (back, reply) = (twin_key(&key, &flow), twin(&key, &flow));
-            assert_eq!(leads_to(&port, &back, &reply), told, "{port:?}");
+            assert_eq!(doors.lead_to(&back, &reply), told, "{port:?}");
         }
+        let many = |numbers: &[u16]| {
+            let ports = numbers
+                .iter()
+                .map(|at| port("0.0.0.0", *at, *at, Protocol::Tcp));
+            Doors::of(&ports.collect::<Vec<_>>())
+        };
+        assert!(many(&[9000, 8081, 80]).lead_to(&key, &flow));
+        assert!(!many(&[9000, 8082, 8080, 80]).lead_to(&key, &flow));
+        assert!(!many(&[]).lead_to(&key, &flow));
     }
 }

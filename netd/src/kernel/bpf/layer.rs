@@ -9,7 +9,7 @@ use super::{
     attach::Hooks,
     counters,
     entries::Entries,
-    flows::{self, Collector},
+    flows::{self, Collector, Doors},
     layout::Layout,
     log::LogReader,
     maps::Maps,
@@ -154,10 +154,11 @@ impl Bpf {
         flows::flush(&mut self.maps, |_, _| true)
     }
 
-    /// Deletes the flows that were begun to a published port; how many halves there were. Walks
-    /// both tables.
-    pub fn end_flows(&mut self, port: &PublishedPort) -> Result<u64, KernelError> {
-        flows::flush(&mut self.maps, |key, flow| flows::leads_to(port, key, flow))
+    /// Deletes the flows that were begun to published ports; how many halves there were. Walks
+    /// both tables once.
+    pub fn end_flows(&mut self, ports: &[PublishedPort]) -> Result<u64, KernelError> {
+        let doors = Doors::of(ports);
+        flows::flush(&mut self.maps, |key, flow| doors.lead_to(key, flow))
     }
 
     /// Removes expired flows, looking at no more than `budget` halves, going on where the last
