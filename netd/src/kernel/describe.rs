@@ -126,6 +126,7 @@ pub fn key(key: &Key) -> String {
     match key {
         Key::Namespace(at) => format!("look at the namespace of {}", place(*at)),
         Key::Link(at, name) => format!("read interface {name} in {}", place(*at)),
+        Key::Fdb(name, mac) => format!("read forwarding entry {mac} of {name}"),
         Key::Neighbour(at, name, address) => {
             format!("read neighbour {address} of {name} in {}", place(*at))
         }

@@ -76,28 +76,46 @@ pub enum Event {
 
 /// Which namespace has which number in the host namespace.
 #[derive(Clone, Debug, Default)]
-pub struct Numbers(Arc<Mutex<BTreeMap<i32, Place>>>);
+pub struct Numbers(Arc<Mutex<Known>>);
+
+/// Both ways round: a number is noted again with each look at its namespace.
+#[derive(Debug, Default)]
+struct Known {
+    places: BTreeMap<i32, Place>,
+    numbers: BTreeMap<Place, i32>,
+}
 
 impl Numbers {
     /// From now on, messages with this number are of that place.
     pub fn set(&self, number: i32, place: Place) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.retain(|_, known| *known != place);
-        map.insert(number, place);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.forget(place);
+        if let Some(former) = known.places.insert(number, place) {
+            known.numbers.remove(&former);
+        }
+        known.numbers.insert(place, number);
     }
 
     /// The place is gone.
     pub fn forget(&self, place: Place) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.retain(|_, known| *known != place);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.forget(place);
     }
 
     fn place(&self, number: Option<i32>) -> Option<Place> {
         let Some(number) = number else {
             return Some(Place::Host);
         };
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(&number).copied()
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.places.get(&number).copied()
+    }
+}
+
+impl Known {
+    fn forget(&mut self, place: Place) {
+        if let Some(number) = self.numbers.remove(&place) {
+            self.places.remove(&number);
+        }
     }
 }
 

@@ -262,6 +262,7 @@ mod tests {
             peer: None,
             peer_namespace: None,
             closed: false,
+            ipv6_off: None,
         }
     }
 

@@ -398,6 +398,8 @@ impl FakeKernel {
                 let key = (*place, name.clone());
                 copy(&host.links, &key, &mut observed.links);
             }
+            // With their links.
+            Key::Fdb(..) => {}
             Key::Neighbour(place, link, address) => {
                 let key = (*place, link.clone(), *address);
                 copy(&host.neighbours, &key, &mut observed.neighbours);

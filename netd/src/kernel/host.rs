@@ -92,6 +92,7 @@ impl HostKernel {
         match key {
             Key::Namespace(_)
             | Key::Link(..)
+            | Key::Fdb(..)
             | Key::Neighbour(..)
             | Key::Sysctl(..)
             | Key::Files(_) => self.stack.observe(key, found).await?,

@@ -55,6 +55,14 @@ impl Stack {
                     found.links.extend(state.map(|state| (key, state)));
                 }
             }
+            Key::Fdb(name, mac) => {
+                // Links come before their entries.
+                if let Some(link) = found.links.get_mut(&(Place::Host, name.clone()))
+                    && fdb::has(&self.places.host()?, link.ifindex, *mac).await?
+                {
+                    link.fdb.insert(*mac);
+                }
+            }
             Key::Neighbour(place, name, address) => {
                 if let Some(socket) = self.places.find(*place)?
                     && let Some(link) = link::find(&socket, name).await?
@@ -65,7 +73,7 @@ impl Stack {
                 }
             }
             Key::Sysctl(place, key) => {
-                if let Some(value) = sysctl::read(&self.places, *place, key)? {
+                if let Some(value) = self.sysctl(*place, key).await? {
                     found.sysctls.insert((*place, key.clone()), value);
                 }
             }
@@ -77,6 +85,25 @@ impl Stack {
             Key::Attachment(_) | Key::Entry(_) => {}
         }
         Ok(())
+    }
+
+    /// A sysctl's value. Whether a sandbox's link speaks IPv6 is told with the link: the kernel finds
+    /// a file of /proc/sys/net among those of all namespaces, since all have the same name.
+    async fn sysctl(&mut self, place: Place, key: &str) -> Result<Option<String>, anyhow::Error> {
+        if place != Place::Host
+            && let Some(name) = sysctl::ipv6_switch_of(key)
+        {
+            let Some(socket) = self.places.find(place)? else {
+                return Ok(None);
+            };
+            let Some(link) = link::find(&socket, &name).await? else {
+                return Ok(None);
+            };
+            if let Some(off) = link.ipv6_off {
+                return Ok(Some(i32::from(off).to_string()));
+            }
+        }
+        sysctl::read(&self.places, place, key)
     }
 
     /// The cookie of a namespace, where there is one. Its number is noted for events.
@@ -275,13 +302,11 @@ async fn link_state(
     state.ours &= host;
     let addresses = address::list(socket, Some(ifindex)).await?;
     state.addresses = addresses.iter().filter_map(own).collect();
-    state.routes = route::list_ours(socket, ifindex)
-        .await?
-        .into_iter()
-        .map(|listed| to_route(listed, name))
-        .collect();
-    if port {
-        state.fdb = fdb::list(socket, ifindex).await?;
+    // Nothing is routed through a bridge's port, and on the host netd's routes are in one table. The
+    // others have routes of each link, which the kernel would all go through.
+    if !port {
+        let routes = route::list_ours(socket, ifindex, host).await?.into_iter();
+        state.routes = routes.map(|listed| to_route(listed, name)).collect();
     }
     Ok(Some(state))
 }

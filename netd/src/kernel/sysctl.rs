@@ -49,6 +49,12 @@ pub struct Change {
 #[error("invalid sysctl key {0:?}")]
 pub struct BadKey(String);
 
+/// The link whose IPv6 a key switches off, if it is such a key.
+pub fn ipv6_switch_of(key: &str) -> Option<IfName> {
+    let name = key.strip_prefix("net/ipv6/conf/")?;
+    name.strip_suffix("/disable_ipv6")?.parse().ok()
+}
+
 /// Reads a sysctl; `None` where there is no such key or namespace.
 pub fn read(places: &Places, place: Place, key: &str) -> Result<Option<String>, anyhow::Error> {
     let path = path(key)?;

@@ -94,10 +94,16 @@ impl Desired {
     pub fn link_keys(&self) -> BTreeSet<Key> {
         let namespaces = self.namespaces.keys().copied().map(Key::Namespace);
         let links = self.links.keys().cloned();
+        let entries = self.links.iter().flat_map(|((place, name), link)| {
+            let host = *place == Place::Host;
+            let macs = link.fdb.iter().filter(move |_| host);
+            macs.map(|mac| Key::Fdb(name.clone(), *mac))
+        });
         let neighbours = self.neighbours.keys().cloned();
         let sysctls = self.sysctls.keys().cloned();
         namespaces
             .chain(links.map(|(place, name)| Key::Link(place, name)))
+            .chain(entries)
             .chain(neighbours.map(|(place, link, address)| Key::Neighbour(place, link, address)))
             .chain(sysctls.map(|(place, key)| Key::Sysctl(place, key)))
             .chain(self.files.keys().copied().map(Key::Files))

@@ -15,8 +15,11 @@ use crate::model::{Id, IfName, Mac};
 pub enum Key {
     /// A namespace.
     Namespace(Place),
-    /// A link, with its addresses, routes of netd, forwarding entries, port flags.
+    /// A link, with its addresses, routes of netd, port flags.
     Link(Place, IfName),
+    /// A forwarding entry of a bridge port on the host: asked one by one, since a list of one port's
+    /// makes the kernel look at every link. Told with its link, which has to be asked for, too.
+    Fdb(IfName, Mac),
     /// A permanent neighbour through a link: asked one by one, since a bridge has one or two for
     /// each of its endpoints.
     Neighbour(Place, IfName, IpAddr),
@@ -93,6 +96,10 @@ impl Observed {
         match key {
             Key::Namespace(place) => self.namespaces.contains_key(place),
             Key::Link(place, name) => self.links.contains_key(&(*place, name.clone())),
+            Key::Fdb(name, mac) => {
+                let link = self.links.get(&(Place::Host, name.clone()));
+                link.is_some_and(|link| link.fdb.contains(mac))
+            }
             Key::Neighbour(place, link, address) => {
                 let key = (*place, link.clone(), *address);
                 self.neighbours.contains_key(&key)

@@ -172,7 +172,11 @@ fn port_there_and_back() {
             link: nd.clone(),
             mac,
         });
-        let port = host.link(Place::Host, "nd1");
+        let strange = endpoint_mac(7);
+        let entries = [endpoint_mac(1), mac, strange].map(|mac| Key::Fdb(nd.clone(), mac));
+        let link = Key::Link(Place::Host, nd.clone());
+        let mut found = host.observe([link].into_iter().chain(entries));
+        let port = found.links.remove(&(Place::Host, nd.clone())).unwrap();
         assert_eq!((port.master, port.closed), (Some(ifname("br")), true));
         assert_eq!(port.fdb, BTreeSet::from([endpoint_mac(1), mac]));
         let flags = run("bridge -d link show dev nd1");

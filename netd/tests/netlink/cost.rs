@@ -2,7 +2,7 @@
 
 use netd::plan::{Key, Place};
 
-use crate::scratch::{Scratch, ifname, sandbox, scratch};
+use crate::scratch::{Scratch, endpoint_mac, ifname, sandbox, scratch};
 
 /// Messages that making and looking at one more endpoint costs.
 fn cost_of_one_more(host: &mut Scratch, number: u8) -> u64 {
@@ -15,6 +15,7 @@ fn cost_of_one_more(host: &mut Scratch, number: u8) -> u64 {
         Key::Link(Place::Host, ifname("br")),
         Key::Link(Place::Host, ifname(&name)),
         Key::Link(sandbox(number), ifname("eth0")),
+        Key::Fdb(ifname(&name), endpoint_mac(number)),
         Key::Neighbour(Place::Host, ifname("br"), address),
         Key::Sysctl(Place::Host, "net/ipv4/conf/br/forwarding".into()),
     ]);

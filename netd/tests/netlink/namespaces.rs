@@ -174,6 +174,10 @@ fn everything_is_found_again() {
             .links
             .keys()
             .map(|(place, name)| Key::Link(*place, name.clone()))
+            .chain(found.links.iter().flat_map(|((_, name), link)| {
+                let macs = link.fdb.iter();
+                macs.map(|mac| Key::Fdb(name.clone(), *mac))
+            }))
             .chain(
                 found
                     .sysctls

@@ -12,6 +12,7 @@ pub mod port_request;
 pub mod prune_request;
 pub mod reports;
 pub mod routes;
+pub mod sandbox_brief;
 pub mod sandbox_request;
 pub mod sandbox_shape;
 pub mod server;

@@ -27,6 +27,7 @@ use super::{
         routes::connect,
         routes::disconnect,
         routes::sandboxes,
+        routes::brief_sandboxes,
         routes::create_sandbox,
         routes::sandbox,
         routes::remove_sandbox,

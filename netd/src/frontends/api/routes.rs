@@ -19,6 +19,7 @@ use super::{
         NetworkList, PortList, Pruned, Published, PublishedPortReport, SandboxList, StatusReport,
         VersionReport,
     },
+    sandbox_brief::BriefList,
     sandbox_request::{PublishRequest, SandboxCreate, UnpublishRequest},
     sandbox_shape::SandboxShape,
     timing::Timing,
@@ -46,6 +47,7 @@ pub fn router(door: Door) -> Router {
         .route("/networks/{name}/connect", post(connect))
         .route("/networks/{name}/disconnect", post(disconnect))
         .route("/sandboxes", get(sandboxes).post(create_sandbox))
+        .route("/lists/sandboxes", get(brief_sandboxes))
         .route("/sandboxes/{name}", get(sandbox).delete(remove_sandbox))
         .route(
             "/sandboxes/{name}/ports",
@@ -222,6 +224,13 @@ pub async fn sandboxes(State(door): State<Door>) -> Answered<SandboxList> {
         revision,
         sandboxes: views.iter().map(shape).collect(),
     }))
+}
+
+/// All sandboxes, as far as lists show them
+#[utoipa::path(get, path = "/v1/lists/sandboxes", tag = "sandboxes",
+    responses((status = 200, body = BriefList), (status = "default", body = ApiError)))]
+pub async fn brief_sandboxes(State(door): State<Door>) -> Answered<BriefList> {
+    Ok(Json(door.look(BriefList::of)))
 }
 
 /// Makes a sandbox

@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 use super::timestamp::rfc3339;
 use crate::{
     model::{
-        Endpoint, ExposedPorts, Network, Sandbox,
+        Endpoint, ExposedPorts, Network, PublishedPort, Sandbox,
         sandbox::{Mode, Namespace},
     },
     state::view::{EndpointView, PortView, SandboxView},
 };
 
 /// A sandbox.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct SandboxShape {
     /// 64 digits.
@@ -267,7 +267,7 @@ fn predefined_mode(view: &SandboxView) -> Option<(String, EndpointShape)> {
     Some((name.to_owned(), shape))
 }
 
-fn exposed_ports(sandbox: &Sandbox) -> BTreeMap<String, Exposed> {
+pub(super) fn exposed_ports(sandbox: &Sandbox) -> BTreeMap<String, Exposed> {
     let single = |ports: &ExposedPorts| {
         let protocol = ports.protocol.name();
         (ports.range.first..=ports.range.last).map(move |port| format!("{port}/{protocol}"))
@@ -277,12 +277,17 @@ fn exposed_ports(sandbox: &Sandbox) -> BTreeMap<String, Exposed> {
 }
 
 fn bindings(ports: &[PortView]) -> Bindings {
+    bindings_of(ports.iter().map(|view| (&view.port, view.target.is_some())))
+}
+
+/// Published ports, and whether they lead somewhere.
+pub(super) fn bindings_of<'a>(ports: impl Iterator<Item = (&'a PublishedPort, bool)>) -> Bindings {
     let mut bindings = Bindings::new();
-    for PortView { port, target } in ports {
+    for (port, is_carried) in ports {
         for offset in 0..port.target.count() as u16 {
             let inside = format!("{}/{}", port.target.first + offset, port.protocol.name());
             let held = bindings.entry(inside).or_default();
-            if target.is_some() {
+            if is_carried {
                 held.get_or_insert_default().push(Binding {
                     host_ip: port.host_address.to_string(),
                     host_port: (port.host.first + offset).to_string(),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     frontends::api::{
-        reports::SandboxList, sandbox_request::HostPort, sandbox_shape::SandboxShape,
+        sandbox_brief::BriefList, sandbox_request::HostPort, sandbox_shape::SandboxShape,
     },
     model::Protocol,
 };
@@ -59,10 +59,10 @@ pub fn run(args: &LsArgs) -> Result<Printed, Failure> {
             .values(key)
             .try_for_each(|value| ports(key, value).map(drop))?;
     }
-    let list: SandboxList = args.connection.client()?.get("/sandboxes")?;
-    let times = Times::of(&filters, &list.sandboxes)?;
-    let shown = list
-        .sandboxes
+    let list: BriefList = args.connection.client()?.get("/lists/sandboxes")?;
+    let all: Vec<SandboxShape> = list.sandboxes.into_iter().map(SandboxShape::from).collect();
+    let times = Times::of(&filters, &all)?;
+    let shown = all
         .iter()
         .filter(|sandbox| args.all || sandbox.owner == "netd")
         .filter(|sandbox| times.pass(sandbox) && passes(sandbox, &filters));

@@ -1,7 +1,7 @@
 //! The maps that the agent writes, entry by entry: look-up, put, delete, walk. One match over
 //! [`EntryKey`] for each; a new map does not compile until it is in all of them.
 
-use std::{borrow::BorrowMut, collections::BTreeSet};
+use std::{borrow::BorrowMut, collections::BTreeSet, thread, time::Duration};
 
 use aya::{
     Pod,
@@ -26,6 +26,11 @@ use crate::{
 const ANY: u64 = 0;
 /// Create only.
 const NOEXIST: u64 = 1;
+/// How often an entry is tried again for which the kernel has no memory at hand. What maps without
+/// preallocation give out is put by in the background, so that many entries at once may find nothing.
+const ATTEMPTS: u32 = 100;
+/// How long to wait for that in between.
+const REFILL: Duration = Duration::from_millis(2);
 
 /// The agent's entries. Prefixes of the tries are remembered: a trie answers a look-up with the
 /// longest prefix that fits, which need not be the one that was asked for.
@@ -86,24 +91,14 @@ impl Entries {
 
     /// Puts one, over what is there. Counters that are there are kept.
     pub(super) fn put(&mut self, maps: &mut Maps, entry: &Entry) -> Result<(), KernelError> {
-        let done = match entry {
-            Entry::Endpoint(key, value) => maps.endpoints.insert(Raw(*key), Raw(*value), ANY),
-            Entry::Interface(ifindex, value) => maps.interfaces.insert(ifindex, Raw(*value), ANY),
-            Entry::EndpointStats(index) => start_counters(maps, *index),
-            Entry::Subnet(bits, address, value) => {
-                maps.subnets.insert(&lpm(*bits, *address), Raw(*value), ANY)
+        let mut done = insert(maps, entry);
+        for _ in 0..ATTEMPTS {
+            if !matches!(&done, Err(error) if errno(error) == Some(libc::ENOMEM)) {
+                break;
             }
-            Entry::HostAddress(address, value) => {
-                maps.host_addresses.insert(Raw(*address), Raw(*value), ANY)
-            }
-            Entry::Uplink(ifindex, value) => maps.uplinks.insert(ifindex, Raw(*value), ANY),
-            Entry::Config(value) => maps.config.set(0, Raw(*value), ANY),
-            Entry::Port(bits, key, value) => maps.ports.insert(&lpm(*bits, *key), Raw(*value), ANY),
-            Entry::Link(key, value) => maps.links.insert(Raw(*key), Raw(**value), ANY),
-            Entry::Name(key, value) => maps.names.insert(Raw(*key), Raw(**value), ANY),
-            Entry::Scopes(sandbox, value) => maps.scopes.insert(sandbox, Raw(*value), ANY),
-            Entry::Resolver(cookie, value) => maps.resolvers.insert(cookie, Raw(*value), ANY),
-        };
+            thread::sleep(REFILL);
+            done = insert(maps, entry);
+        }
         let key = entry.key();
         done.map_err(|error| explain(error, &key))
             .during(|| format!("put {}", KeyText(&key)))?;
@@ -141,6 +136,27 @@ impl Entries {
             .during(|| "read the maps".into())?;
         self.prefixes = entries.iter().map(Entry::key).filter(is_prefix).collect();
         Ok(entries)
+    }
+}
+
+fn insert(maps: &mut Maps, entry: &Entry) -> Result<(), MapError> {
+    match entry {
+        Entry::Endpoint(key, value) => maps.endpoints.insert(Raw(*key), Raw(*value), ANY),
+        Entry::Interface(ifindex, value) => maps.interfaces.insert(ifindex, Raw(*value), ANY),
+        Entry::EndpointStats(index) => start_counters(maps, *index),
+        Entry::Subnet(bits, address, value) => {
+            maps.subnets.insert(&lpm(*bits, *address), Raw(*value), ANY)
+        }
+        Entry::HostAddress(address, value) => {
+            maps.host_addresses.insert(Raw(*address), Raw(*value), ANY)
+        }
+        Entry::Uplink(ifindex, value) => maps.uplinks.insert(ifindex, Raw(*value), ANY),
+        Entry::Config(value) => maps.config.set(0, Raw(*value), ANY),
+        Entry::Port(bits, key, value) => maps.ports.insert(&lpm(*bits, *key), Raw(*value), ANY),
+        Entry::Link(key, value) => maps.links.insert(Raw(*key), Raw(**value), ANY),
+        Entry::Name(key, value) => maps.names.insert(Raw(*key), Raw(**value), ANY),
+        Entry::Scopes(sandbox, value) => maps.scopes.insert(sandbox, Raw(*value), ANY),
+        Entry::Resolver(cookie, value) => maps.resolvers.insert(cookie, Raw(*value), ANY),
     }
 }
 

@@ -23,22 +23,24 @@ pub async fn add(socket: &Socket, port: &IfName, mac: Mac) -> Result<(), Netlink
     socket.change(request.execute()).await
 }
 
-/// Static entries of one port. The kernel walks its bridge's table but tells only these.
-pub async fn list(socket: &Socket, port: u32) -> Result<BTreeSet<Mac>, NetlinkError> {
+/// Whether a port has this static entry. (A list of one port's entries would make the kernel go
+/// through all links of the namespace.)
+pub async fn has(socket: &Socket, port: u32, mac: Mac) -> Result<bool, NetlinkError> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.header.ifindex = port;
-    match socket
-        .dump(RouteNetlinkMessage::GetNeighbour(message))
-        .await
-    {
-        Ok(answer) => Ok(answer
-            .iter()
-            .filter_map(read)
-            .filter(|(ifindex, _)| *ifindex == port)
-            .map(|(_, mac)| mac)
-            .collect()),
-        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(BTreeSet::new()),
+    message.attributes = vec![NeighbourAttribute::LinkLayerAddress(mac.0.to_vec())];
+    match socket.get(RouteNetlinkMessage::GetNeighbour(message)).await {
+        Ok(answer) => Ok(read(&answer) == Some((port, mac))),
+        // No such entry, link, or bridge port.
+        Err(error)
+            if matches!(
+                error.errno(),
+                Some(Errno::ENOENT | Errno::ENODEV | Errno::EINVAL)
+            ) =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

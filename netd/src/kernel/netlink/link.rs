@@ -48,6 +48,8 @@ pub struct Link {
     pub peer_namespace: Option<i32>,
     /// As a bridge port: isolated, and neither learning nor flooding.
     pub closed: bool,
+    /// It does not speak IPv6 (`disable_ipv6`); `None` where the kernel does not tell.
+    pub ipv6_off: Option<bool>,
 }
 
 /// The link of that name; `None` if there is none.
@@ -187,6 +189,7 @@ fn read(message: &LinkMessage) -> Option<Link> {
         peer: None,
         peer_namespace: None,
         closed: false,
+        ipv6_off: None,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -203,10 +206,22 @@ fn read(message: &LinkMessage) -> Option<Link> {
                 LinkInfo::PortData(InfoPortData::BridgePort(port)) => link.closed = closed(port),
                 _ => {}
             }),
+            LinkAttribute::AfSpecUnspec(families) => link.ipv6_off = ipv6_off(families),
             _ => {}
         }
     }
     Some(link)
+}
+
+fn ipv6_off(families: &[AfSpecUnspec]) -> Option<bool> {
+    let inet6 = families.iter().find_map(|family| match family {
+        AfSpecUnspec::Inet6(attributes) => Some(attributes),
+        _ => None,
+    });
+    inet6?.iter().find_map(|attribute| match attribute {
+        AfSpecInet6::DevConf(conf) => Some(conf.disable_ipv6 != 0),
+        _ => None,
+    })
 }
 
 fn name_of(message: &LinkMessage) -> Option<IfName> {

@@ -62,16 +62,25 @@ pub async fn remove(socket: &Socket, route: &Route) -> Result<(), NetlinkError> 
     removed.or_fine(&[Errno::ESRCH, Errno::ENODEV])
 }
 
-/// Routes of netd through one link; the kernel filters.
-pub async fn list_ours(socket: &Socket, ifindex: u32) -> Result<Vec<Listed>, NetlinkError> {
+/// Routes of netd through one link, of all tables or of the main one; the kernel filters.
+pub async fn list_ours(
+    socket: &Socket,
+    ifindex: u32,
+    main_only: bool,
+) -> Result<Vec<Listed>, NetlinkError> {
     let link = RouteAttribute::Oif(ifindex);
-    dump(socket, PROTOCOL, vec![link]).await
+    let table = if main_only {
+        RouteHeader::RT_TABLE_MAIN
+    } else {
+        RouteHeader::RT_TABLE_UNSPEC
+    };
+    dump(socket, PROTOCOL, table, vec![link]).await
 }
 
 /// All routes of netd (`all` false), or everybody's.
 pub async fn list(socket: &Socket, all: bool) -> Result<Vec<Listed>, NetlinkError> {
     let protocol = if all { RouteProtocol::Unspec } else { PROTOCOL };
-    dump(socket, protocol, Vec::new()).await
+    dump(socket, protocol, RouteHeader::RT_TABLE_UNSPEC, Vec::new()).await
 }
 
 /// The netlink family of an address.
@@ -85,6 +94,7 @@ pub(super) fn family(address: IpAddr) -> AddressFamily {
 async fn dump(
     socket: &Socket,
     protocol: RouteProtocol,
+    table: u8,
     attributes: Vec<RouteAttribute>,
 ) -> Result<Vec<Listed>, NetlinkError> {
     let mut found = Vec::new();
@@ -92,6 +102,7 @@ async fn dump(
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         message.header.protocol = protocol;
+        message.header.table = table;
         message.attributes.clone_from(&attributes);
         let message = RouteNetlinkMessage::GetRoute(message);
         let answer = match socket.dump(message).await {
