@@ -1,11 +1,15 @@
 //! `netd-bench run`: the sections in order, and what they leave. One that fails becomes a gap with
 //! its error; the others still run.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use netd_tests::lab;
+use netd_tests::lab::{self, Lab};
 use nix::unistd::Uid;
 
 use crate::{plan::Plan, record::Record, recorder::Recorder, report, sections};
@@ -39,8 +43,13 @@ pub struct Wish {
 /// Rounds of a whole run.
 const ROUNDS: u32 = 5;
 /// How long one sample measures, in a whole run and in a quick one.
-const SAMPLE: Duration = Duration::from_millis(600);
+const SAMPLE: Duration = Duration::from_millis(500);
 const QUICK_SAMPLE: Duration = Duration::from_millis(60);
+
+/// How long the kernel may take to take down what a section made.
+const TEARDOWN: Duration = Duration::from_secs(180);
+/// A lab is made within this time where nothing is in its way.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Measures and records; an error when a section failed.
 pub fn run(wish: Wish) -> Result<()> {
@@ -89,8 +98,22 @@ fn all(plan: &Plan, recorder: &mut Recorder) -> Result<Vec<&'static str>> {
             failed.push(section.name);
         }
         recorder.save()?;
+        settle(plan, recorder);
     }
     Ok(failed)
+}
+
+/// Waits until the kernel has taken the section's namespaces down, which it does in the background: a
+/// thousand keep it from making another for half a minute.
+fn settle(plan: &Plan, recorder: &Recorder) {
+    let began = Instant::now();
+    while began.elapsed() < TEARDOWN {
+        let one = Instant::now();
+        if Lab::create("settle", &plan.netd).is_ok() && one.elapsed() < QUIET {
+            return;
+        }
+    }
+    recorder.say("the kernel is still taking down what the section made");
 }
 
 fn tell(record: &Record, plan: &Plan) {

@@ -99,7 +99,7 @@ fn brief(state: &State, sandbox: &Sandbox, [host, none]: &[EndpointBrief; 2]) ->
     let targets = state.port_targets(sandbox.id);
     let ports = sandbox.ports.iter();
     let ports = ports.map(|port| (port, targets.of(port).is_some()));
-    let networks = match sandbox.mode {
+    let networks: BTreeMap<String, EndpointBrief> = match sandbox.mode {
         Mode::Host => [("host".to_owned(), host.clone())].into(),
         Mode::None => [("none".to_owned(), none.clone())].into(),
         Mode::Bridge => state
@@ -113,7 +113,8 @@ fn brief(state: &State, sandbox: &Sandbox, [host, none]: &[EndpointBrief; 2]) ->
             .collect(),
     };
     let mut ports = bindings_of(ports);
-    for port in exposed_ports(sandbox).into_keys() {
+    let is_connected = sandbox.mode == Mode::Bridge && !networks.is_empty();
+    for port in exposed_ports(sandbox).into_keys().filter(|_| is_connected) {
         ports.entry(port).or_default();
     }
     SandboxBrief {
@@ -164,5 +165,37 @@ impl From<SandboxBrief> for SandboxShape {
                 .collect(),
             ..SandboxShape::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, from_value, to_value};
+
+    use super::*;
+
+    /// What is told of a sandbox is what its whole shape has there.
+    #[test]
+    fn a_brief_sandbox_becomes_a_whole_one() {
+        let brief = serde_json::json!({
+            "Id": "0123", "Name": "web", "Created": "2026-01-02T03:04:05Z", "State": "running",
+            "Owner": "netd", "Ports": {"80/tcp": null},
+            "Networks": {"app": {"NetworkID": "4567", "IPAddress": "172.18.0.2"}},
+        });
+        let read: SandboxBrief = from_value(brief.clone()).unwrap();
+        let whole = to_value(SandboxShape::from(read.clone())).unwrap();
+        assert_eq!(to_value(read).unwrap(), brief);
+        for (key, value) in brief.as_object().unwrap() {
+            if let Value::Object(_) = value {
+                continue;
+            }
+            assert_eq!(whole.get(key), Some(value), "{key}");
+        }
+        assert_eq!(whole["Ports"], brief["Ports"]);
+        let app = &whole["Networks"]["app"];
+        assert_eq!(
+            (&app["NetworkID"], &app["IPAddress"]),
+            (&"4567".into(), &"172.18.0.2".into())
+        );
     }
 }
