@@ -67,6 +67,7 @@ reasons! {
     34 WriteFailed "write-failed" "The packet could not be rewritten.";
     35 RouterAdvertisement "router-advertisement" "An endpoint pretended to be a router.";
     36 NoResolver "no-resolver" "A question for the resolver while the agent has none.";
+    37 FlowYielded "flow-yielded" "Not a packet but a flow that ended: a socket of the host began to use its source port.";
 }
 
 #[cfg(test)]

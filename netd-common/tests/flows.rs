@@ -165,7 +165,7 @@ fn a_port_is_used_again() {
         // Begun anew, with nothing of its past.
         assert_eq!(connection.halves(), (2, 0));
         let half = connection.half(&connection.our_key());
-        assert_eq!((half.packets, half.tcp_flags), (1, u32::from(SYN)));
+        assert_eq!((half.packets, half.tcp_flags), (1, u16::from(SYN)));
         assert_eq!(half.created, 6 * SECOND);
         connection.theirs(SYN_ACK);
         connection.ours(ACK);

@@ -37,10 +37,15 @@ pub fn dropped(program: Program, reason: DropReason, outcome: &Outcome, octets: 
         Program::FromEndpoint | Program::Dns => stats.tx_drops += 1,
         _ => stats.rx_drops += 1,
     });
+    count(program, reason as u16, outcome.network, octets);
+}
+
+/// Adds a packet to the counter of a reason.
+pub fn count(program: Program, reason: u16, network: u32, octets: u64) {
     let key = DropKey {
-        reason: reason as u16,
+        reason,
         program: program as u16,
-        network: outcome.network,
+        network,
     };
     if DROPS.get_ptr(key).is_none() {
         // Another CPU may be faster, and a full table counts no further reasons.

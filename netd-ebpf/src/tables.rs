@@ -1,16 +1,9 @@
 //! [`Tables`] over the maps and the kernel's routes. Copies out at once and decides nothing.
 
 use aya_ebpf::{
-    bindings::{
-        BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_PROHIBIT,
-        BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_UNREACHABLE, BPF_NOEXIST, bpf_check_mtu_flags,
-        bpf_fib_lookup, bpf_fib_lookup__bindgen_ty_1, bpf_fib_lookup__bindgen_ty_2,
-        bpf_fib_lookup__bindgen_ty_3, bpf_fib_lookup__bindgen_ty_4, bpf_fib_lookup__bindgen_ty_5,
-    },
+    bindings::{BPF_NOEXIST, bpf_check_mtu_flags},
     btf_maps::lpm_trie::Key,
-    helpers::{
-        bpf_check_mtu, bpf_fib_lookup as fib_lookup, bpf_get_prandom_u32, bpf_ktime_get_coarse_ns,
-    },
+    helpers::{bpf_check_mtu, bpf_get_prandom_u32, bpf_ktime_get_coarse_ns},
 };
 use netd_common::{
     Addr,
@@ -24,14 +17,12 @@ use netd_common::{
     packet::{
         Tables,
         tables::{InsertError, Route, Seen},
+        view::View,
     },
 };
 
 use crate::{
-    ctx::{
-        quote,
-        skb::{AF_INET, AF_INET6, Skb, words},
-    },
+    ctx::{fib, quote, skb::Skb, sockets},
     maps::{
         CONFIG, ENDPOINTS, FLOWS, HOST_ADDRESSES, INTERFACES, LINKS, NEW_FLOWS, PORTS, SUBNETS,
         UPLINKS,
@@ -120,8 +111,16 @@ impl Tables for Maps<'_> {
         let _ = FLOWS.remove(key);
     }
 
-    fn route(&mut self, ifindex: u32, source: &Addr, destination: &Addr, protocol: u8) -> Route {
-        route(self.skb, ifindex, source, destination, protocol)
+    fn host_uses(&mut self, key: &FlowKey) -> bool {
+        sockets::takes(self.skb, key)
+    }
+
+    fn route(&mut self, ifindex: u32, source: &Addr, view: &View) -> Route {
+        fib::route(self.skb, ifindex, source, view)
+    }
+
+    fn preferred_source(&mut self, ifindex: u32, view: &View) -> Addr {
+        fib::preferred_source(self.skb, ifindex, view)
     }
 
     fn too_big(&mut self, ifindex: u32) -> bool {
@@ -186,7 +185,7 @@ fn record(flow: Option<*mut Flow>, seen: &Seen, into: &mut Flow) -> bool {
         if seen.bytes != 0 {
             (*flow).packets = (*flow).packets.wrapping_add(1);
             (*flow).bytes = (*flow).bytes.wrapping_add(seen.bytes);
-            (*flow).tcp_flags |= u32::from(seen.tcp_flags);
+            (*flow).tcp_flags |= u16::from(seen.tcp_flags);
             (*flow).last_seen = bpf_ktime_get_coarse_ns();
         }
         *into = *flow;
@@ -200,66 +199,4 @@ fn insert_error(error: i32) -> InsertError {
     } else {
         InsertError::Full
     }
-}
-
-/// Asks as if the packet came from the bridge: with the veth's or the uplink's index the kernel
-/// says that forwarding is disabled there.
-fn route(skb: &Skb<'_>, bridge: u32, source: &Addr, destination: &Addr, protocol: u8) -> Route {
-    let (source, destination, family) = if destination.is_v4() {
-        let word = |address: &Addr| [u32::from_ne_bytes(address.octets_v4()), 0, 0, 0];
-        (word(source), word(destination), AF_INET)
-    } else {
-        (words(&source.0), words(&destination.0), AF_INET6)
-    };
-    let mut params = bpf_fib_lookup {
-        family,
-        l4_protocol: protocol,
-        sport: 0,
-        dport: 0,
-        __bindgen_anon_1: bpf_fib_lookup__bindgen_ty_1 { tot_len: 0 },
-        ifindex: bridge,
-        __bindgen_anon_2: bpf_fib_lookup__bindgen_ty_2 { flowinfo: 0 },
-        __bindgen_anon_3: bpf_fib_lookup__bindgen_ty_3 { ipv6_src: source },
-        __bindgen_anon_4: bpf_fib_lookup__bindgen_ty_4 {
-            ipv6_dst: destination,
-        },
-        __bindgen_anon_5: bpf_fib_lookup__bindgen_ty_5 { tbid: 0 },
-        smac: [0; 6],
-        dmac: [0; 6],
-    };
-    // SAFETY: the context is the program's own; the kernel reads and writes our structure.
-    let result = unsafe {
-        fib_lookup(
-            skb.ctx.skb.skb.cast(),
-            &raw mut params,
-            size_of::<bpf_fib_lookup>() as i32,
-            0,
-        )
-    };
-    match u32::try_from(result) {
-        Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH) => {
-            // SAFETY: every bit pattern is a valid address; the gateway's where there is one, in
-            // whose family `family` now is (IPv4 may go by an IPv6 gateway).
-            let next_hop = unsafe { params.__bindgen_anon_4.ipv6_dst };
-            Route::Via {
-                ifindex: params.ifindex,
-                next_hop: address(params.family, &next_hop),
-            }
-        }
-        Ok(
-            BPF_FIB_LKUP_RET_BLACKHOLE | BPF_FIB_LKUP_RET_UNREACHABLE | BPF_FIB_LKUP_RET_PROHIBIT,
-        ) => Route::Prohibited,
-        _ => Route::None,
-    }
-}
-
-fn address(family: u8, [a, b, c, d]: &[u32; 4]) -> Addr {
-    if family == AF_INET {
-        return Addr::v4(a.to_ne_bytes());
-    }
-    let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_ne_bytes(), b.to_ne_bytes());
-    let ([c0, c1, c2, c3], [d0, d1, d2, d3]) = (c.to_ne_bytes(), d.to_ne_bytes());
-    Addr::v6([
-        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3,
-    ])
 }

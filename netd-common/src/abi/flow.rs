@@ -76,10 +76,12 @@ pub struct Flow {
     pub generation: u32,
     /// [`super::host::Config::epoch`] when the flow was decided.
     pub epoch: u32,
+    /// The uplink through which a masqueraded flow was begun, else 0.
+    pub uplink: u32,
     /// [`flow_flags`].
-    pub flags: u32,
+    pub flags: u16,
     /// TCP flags seen from this direction, or'ed (FIN 1, SYN 2, RST 4, ACK 16).
-    pub tcp_flags: u32,
+    pub tcp_flags: u16,
     /// Packets of this half.
     pub packets: u64,
     /// Octets of this half, from the IP header on.
@@ -93,13 +95,13 @@ pub struct Flow {
 /// Bits of [`Flow::flags`].
 pub mod flow_flags {
     /// This half's packets come from the side that began the flow.
-    pub const ORIGINAL: u32 = 1;
+    pub const ORIGINAL: u16 = 1;
     /// Begun inside, source translated to the uplink (masquerade).
-    pub const MASQUERADE: u32 = 1 << 1;
+    pub const MASQUERADE: u16 = 1 << 1;
     /// Begun towards a published port, destination translated.
-    pub const PUBLISHED: u32 = 1 << 2;
+    pub const PUBLISHED: u16 = 1 << 2;
     /// This half's packets are for the endpoint inside (else they come from it).
-    pub const TO_ENDPOINT: u32 = 1 << 3;
+    pub const TO_ENDPOINT: u16 = 1 << 3;
     /// Both halves are in `FLOWS`.
-    pub const ESTABLISHED: u32 = 1 << 4;
+    pub const ESTABLISHED: u16 = 1 << 4;
 }

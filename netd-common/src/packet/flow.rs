@@ -20,36 +20,47 @@ const NANOSECONDS: u64 = 1_000_000_000;
 
 /// The key of the other half: the rewritten tuple, reversed, where its packets arrive.
 pub fn twin_key(key: &FlowKey, flow: &Flow) -> FlowKey {
-    FlowKey {
-        zone: flow.twin_zone,
-        source: flow.destination,
-        destination: flow.source,
-        source_port: flow.destination_port,
-        destination_port: flow.source_port,
-        protocol: key.protocol,
-        reserved: [0; 3],
-    }
+    let mut twin = FlowKey::default();
+    make_twin_key(key, flow, &mut twin);
+    twin
+}
+
+/// The same in place.
+pub(super) fn make_twin_key(key: &FlowKey, flow: &Flow, twin: &mut FlowKey) {
+    twin.zone = flow.twin_zone;
+    twin.source = flow.destination;
+    twin.destination = flow.source;
+    twin.source_port = flow.destination_port;
+    twin.destination_port = flow.source_port;
+    twin.protocol = key.protocol;
+    twin.reserved = [0; 3];
 }
 
 /// The other half as it is made with its flow: what arrives becomes the reverse of `key`.
 pub fn twin(key: &FlowKey, flow: &Flow) -> Flow {
-    Flow {
-        source: key.destination,
-        destination: key.source,
-        source_port: key.destination_port,
-        destination_port: key.source_port,
-        twin_zone: key.zone,
-        network: flow.network,
-        endpoint: flow.endpoint,
-        generation: flow.generation,
-        epoch: flow.epoch,
-        flags: flow.flags ^ (flow_flags::ORIGINAL | flow_flags::TO_ENDPOINT),
-        tcp_flags: 0,
-        packets: 0,
-        bytes: 0,
-        created: flow.created,
-        last_seen: flow.created,
-    }
+    let mut twin = Flow::default();
+    make_twin(key, flow, &mut twin);
+    twin
+}
+
+/// The same in place: BPF has no stack for halves.
+pub(super) fn make_twin(key: &FlowKey, flow: &Flow, twin: &mut Flow) {
+    twin.source = key.destination;
+    twin.destination = key.source;
+    twin.source_port = key.destination_port;
+    twin.destination_port = key.source_port;
+    twin.twin_zone = key.zone;
+    twin.network = flow.network;
+    twin.endpoint = flow.endpoint;
+    twin.generation = flow.generation;
+    twin.epoch = flow.epoch;
+    twin.uplink = flow.uplink;
+    twin.flags = flow.flags ^ (flow_flags::ORIGINAL | flow_flags::TO_ENDPOINT);
+    twin.tcp_flags = 0;
+    twin.packets = 0;
+    twin.bytes = 0;
+    twin.created = flow.created;
+    twin.last_seen = flow.created;
 }
 
 /// Finds the half with the key in `work` and records the packet in it; then it is in `work`.
@@ -89,22 +100,22 @@ pub fn find<T: Tables>(tables: &mut T, work: &mut Work) -> Result<bool, DropReas
 
 /// Whether a SYN of the originator reuses the ports of a connection that is over.
 fn begins_again<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
-    work.twin_key = twin_key(&work.key, &work.flow);
+    make_twin_key(&work.key, &work.flow, &mut work.twin_key);
     let mut flags = work.flow.tcp_flags;
     if tables.flow(&work.twin_key, &Seen::NOTHING, &mut work.twin)
         || tables.new_flow(&work.twin_key, &Seen::NOTHING, &mut work.twin)
     {
         flags |= work.twin.tcp_flags;
     }
-    flags & u32::from(tcp::FIN | tcp::RST) != 0
+    flags & u16::from(tcp::FIN | tcp::RST) != 0
 }
 
 /// A packet of the originator in a flow that is not established: if the far side has answered,
 /// it is now; if the other half was evicted, it is made again.
 fn settle<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
-    work.twin_key = twin_key(&work.key, &work.flow);
+    make_twin_key(&work.key, &work.flow, &mut work.twin_key);
     if !tables.new_flow(&work.twin_key, &Seen::NOTHING, &mut work.twin) {
-        work.twin = twin(&work.key, &work.flow);
+        make_twin(&work.key, &work.flow, &mut work.twin);
         // Whoever has the key by now, this half stands: the next packet sees to it.
         let _ = tables.insert_new_flow(&work.twin_key, &work.twin);
         return Ok(());
@@ -134,7 +145,7 @@ fn establish<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReaso
 
 /// Removes both halves of the flow in `work` from both tables.
 pub fn forget<T: Tables>(tables: &mut T, work: &mut Work) {
-    work.twin_key = twin_key(&work.key, &work.flow);
+    make_twin_key(&work.key, &work.flow, &mut work.twin_key);
     tables.remove_flow(&work.key);
     tables.remove_new_flow(&work.key);
     tables.remove_flow(&work.twin_key);
@@ -156,7 +167,7 @@ fn timeout_seconds(key: &FlowKey, flow: &Flow, twin: Option<&Flow>) -> u64 {
         protocol::TCP => {
             let ours = flow.tcp_flags;
             let theirs = twin.map_or(0, |twin| twin.tcp_flags);
-            let has = |flags: u32, flag: u8| flags & u32::from(flag) != 0;
+            let has = |flags: u16, flag: u8| flags & u16::from(flag) != 0;
             if has(ours | theirs, tcp::RST) || has(ours & theirs, tcp::FIN) {
                 limits::TCP_CLOSING_SECONDS
             } else if established && has(ours & theirs, tcp::ACK) {

@@ -245,7 +245,7 @@ fn prepare_outside<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), Dro
     if !work.view.transport.may_begin() {
         return Err(DropReason::NotInFlow);
     }
-    onward::exit(tables, work)?;
+    onward::exit(tables, work, false)?;
     let (ip, transport) = (&work.view.ip, &work.view.transport);
     work.flow = Flow {
         source: ip.source,
@@ -259,11 +259,7 @@ fn prepare_outside<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), Dro
         ..Flow::default()
     };
     if work.source.flags & flags::MASQUERADE != 0 {
-        work.flow.source = of_family(&work.uplink.addresses, work.view.ip.is_v4());
-        work.flow.flags |= flow_flags::MASQUERADE;
-        if work.flow.source.is_none() {
-            return Err(DropReason::NoAddress);
-        }
+        nat::masquerade(tables, work)?;
     }
     Ok(())
 }

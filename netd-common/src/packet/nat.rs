@@ -19,7 +19,7 @@ use crate::{
 /// `work` has the half that holds: another packet of the same tuple may have been faster.
 ///
 /// Where the source becomes the host's ([`flow_flags::MASQUERADE`]) the port must be one that
-/// the host's own sockets never pick; elsewhere the packet's own port is tried first. Echo
+/// the host's own sockets never pick, and none has; elsewhere the packet's own port is tried first. Echo
 /// identifiers have a space of their own: any will do.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub fn open<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason
     let config = tables.config();
     let now = tables.now();
     work.flow.epoch = config.epoch;
-    work.flow.tcp_flags = u32::from(work.view.transport.tcp_flags);
+    work.flow.tcp_flags = u16::from(work.view.transport.tcp_flags);
     work.flow.packets = 1;
     work.flow.bytes = u64::from(work.view.ip.length);
     work.flow.created = now;
@@ -40,6 +40,39 @@ pub fn open<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason
         Reservation::Found => heal(tables, work),
         _ => begin(tables, work),
     }
+}
+
+/// Gives the flow in `work` the source address that it has outside: what the host itself would send
+/// from by the route that [`super::onward::exit`] found, where the kernel tells, else the uplink's.
+///
+/// # Errors
+/// [`DropReason::NoAddress`] where there is none.
+pub fn masquerade<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+    let preferred = tables.preferred_source(work.source.bridge, &work.view);
+    work.flow.source = if preferred.is_unspecified() || preferred.is_link_local_v6() {
+        *of_uplink(work)
+    } else {
+        preferred
+    };
+    work.flow.uplink = work.outcome.ifindex;
+    work.flow.flags |= flow_flags::MASQUERADE;
+    if work.flow.source.is_none() {
+        return Err(DropReason::NoAddress);
+    }
+    Ok(())
+}
+
+/// Whether the masqueraded flow in `work` may go on by the uplink there: it is the one that the flow
+/// was begun through, and the host still has the address.
+pub fn still_fits<T: Tables>(tables: &mut T, work: &Work) -> bool {
+    let source = &work.flow.source;
+    work.flow.uplink == work.outcome.ifindex
+        && (source == of_uplink(work) || tables.host_address(source).is_some())
+}
+
+fn of_uplink(work: &Work) -> &Addr {
+    let [v4, v6] = &work.uplink.addresses;
+    if work.view.ip.is_v4() { v4 } else { v6 }
 }
 
 /// Tries source ports until one is free, and reserves it.
@@ -73,7 +106,8 @@ fn choose<T: Tables>(
         if echo {
             work.flow.destination_port = work.flow.source_port;
         }
-        if translated && is_published(tables, work) {
+        flow::make_twin_key(&work.key, &work.flow, &mut work.twin_key);
+        if translated && (is_published(tables, work) || tables.host_uses(&work.twin_key)) {
             continue;
         }
         match reserve(tables, work)? {
@@ -94,11 +128,10 @@ enum Reservation {
     Taken,
 }
 
-/// Tries to get the far side's key for the flow in `work`.
+/// Tries to get the far side's key for the flow in `work`, which is there as the twin's.
 fn reserve<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Reservation, DropReason> {
-    work.twin_key = flow::twin_key(&work.key, &work.flow);
     if !tables.flow(&work.twin_key, &Seen::NOTHING, &mut work.twin) {
-        work.twin = flow::twin(&work.key, &work.flow);
+        flow::make_twin(&work.key, &work.flow, &mut work.twin);
         match tables.insert_new_flow(&work.twin_key, &work.twin) {
             Ok(()) => return Ok(Reservation::Made),
             Err(InsertError::Full) => return Err(DropReason::FlowTableFull),
@@ -117,7 +150,7 @@ fn reserve<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Reservation, Dr
     // Of a former life of the endpoint, or decided under former rules.
     tables.remove_flow(&work.twin_key);
     tables.remove_new_flow(&work.twin_key);
-    work.twin = flow::twin(&work.key, &work.flow);
+    flow::make_twin(&work.key, &work.flow, &mut work.twin);
     match tables.insert_new_flow(&work.twin_key, &work.twin) {
         Ok(()) => Ok(Reservation::Made),
         Err(InsertError::Exists) => Ok(Reservation::Taken),
@@ -133,6 +166,15 @@ fn is_twin(half: &Flow, key: &FlowKey) -> bool {
         && half.source_port == key.destination_port
         && half.destination == key.source
         && half.source == key.destination
+}
+
+/// Whether the other half of `half` has this key.
+fn leads_to(half: &Flow, twin_key: &FlowKey) -> bool {
+    half.twin_zone == twin_key.zone
+        && half.destination_port == twin_key.source_port
+        && half.source_port == twin_key.destination_port
+        && half.destination == twin_key.source
+        && half.source == twin_key.destination
 }
 
 fn is_current(half: &Flow, flow: &Flow) -> bool {
@@ -151,7 +193,7 @@ fn begin<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
         }
     }
     if tables.new_flow(&work.key, &Seen::NOTHING, &mut work.flow)
-        && flow::twin_key(&work.key, &work.flow) != work.twin_key
+        && !leads_to(&work.flow, &work.twin_key)
     {
         tables.remove_new_flow(&work.twin_key);
     }
@@ -173,6 +215,8 @@ fn heal<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
 }
 
 /// Whether the port is published where the flow's source is: outside it means the container.
+// Not inlined: the keys that it looks up would take stack of every try.
+#[inline(never)]
 fn is_published<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
     let (protocol, source) = (work.key.protocol, work.flow.source);
     let (number, port) = (work.flow.source_port, &mut work.port);
@@ -180,7 +224,8 @@ fn is_published<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
         || tables.port(protocol, &published::wildcard(source.is_v4()), number, port)
 }
 
-fn in_ranges(config: &Config, port: u16) -> bool {
+/// Whether flows are masqueraded with this port.
+pub(super) fn in_ranges(config: &Config, port: u16) -> bool {
     let [[low_a, high_a], [low_b, high_b]] = config.ports;
     (low_a <= port && port <= high_a) || (low_b <= port && port <= high_b)
 }

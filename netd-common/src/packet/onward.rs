@@ -1,6 +1,6 @@
 //! Where a flow leads: into a container or out through an uplink, with the rewrite it needs.
 
-use super::{Tables, Work, flow, rewrite, tables::Route, transport, verdict::Verdict};
+use super::{Tables, Work, flow, nat, rewrite, tables::Route, transport, verdict::Verdict};
 use crate::{
     DropReason,
     abi::{
@@ -9,6 +9,9 @@ use crate::{
         host::uplink_flags,
     },
 };
+
+/// Flags of a half whose packets leave masqueraded.
+const LEAVING: u16 = flow_flags::ORIGINAL | flow_flags::MASQUERADE;
 
 /// Carries a packet from `zone` along its flow, if it has one that holds. Outside (zone 0) comes
 /// in by an uplink; else the source in `work` is who sends.
@@ -51,7 +54,11 @@ fn follow<T: Tables>(
         return Ok(None);
     }
     if flow.twin_zone == 0 {
-        exit(tables, work)?;
+        let masquerades = flow.flags & LEAVING == LEAVING;
+        exit(tables, work, true)?;
+        if masquerades && !nat::still_fits(tables, work) {
+            return Ok(None);
+        }
         return go(work).map(Some);
     }
     let key = EndpointKey {
@@ -96,14 +103,21 @@ pub fn go(work: &mut Work) -> Result<Verdict, DropReason> {
 }
 
 /// The host's way from the source in `work` to the packet's destination: interface and next hop
-/// in the outcome, the uplink beside it.
+/// in the outcome, the uplink beside it. `in_flow`: its flow is in `work`. What answers a published
+/// port goes where the host's own answers from the dialled address go, everything else where the
+/// container's packets go.
 ///
 /// # Errors
 /// [`DropReason::Prohibited`], [`DropReason::NoRoute`]; [`DropReason::NotUplink`], also for
 /// uplinks without Ethernet headers, which are not carried; [`DropReason::TooBig`].
-pub fn exit<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
-    let ip = &work.view.ip;
-    let route = tables.route(work.source.bridge, &ip.source, &ip.destination, ip.protocol);
+pub fn exit<T: Tables>(tables: &mut T, work: &mut Work, in_flow: bool) -> Result<(), DropReason> {
+    let answers = in_flow && work.flow.flags & flow_flags::PUBLISHED != 0;
+    let source = if answers {
+        &work.flow.source
+    } else {
+        &work.view.ip.source
+    };
+    let route = tables.route(work.source.bridge, source, &work.view);
     let ifindex = match route {
         Route::Via { ifindex, next_hop } => {
             work.outcome.ifindex = ifindex;

@@ -10,6 +10,7 @@ use crate::{
         link::{LinkKey, OpenPorts},
         port::Port,
     },
+    packet::view::View,
 };
 
 /// A packet as a flow's half records it. [`Seen::NOTHING`] only looks: it records nothing.
@@ -87,9 +88,17 @@ pub trait Tables {
     /// Removes a half from `FLOWS`; nothing there is success.
     fn remove_flow(&mut self, key: &FlowKey);
 
-    /// The host's route from `source` to `destination`, as if it came in by `ifindex`
-    /// (`bpf_fib_lookup`). Size plays no part: see [`Tables::too_big`].
-    fn route(&mut self, ifindex: u32, source: &Addr, destination: &Addr, protocol: u8) -> Route;
+    /// Whether a socket of the host takes packets with this tuple: one that is connected so, or one
+    /// that listens there (`bpf_skc_lookup_tcp`, `bpf_sk_lookup_udp`). Of no other protocol.
+    fn host_uses(&mut self, key: &FlowKey) -> bool;
+
+    /// The host's route for a packet, as if it came in by `ifindex` from `source`
+    /// (`bpf_fib_lookup`): rules of the host may ask for addresses, protocol, ports and traffic
+    /// class. Size plays no part: see [`Tables::too_big`].
+    fn route(&mut self, ifindex: u32, source: &Addr, view: &View) -> Route;
+    /// What the host itself would send from by that route: the route's preferred source, else the
+    /// address of the interface that fits; [`Addr::NONE`] where the kernel cannot tell.
+    fn preferred_source(&mut self, ifindex: u32, view: &View) -> Addr;
     /// Whether the packet (each segment of a GSO packet) is larger than `ifindex` takes
     /// (`bpf_check_mtu` with BPF_MTU_CHK_SEGS).
     fn too_big(&mut self, ifindex: u32) -> bool;

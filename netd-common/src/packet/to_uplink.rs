@@ -1,9 +1,18 @@
-//! What leaves through an uplink by the host's stack. Only what the stack forwarded for a
-//! container is netd's: translated by its flow, or dropped, so that no container's address and no
-//! untranslated packet gets out.
+//! What leaves through an uplink by the host's stack. Of what the stack forwarded for a container,
+//! nothing gets out untranslated: neither a container's address nor a packet without a flow. The
+//! host's own packets pass as they are; a flow that has the tuple of one gives way.
 
-use super::{Packet, Tables, Work, flow, rewrite, transport, verdict::Verdict, view};
-use crate::DropReason;
+use super::{
+    Packet, Tables, Work, flow, nat, rewrite,
+    tables::Seen,
+    transport::{self, kind, tcp},
+    verdict::Verdict,
+    view,
+};
+use crate::{
+    DropReason,
+    abi::flow::{FlowKey, flow_flags},
+};
 
 /// Decides about a packet on its way out of an uplink. `forwarded`: it came into the host by some
 /// interface, rather than from the host itself.
@@ -15,9 +24,57 @@ pub fn decide<P: Packet, T: Tables>(
 ) -> Verdict {
     work.begin();
     if !forwarded {
+        if is_of_a_flow(packet, tables, work) {
+            give_way(tables, work);
+        }
         return Verdict::Pass;
     }
     judge(packet, tables, work).unwrap_or_else(Verdict::Drop)
+}
+
+/// Whether the answer to a packet of the host's own would be taken for that of a container's
+/// masqueraded flow; then its half is in `work`. Most packets are not even looked up: the host's
+/// sockets get ports of which no flow is made.
+fn is_of_a_flow<P: Packet, T: Tables>(packet: &P, tables: &mut T, work: &mut Work) -> bool {
+    if view::read(packet, &mut work.view).is_err()
+        || transport::read(packet, &mut work.view).is_err()
+    {
+        return false;
+    }
+    let (ip, transport) = (&work.view.ip, &work.view.transport);
+    let may_be = match transport.kind {
+        // A host that refuses a connection has no socket for it.
+        kind::TCP if transport.tcp_flags & tcp::RST != 0 => false,
+        kind::TCP | kind::UDP => {
+            let own = u16::from_be_bytes(transport.source_port);
+            nat::in_ranges(&tables.config(), own)
+        }
+        kind::ECHO_REQUEST => true,
+        _ => false,
+    };
+    if !may_be {
+        return false;
+    }
+    work.key = FlowKey {
+        zone: 0,
+        source: ip.destination,
+        destination: ip.source,
+        source_port: transport.destination_port,
+        destination_port: transport.source_port,
+        protocol: ip.protocol,
+        reserved: [0; 3],
+    };
+    (tables.flow(&work.key, &Seen::NOTHING, &mut work.flow)
+        || tables.new_flow(&work.key, &Seen::NOTHING, &mut work.flow))
+        && work.flow.flags & flow_flags::MASQUERADE != 0
+}
+
+/// Ends the flow in `work`. The container's next packet begins another one, with a port that the host
+/// does not use.
+fn give_way<T: Tables>(tables: &mut T, work: &mut Work) {
+    work.outcome.network = work.flow.network;
+    work.outcome.noted = DropReason::FlowYielded as u32;
+    flow::forget(tables, work);
 }
 
 fn judge<P: Packet, T: Tables>(

@@ -49,6 +49,8 @@ pub struct Outcome {
     /// Of [`Verdict::Peer`]: the index of the endpoint that gets the packet, 0 for the resolver.
     /// For the counters.
     pub receiver: u32,
+    /// The number of a [`DropReason`] that is counted though the packet goes on; else 0.
+    pub noted: u32,
     /// Of [`Verdict::Neighbour`]: the next hop's address.
     pub next_hop: Addr,
     /// What changes first.

@@ -59,6 +59,7 @@ impl Work {
         outcome.network = 0;
         outcome.endpoint = 0;
         outcome.receiver = 0;
+        outcome.noted = 0;
         outcome.rewrite.changes = 0;
     }
 

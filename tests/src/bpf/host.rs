@@ -111,10 +111,15 @@ impl Host {
             Verdict::Dns => panic!("program dns decides otherwise"),
             Verdict::IcmpError => panic!("program icmp decides otherwise"),
         };
+        let noted = (outcome.noted != 0).then_some(DropKey {
+            reason: outcome.noted as u16,
+            program: program as u16,
+            network: outcome.network,
+        });
         let output = Output {
             action,
             bytes,
-            dropped: None,
+            dropped: noted,
         };
         (output, words)
     }

@@ -76,12 +76,8 @@ impl Kernel {
     /// What becomes of a packet; the kernel's error where it does not take it for a test.
     pub fn run(&mut self, input: &Input) -> Result<Output, String> {
         let (action, bytes, _) = self.test(input)?;
-        // A packet whose sender gets an ICMP error is dropped, too.
-        let dropped = if action == action::SHOT || action == action::REDIRECT {
-            self.new_drop()
-        } else {
-            None
-        };
+        // A packet whose sender gets an ICMP error is dropped, too; one that passes may end a flow.
+        let dropped = self.new_drop();
         if action == action::REDIRECT && dropped.is_some() {
             self.fill_budget();
         }

@@ -16,6 +16,7 @@ use netd_common::{
         Tables,
         dns::Names,
         tables::{InsertError, Route, Seen},
+        view::View,
     },
 };
 
@@ -119,8 +120,17 @@ impl Tables for PlainTables {
         self.flows.remove(key);
     }
 
-    fn route(&mut self, _: u32, _: &Addr, destination: &Addr, _: u8) -> Route {
-        self.world.route(destination)
+    fn host_uses(&mut self, _: &FlowKey) -> bool {
+        false
+    }
+
+    fn route(&mut self, _: u32, _: &Addr, view: &View) -> Route {
+        self.world.route(&view.ip.destination)
+    }
+
+    // The only address of the uplink, which the kernel prefers, is the one in `UPLINKS`.
+    fn preferred_source(&mut self, _: u32, _: &View) -> Addr {
+        Addr::NONE
     }
 
     fn too_big(&mut self, ifindex: u32) -> bool {
@@ -203,7 +213,7 @@ fn record(flow: Option<&mut Flow>, seen: &Seen, into: &mut Flow) -> bool {
     if seen.bytes != 0 {
         flow.packets += 1;
         flow.bytes += seen.bytes;
-        flow.tcp_flags |= u32::from(seen.tcp_flags);
+        flow.tcp_flags |= u16::from(seen.tcp_flags);
     }
     *into = *flow;
     true

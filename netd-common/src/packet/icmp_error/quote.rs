@@ -230,7 +230,7 @@ fn aim<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, DropReason
         return Err(DropReason::StaleEndpoint);
     }
     if flow.twin_zone == 0 {
-        onward::exit(tables, work)?;
+        onward::exit(tables, work, true)?;
         return Ok(Verdict::Neighbour);
     }
     let key = EndpointKey {

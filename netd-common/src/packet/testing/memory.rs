@@ -1,7 +1,7 @@
 //! [`Tables`] over plain collections. Counts look-ups, and can be full.
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 
@@ -19,6 +19,7 @@ use crate::{
         Tables,
         icmp_error::Budget,
         tables::{InsertError, Route, Seen},
+        view::View,
     },
 };
 
@@ -64,6 +65,12 @@ pub struct Memory {
     pub max_new_flows: usize,
     /// So many look-ups in `NEW_FLOWS` find nothing, as if another CPU inserted right after.
     pub blind: u32,
+    /// Sockets of the host that listen: protocol, address, port in network order.
+    pub sockets: BTreeSet<(u8, Addr, [u8; 2])>,
+    /// Routes from single sources, which come before those to destinations.
+    pub policies: BTreeMap<Addr, Route>,
+    /// What the host prefers as source towards single destinations.
+    pub preferred: BTreeMap<Addr, Addr>,
     /// Routes to single destinations.
     pub routes: BTreeMap<Addr, Route>,
     /// The route to everything else: the uplink; the next hop is the destination.
@@ -97,6 +104,9 @@ impl Default for Memory {
             new_flows: BTreeMap::new(),
             max_new_flows: usize::MAX,
             blind: 0,
+            sockets: BTreeSet::new(),
+            policies: BTreeMap::new(),
+            preferred: BTreeMap::new(),
             routes: BTreeMap::new(),
             default_uplink: None,
             too_big: false,
@@ -212,9 +222,16 @@ impl Tables for Memory {
         self.flows.remove(key);
     }
 
-    fn route(&mut self, _ifindex: u32, _source: &Addr, destination: &Addr, _protocol: u8) -> Route {
+    fn host_uses(&mut self, key: &FlowKey) -> bool {
+        let socket = (key.protocol, key.destination, key.destination_port);
+        self.sockets.contains(&socket)
+    }
+
+    fn route(&mut self, _ifindex: u32, source: &Addr, view: &View) -> Route {
         self.lookups.routes += 1;
-        if let Some(route) = self.routes.get(destination) {
+        let destination = &view.ip.destination;
+        let policy = self.policies.get(source);
+        if let Some(route) = policy.or_else(|| self.routes.get(destination)) {
             return *route;
         }
         match self.default_uplink {
@@ -224,6 +241,11 @@ impl Tables for Memory {
             },
             None => Route::None,
         }
+    }
+
+    fn preferred_source(&mut self, _ifindex: u32, view: &View) -> Addr {
+        let found = self.preferred.get(&view.ip.destination);
+        found.copied().unwrap_or_default()
     }
 
     fn too_big(&mut self, _ifindex: u32) -> bool {
@@ -271,7 +293,7 @@ fn record(found: Option<&mut Flow>, seen: &Seen, now: u64, into: &mut Flow) -> b
     if *seen != Seen::NOTHING {
         flow.packets += 1;
         flow.bytes += seen.bytes;
-        flow.tcp_flags |= u32::from(seen.tcp_flags);
+        flow.tcp_flags |= u16::from(seen.tcp_flags);
         flow.last_seen = now;
     }
     *into = *flow;

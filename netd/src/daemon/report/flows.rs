@@ -17,8 +17,8 @@ use crate::{
 };
 
 const NANOSECONDS: u64 = 1_000_000_000;
-const FIN: u32 = 1;
-const RST: u32 = 4;
+const FIN: u16 = 1;
+const RST: u16 = 4;
 
 /// Oldest first, without what is left of endpoints that are gone, which no packet follows any more
 /// and which will be collected. `now` is nanoseconds of CLOCK_MONOTONIC.
@@ -128,7 +128,7 @@ fn report(record: &FlowRecord, twin: Option<&FlowRecord>, names: &Names, now: u6
     }
 }
 
-fn nat(flags: u32) -> &'static str {
+fn nat(flags: u16) -> &'static str {
     if flags & flow_flags::PUBLISHED != 0 {
         "published"
     } else if flags & flow_flags::MASQUERADE != 0 {
@@ -176,8 +176,8 @@ mod tests {
         to: ([u8; 4], u16),
         out: [([u8; 4], u16); 2],
         zones: (u32, u32),
-        flags: u32,
-        tcp_flags: u32,
+        flags: u16,
+        tcp_flags: u16,
     ) -> FlowRecord {
         let [source, destination] = out;
         FlowRecord {

@@ -1,0 +1,222 @@
+//! Masquerading beside the host's own sockets, and uplinks that change: what the outside sees.
+
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, udp_exchange};
+
+const PORT: u16 = 7000;
+/// For an answer on a machine that is busy with other tests.
+const LIMIT: Duration = Duration::from_secs(20);
+/// For one that may be lost while the host changes.
+const SHORT: Duration = Duration::from_millis(500);
+
+fn ip(address: &str) -> IpAddr {
+    address.parse().expect("an address")
+}
+
+fn bind(namespace: &Namespace, at: &str) -> UdpSocket {
+    let socket = namespace.udp_bind(at.parse().expect("an address"));
+    let socket = socket.expect("a socket");
+    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    socket
+}
+
+/// What the server saw the socket's datagram from.
+#[track_caller]
+fn seen(socket: &UdpSocket, to: &str) -> SocketAddr {
+    match ask(socket, to) {
+        Ok(seen) => seen,
+        Err(error) => panic!("no answer from {to}: {error}"),
+    }
+}
+
+fn ask(socket: &UdpSocket, to: &str) -> std::io::Result<SocketAddr> {
+    socket.send_to(b"x", SocketAddr::new(ip(to), PORT))?;
+    let mut answer = [0; 100];
+    let (length, _) = socket.recv_from(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    let peer = answer.split('|').next().and_then(|peer| peer.parse().ok());
+    peer.ok_or_else(|| std::io::Error::other(answer))
+}
+
+#[test]
+fn no_port_of_the_hosts_own_sockets_is_taken() {
+    let app = App::start("nat-sockets");
+    let _server = EchoServer::start(app.lab.outside(), PORT);
+    for (any, own, to, host) in [
+        ("0.0.0.0", HOST, PUBLIC, HOST),
+        ("[::]", "[2001:db8:18::2]", PUBLIC6, HOST6),
+    ] {
+        let inside = bind(&app.client, &format!("{any}:20000"));
+        assert_eq!(seen(&inside, to), SocketAddr::new(ip(host), 20_000));
+        // One that the host has before; on all addresses, then on the uplink's.
+        for (port, at) in [(20_001, any), (20_002, own)] {
+            let of_host = bind(app.lab.host(), &format!("{at}:{port}"));
+            let inside = bind(&app.client, &format!("{any}:{port}"));
+            let outside = seen(&inside, to);
+            assert_eq!(outside.ip(), ip(host));
+            assert_ne!(outside.port(), port);
+            // Both go on.
+            assert_eq!(seen(&of_host, to), SocketAddr::new(ip(host), port));
+            assert_eq!(seen(&inside, to), outside);
+        }
+    }
+    assert_eq!(app.lab.drops("flow-yielded"), 0);
+}
+
+#[test]
+fn a_flow_gives_way_to_a_socket_of_the_host() {
+    let app = App::start("nat-yield");
+    let _server = EchoServer::start(app.lab.outside(), PORT);
+    for (number, (any, to, host)) in [("0.0.0.0", PUBLIC, HOST), ("[::]", PUBLIC6, HOST6)]
+        .into_iter()
+        .enumerate()
+    {
+        let inside = bind(&app.client, &format!("{any}:20000"));
+        assert_eq!(seen(&inside, to), SocketAddr::new(ip(host), 20_000));
+        assert_eq!(seen(&inside, to), SocketAddr::new(ip(host), 20_000));
+        let of_host = bind(app.lab.host(), &format!("{any}:20000"));
+        assert_eq!(seen(&of_host, to), SocketAddr::new(ip(host), 20_000));
+        assert_eq!(app.lab.drops("flow-yielded"), number as u64 + 1);
+        let after = seen(&inside, to);
+        assert_eq!(after.ip(), ip(host));
+        assert_ne!(after.port(), 20_000);
+        assert_eq!(seen(&of_host, to), SocketAddr::new(ip(host), 20_000));
+    }
+}
+
+#[test]
+fn a_change_of_the_uplinks_address_is_followed() {
+    const NEW: &str = "198.18.0.77";
+    const NEW6: &str = "2001:db8:18::77";
+    let app = App::start("nat-renumbered");
+    let host = app.lab.host();
+    let _server = EchoServer::start(app.lab.outside(), PORT);
+    let (v4, v6) = (
+        bind(&app.client, "0.0.0.0:20000"),
+        bind(&app.client, "[::]:20001"),
+    );
+    for _ in 0..3 {
+        assert_eq!(seen(&v4, PUBLIC).ip(), ip(HOST));
+        assert_eq!(seen(&v6, PUBLIC6).ip(), ip(HOST6));
+    }
+    host.ok(&format!("ip addr del {HOST}/24 dev eth0"));
+    host.ok(&format!("ip addr add {NEW}/24 dev eth0"));
+    host.ok(&format!("ip route replace default via {OUTSIDE}"));
+    host.ok(&format!("ip addr del {HOST6}/64 dev eth0"));
+    host.ok(&format!("ip addr add {NEW6}/64 dev eth0 nodad"));
+    host.ok(&format!("ip -6 route replace default via {OUTSIDE6}"));
+    for (socket, to, new) in [(&v4, PUBLIC, NEW), (&v6, PUBLIC6, NEW6)] {
+        socket.set_read_timeout(Some(SHORT)).expect("a limit");
+        app.lab.wait_until(
+            "the same socket is heard from the new address",
+            LIMIT,
+            || ask(socket, to).is_ok_and(|seen| seen.ip() == ip(new)),
+        );
+        let at = SocketAddr::new(ip(to), PORT);
+        let new_flow = udp_exchange(&app.client, at, LIMIT).expect("a new flow");
+        assert_eq!(new_flow.ip(), ip(new));
+    }
+}
+
+/// A second way from the host to the outside.
+fn second_uplink(app: &App) {
+    let (host, outside) = (app.lab.host(), app.lab.outside());
+    let there = outside.path();
+    host.ok(&format!(
+        "ip link add eth1 type veth peer name eth1 netns {}",
+        there.display()
+    ));
+    for (namespace, v4, v6) in [
+        (host, "198.19.0.2/24", "2001:db8:19::2/64"),
+        (outside, "198.19.0.1/24", "2001:db8:19::1/64"),
+    ] {
+        namespace.ok(&format!("ip addr add {v4} dev eth1"));
+        namespace.ok(&format!("ip addr add {v6} dev eth1 nodad"));
+        namespace.ok("ip link set eth1 up");
+    }
+    host.ok("ip route add default via 198.19.0.1 table 100");
+    host.ok("ip -6 route add default via 2001:db8:19::1 table 100");
+}
+
+#[test]
+fn rules_of_the_host_choose_among_uplinks() {
+    let app = App::start("nat-policy");
+    let (lab, host) = (&app.lab, app.lab.host());
+    let _server = EchoServer::start(lab.outside(), PORT);
+    let _other = EchoServer::start(lab.outside(), PORT + 1);
+    second_uplink(&app);
+    let (client, client6) = (lab.address("client", "app"), lab.address6("client", "app"));
+    // Before there is a rule the first one carries everything.
+    let see = |from: &Namespace, to: &str, port: u16| {
+        udp_exchange(from, SocketAddr::new(ip(to), port), LIMIT).map(|seen| seen.ip())
+    };
+    assert_eq!(see(&app.client, PUBLIC, PORT).expect("UDP"), ip(HOST));
+    // By who sends.
+    host.ok(&format!("ip rule add from {client} lookup 100"));
+    host.ok(&format!("ip -6 rule add from {client6} lookup 100"));
+    for (to, first, second) in [
+        (PUBLIC, HOST, "198.19.0.2"),
+        (PUBLIC6, HOST6, "2001:db8:19::2"),
+    ] {
+        lab.wait_until("the new uplink carries the client", LIMIT, || {
+            let at = SocketAddr::new(ip(to), PORT);
+            udp_exchange(&app.client, at, SHORT).is_ok_and(|seen| seen.ip() == ip(second))
+        });
+        assert_eq!(see(&app.web, to, PORT).expect("UDP"), ip(first));
+    }
+    host.ok(&format!("ip rule del from {client} lookup 100"));
+    host.ok(&format!("ip -6 rule del from {client6} lookup 100"));
+    assert_eq!(see(&app.client, PUBLIC, PORT).expect("UDP"), ip(HOST));
+    // By protocol and port.
+    for family in ["-4", "-6"] {
+        host.ok(&format!(
+            "ip {family} rule add ipproto udp dport {} lookup 100",
+            PORT + 1
+        ));
+    }
+    for (to, first, second) in [
+        (PUBLIC, HOST, "198.19.0.2"),
+        (PUBLIC6, HOST6, "2001:db8:19::2"),
+    ] {
+        assert_eq!(see(&app.client, to, PORT + 1).expect("UDP"), ip(second));
+        assert_eq!(see(&app.client, to, PORT).expect("UDP"), ip(first));
+    }
+}
+
+#[test]
+fn an_uplink_that_takes_over_brings_its_address() {
+    let app = App::start("nat-takeover");
+    let (lab, host) = (&app.lab, app.lab.host());
+    let _server = EchoServer::start(lab.outside(), PORT);
+    second_uplink(&app);
+    let socket = bind(&app.client, "0.0.0.0:20000");
+    for _ in 0..3 {
+        assert_eq!(seen(&socket, PUBLIC).ip(), ip(HOST));
+    }
+    host.ok("ip route replace default via 198.19.0.1");
+    socket.set_read_timeout(Some(SHORT)).expect("a limit");
+    lab.wait_until("the socket is heard from the second uplink", LIMIT, || {
+        ask(&socket, PUBLIC).is_ok_and(|seen| seen.ip() == ip("198.19.0.2"))
+    });
+}
+
+#[test]
+fn a_routes_own_source_is_what_the_outside_sees() {
+    let app = App::start("nat-source");
+    let (lab, host) = (&app.lab, app.lab.host());
+    let _server = EchoServer::start(lab.outside(), PORT);
+    host.ok("ip addr add 198.18.0.50/24 dev eth0");
+    host.ok(&format!(
+        "ip route add {PUBLIC}/32 via {OUTSIDE} src 198.18.0.50"
+    ));
+    let socket = bind(&app.client, "0.0.0.0:20000");
+    for _ in 0..3 {
+        let at = SocketAddr::new(ip("198.18.0.50"), 20_000);
+        assert_eq!(seen(&socket, PUBLIC), at);
+    }
+    assert_eq!(seen(&socket, OUTSIDE), SocketAddr::new(ip(HOST), 20_000));
+}
