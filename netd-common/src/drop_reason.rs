@@ -68,6 +68,7 @@ reasons! {
     35 RouterAdvertisement "router-advertisement" "An endpoint pretended to be a router.";
     36 NoResolver "no-resolver" "A question for the resolver while the agent has none.";
     37 FlowYielded "flow-yielded" "Not a packet but a flow that ended: a socket of the host began to use its source port.";
+    38 EndpointFlows "endpoint-flows" "The endpoint has as many established flows as it may have.";
 }
 
 #[cfg(test)]

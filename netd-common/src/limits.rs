@@ -58,7 +58,12 @@ pub const ICMP_ERRORS_BURST: u64 = 50;
 /// Tries for a free source port before `PortsExhausted` is counted.
 pub const MAX_PORT_TRIES: u32 = 16;
 
-/// Seconds without a packet after which an established TCP flow is collected (Cilium's value).
+/// Established flows of one endpoint, unless configured: half the table, so that none fills it alone.
+/// More are counted drops (`EndpointFlows`) until some are over.
+pub const ENDPOINT_FLOWS: u32 = 131_072;
+
+/// Seconds without a packet after which an established TCP flow is collected (Cilium's value). This and
+/// the following, unless configured.
 pub const TCP_ESTABLISHED_SECONDS: u64 = 8_000;
 /// Seconds for a TCP flow whose handshake is not finished.
 pub const TCP_OPENING_SECONDS: u64 = 60;

@@ -5,7 +5,8 @@ use netd_common::{
     abi::flow::{Flow, FlowKey, flow_flags},
     limits,
     packet::{
-        Verdict, flow,
+        Verdict,
+        flow::{self, Timeouts},
         testing::{Payload, Scene, names::*, ports},
     },
 };
@@ -105,8 +106,11 @@ impl Connection {
         let last = half.last_seen.max(twin.last_seen);
         let gone = |seconds: u64| {
             let now = last + seconds * SECOND + 1;
-            let gone = flow::expired(&key, &half, Some(&twin), now);
-            assert_eq!(gone, flow::expired(&twin_key, &twin, Some(&half), now));
+            let gone = flow::expired(&key, &half, Some(&twin), &Timeouts::default(), now);
+            assert_eq!(
+                gone,
+                flow::expired(&twin_key, &twin, Some(&half), &Timeouts::default(), now)
+            );
             gone
         };
         (0..10_000).find(|seconds| gone(*seconds)).expect("an end")
@@ -202,8 +206,8 @@ fn udp_and_echo_live_shorter() {
     let idle = |key: &FlowKey, flow: &Flow, seconds: u64| {
         let now = flow.last_seen + seconds * SECOND;
         (
-            flow::expired(key, flow, None, now),
-            flow::expired(key, flow, None, now + 1),
+            flow::expired(key, flow, None, &Timeouts::default(), now),
+            flow::expired(key, flow, None, &Timeouts::default(), now + 1),
         )
     };
     for (payload, seconds) in [
@@ -329,6 +333,95 @@ fn full_tables_are_told() {
         connection.scene.memory.max_flows = 2;
         connection.ours(ACK);
         assert_eq!(connection.halves(), (0, 2));
+    }
+}
+
+/// The far side's half counts with its endpoint, too.
+fn counted(scene: &Scene, endpoint: u32) -> i64 {
+    scene.memory.counts.get(&endpoint).copied().unwrap_or(0)
+}
+
+#[test]
+fn an_endpoint_has_no_more_flows_than_it_may() {
+    let mut connection = Connection::established();
+    assert_eq!(counted(&connection.scene, 12), 2);
+    connection.scene.memory.config.endpoint_halves = 2;
+    let (dial, answer) = (
+        |flags| Payload::Tcp(20_001, 443, flags),
+        Payload::Tcp(443, 20_001, SYN_ACK),
+    );
+    let ours = |scene: &mut Scene, flags| {
+        let frame = scene.frame(AT_CLIENT, CLIENT[0], OUTSIDE[0], dial(flags));
+        scene.from_endpoint(AT_CLIENT, &mut frame.bytes())
+    };
+    let scene = &mut connection.scene;
+    assert_eq!(ours(scene, SYN), Verdict::Neighbour);
+    let back = scene.outside_frame(OUTSIDE[0], HOST[0], answer);
+    assert_eq!(scene.from_uplink(&mut back.bytes()), Verdict::Peer);
+    assert_eq!(ours(scene, ACK), Verdict::Drop(DropReason::EndpointFlows));
+    // What it has goes on, and others may have theirs.
+    connection.ours(ACK);
+    connection.theirs(ACK);
+    let scene = &mut connection.scene;
+    for flags in [SYN, SYN_ACK, ACK] {
+        let verdict = if flags == SYN_ACK {
+            let back = Payload::Tcp(443, 20_002, SYN_ACK);
+            let frame = scene.outside_frame(OUTSIDE[0], HOST[0], back);
+            scene.from_uplink(&mut frame.bytes())
+        } else {
+            let payload = Payload::Tcp(20_002, 443, flags);
+            let frame = scene.frame(AT_STRANGER, STRANGER[0], OUTSIDE[0], payload);
+            scene.from_endpoint(AT_STRANGER, &mut frame.bytes())
+        };
+        assert!(!matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+    }
+    assert_eq!(counted(scene, 21), 2);
+    // With one over there is room again.
+    connection.ours(FIN_ACK);
+    connection.theirs(FIN_ACK);
+    connection.ours(SYN);
+    assert_eq!(counted(&connection.scene, 12), 0);
+    assert_eq!(ours(&mut connection.scene, ACK), Verdict::Neighbour);
+    assert_eq!(counted(&connection.scene, 12), 2);
+}
+
+#[test]
+fn every_half_is_counted_once() {
+    // Made again from the other half; then of a former life of the endpoint.
+    let mut connection = Connection::established();
+    let lost = connection.our_key();
+    connection.scene.memory.flows.remove(&lost);
+    connection.scene.memory.counts.insert(12, 1);
+    connection.ours(ACK);
+    assert_eq!(counted(&connection.scene, 12), 2);
+    connection.scene.memory.flows.remove(&lost);
+    connection.scene.memory.counts.insert(12, 1);
+    connection
+        .scene
+        .change(AT_CLIENT, |client| client.generation = 2);
+    connection.ours(SYN);
+    assert_eq!(counted(&connection.scene, 12), 0);
+    // No room for both: none is counted.
+    let mut connection = Connection::new();
+    connection.scene.memory.max_flows = 1;
+    connection.ours(SYN);
+    connection.theirs(SYN_ACK);
+    let full = Verdict::Drop(DropReason::FlowTableFull);
+    assert_eq!(connection.try_ours(ACK), full);
+    assert_eq!(counted(&connection.scene, 12), 0);
+}
+
+#[test]
+fn timeouts_are_the_agents() {
+    let connection = Connection::established();
+    let (key, half) = (connection.our_key(), connection.half(&connection.our_key()));
+    let timeouts = Timeouts {
+        tcp_opening: 3,
+        ..Timeouts::default()
+    };
+    for (seconds, over) in [(3, false), (4, true)] {
+        let now = half.last_seen + seconds * SECOND;
+        assert_eq!(flow::expired(&key, &half, None, &timeouts, now), over);
     }
 }
 

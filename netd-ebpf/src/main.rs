@@ -2,6 +2,8 @@
 //! header field itself.
 #![no_std]
 #![no_main]
+// For the one atomic operation of `ctx::counter`.
+#![feature(asm_experimental_arch)]
 
 mod counters;
 mod ctx;

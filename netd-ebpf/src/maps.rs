@@ -79,6 +79,13 @@ pub static NEW_FLOWS: LruHashMap<FlowKey, Flow, { limits::MAX_NEW_FLOWS as usize
     LruHashMap::new();
 
 #[btf_map]
+pub static FLOW_COUNTS: HashMap<u32, u64, { limits::MAX_ENDPOINTS as usize }> = HashMap::new();
+
+#[btf_map]
+pub static FLOWS_COLLECTED: HashMap<u32, u64, { limits::MAX_ENDPOINTS as usize }, GROWS> =
+    HashMap::new();
+
+#[btf_map]
 pub static NAMES: HashMap<NameKey, Name, { limits::MAX_NAMES as usize }, GROWS> = HashMap::new();
 
 #[btf_map]

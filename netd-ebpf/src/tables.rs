@@ -22,10 +22,10 @@ use netd_common::{
 };
 
 use crate::{
-    ctx::{fib, quote, skb::Skb, sockets},
+    ctx::{counter, fib, quote, skb::Skb, sockets},
     maps::{
-        CONFIG, ENDPOINTS, FLOWS, HOST_ADDRESSES, INTERFACES, LINKS, NEW_FLOWS, PORTS, SUBNETS,
-        UPLINKS,
+        CONFIG, ENDPOINTS, FLOW_COUNTS, FLOWS, FLOWS_COLLECTED, HOST_ADDRESSES, INTERFACES, LINKS,
+        NEW_FLOWS, PORTS, SUBNETS, UPLINKS,
     },
 };
 
@@ -106,9 +106,27 @@ impl Tables for Maps<'_> {
         let _ = NEW_FLOWS.remove(key);
     }
 
-    fn remove_flow(&mut self, key: &FlowKey) {
-        // That nothing is there is success.
-        let _ = FLOWS.remove(key);
+    fn remove_flow(&mut self, key: &FlowKey) -> bool {
+        FLOWS.remove(key).is_ok()
+    }
+
+    fn established(&mut self, endpoint: u32) -> u64 {
+        // SAFETY: copied out at once; an aligned word is read in one piece.
+        let [counted, collected] = unsafe {
+            [FLOW_COUNTS.get(endpoint), FLOWS_COLLECTED.get(endpoint)]
+                .map(|count| count.copied().unwrap_or(0))
+        };
+        let left = counted.wrapping_sub(collected);
+        // Below zero where the agent has told of more than the programs yet.
+        if left.cast_signed() < 0 { 0 } else { left }
+    }
+
+    fn count_established(&mut self, endpoint: u32, change: i64) {
+        if FLOW_COUNTS.get_ptr_mut(endpoint).is_none() {
+            // Another CPU may be faster. What is not counted is not limited.
+            let _ = FLOW_COUNTS.insert(endpoint, 0, BPF_NOEXIST.into());
+        }
+        counter::add(FLOW_COUNTS.get_ptr_mut(endpoint), change);
     }
 
     fn host_uses(&mut self, key: &FlowKey) -> bool {

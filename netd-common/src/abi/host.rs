@@ -91,4 +91,6 @@ pub struct Config {
     /// The host's network namespace (SO_NETNS_COOKIE): the sockets that may dial published ports by
     /// loopback and the host's own addresses. 0: not known.
     pub host_cookie: u64,
+    /// Established flow halves that an endpoint may have; 0: as many as there is room for.
+    pub endpoint_halves: u64,
 }

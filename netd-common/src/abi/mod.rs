@@ -38,6 +38,10 @@ pub mod maps {
     pub const NEW_FLOWS: &str = "NEW_FLOWS";
     /// HASH [`super::link::LinkKey`] → [`super::link::OpenPorts`]; agent writes.
     pub const LINKS: &str = "LINKS";
+    /// HASH endpoint index (u32) → halves of its in `FLOWS` (u64); BPF adds and subtracts.
+    pub const FLOW_COUNTS: &str = "FLOW_COUNTS";
+    /// HASH endpoint index (u32) → those of `FLOW_COUNTS` that the agent removed (u64); agent writes.
+    pub const FLOWS_COLLECTED: &str = "FLOWS_COLLECTED";
     /// HASH [`super::name::NameKey`] → [`super::name::Name`]; agent writes.
     pub const NAMES: &str = "NAMES";
     /// HASH sandbox index (u32) → [`super::name::Scopes`]; agent writes.

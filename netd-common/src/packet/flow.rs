@@ -129,15 +129,25 @@ fn settle<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> 
 /// Moves both halves to the table that does not evict. That one is there already is success:
 /// another CPU was faster.
 fn establish<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+    let endpoint = work.flow.endpoint;
+    let most = tables.config().endpoint_halves;
+    if most != 0 && tables.established(endpoint) >= most {
+        return Err(DropReason::EndpointFlows);
+    }
     work.flow.flags |= flow_flags::ESTABLISHED;
     work.twin.flags |= flow_flags::ESTABLISHED;
-    if tables.insert_flow(&work.twin_key, &work.twin) == Err(InsertError::Full) {
+    let twin = tables.insert_flow(&work.twin_key, &work.twin);
+    if twin == Err(InsertError::Full) {
         return Err(DropReason::FlowTableFull);
     }
-    if tables.insert_flow(&work.key, &work.flow) == Err(InsertError::Full) {
-        tables.remove_flow(&work.twin_key);
+    let own = tables.insert_flow(&work.key, &work.flow);
+    if own == Err(InsertError::Full) {
+        if twin.is_ok() {
+            tables.remove_flow(&work.twin_key);
+        }
         return Err(DropReason::FlowTableFull);
     }
+    tables.count_established(endpoint, i64::from(twin.is_ok()) + i64::from(own.is_ok()));
     tables.remove_new_flow(&work.key);
     tables.remove_new_flow(&work.twin_key);
     Ok(())
@@ -146,22 +156,61 @@ fn establish<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReaso
 /// Removes both halves of the flow in `work` from both tables.
 pub fn forget<T: Tables>(tables: &mut T, work: &mut Work) {
     make_twin_key(&work.key, &work.flow, &mut work.twin_key);
-    tables.remove_flow(&work.key);
+    let removed =
+        i64::from(tables.remove_flow(&work.key)) + i64::from(tables.remove_flow(&work.twin_key));
+    if removed != 0 {
+        tables.count_established(work.flow.endpoint, -removed);
+    }
     tables.remove_new_flow(&work.key);
-    tables.remove_flow(&work.twin_key);
     tables.remove_new_flow(&work.twin_key);
+}
+
+/// How long flows may be silent, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP with data both ways.
+    pub tcp_established: u64,
+    /// TCP whose handshake is not finished.
+    pub tcp_opening: u64,
+    /// TCP after both FINs or a RST.
+    pub tcp_closing: u64,
+    /// UDP whose originator spoke again after an answer.
+    pub udp_established: u64,
+    /// UDP before.
+    pub udp_new: u64,
+    /// ICMP echo.
+    pub icmp: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            tcp_established: limits::TCP_ESTABLISHED_SECONDS,
+            tcp_opening: limits::TCP_OPENING_SECONDS,
+            tcp_closing: limits::TCP_CLOSING_SECONDS,
+            udp_established: limits::UDP_ESTABLISHED_SECONDS,
+            udp_new: limits::UDP_NEW_SECONDS,
+            icmp: limits::ICMP_SECONDS,
+        }
+    }
 }
 
 /// Whether a flow is over at `now` (nanoseconds of CLOCK_MONOTONIC), seen from one half and, where
 /// it exists, the other. The agent then removes both.
-pub fn expired(key: &FlowKey, flow: &Flow, twin: Option<&Flow>, now: u64) -> bool {
+pub fn expired(
+    key: &FlowKey,
+    flow: &Flow,
+    twin: Option<&Flow>,
+    timeouts: &Timeouts,
+    now: u64,
+) -> bool {
     let last = twin.map_or(flow.last_seen, |twin| flow.last_seen.max(twin.last_seen));
     let idle = now.saturating_sub(last);
-    idle > timeout_seconds(key, flow, twin) * NANOSECONDS
+    idle > seconds(key, flow, twin, timeouts).saturating_mul(NANOSECONDS)
 }
 
 /// How long a flow may be silent.
-fn timeout_seconds(key: &FlowKey, flow: &Flow, twin: Option<&Flow>) -> u64 {
+fn seconds(key: &FlowKey, flow: &Flow, twin: Option<&Flow>, timeouts: &Timeouts) -> u64 {
     let established = flow.flags & flow_flags::ESTABLISHED != 0;
     match key.protocol {
         protocol::TCP => {
@@ -169,15 +218,15 @@ fn timeout_seconds(key: &FlowKey, flow: &Flow, twin: Option<&Flow>) -> u64 {
             let theirs = twin.map_or(0, |twin| twin.tcp_flags);
             let has = |flags: u16, flag: u8| flags & u16::from(flag) != 0;
             if has(ours | theirs, tcp::RST) || has(ours & theirs, tcp::FIN) {
-                limits::TCP_CLOSING_SECONDS
+                timeouts.tcp_closing
             } else if established && has(ours & theirs, tcp::ACK) {
-                limits::TCP_ESTABLISHED_SECONDS
+                timeouts.tcp_established
             } else {
-                limits::TCP_OPENING_SECONDS
+                timeouts.tcp_opening
             }
         }
-        protocol::UDP if established => limits::UDP_ESTABLISHED_SECONDS,
-        protocol::UDP => limits::UDP_NEW_SECONDS,
-        _ => limits::ICMP_SECONDS,
+        protocol::UDP if established => timeouts.udp_established,
+        protocol::UDP => timeouts.udp_new,
+        _ => timeouts.icmp,
     }
 }

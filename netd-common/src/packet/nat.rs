@@ -148,7 +148,9 @@ fn reserve<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Reservation, Dr
         return Ok(Reservation::Found);
     }
     // Of a former life of the endpoint, or decided under former rules.
-    tables.remove_flow(&work.twin_key);
+    if tables.remove_flow(&work.twin_key) {
+        tables.count_established(work.twin.endpoint, -1);
+    }
     tables.remove_new_flow(&work.twin_key);
     flow::make_twin(&work.key, &work.flow, &mut work.twin);
     match tables.insert_new_flow(&work.twin_key, &work.twin) {
@@ -204,7 +206,11 @@ fn begin<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
 fn heal<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
     let inserted = if work.twin.flags & flow_flags::ESTABLISHED != 0 {
         work.flow.flags |= flow_flags::ESTABLISHED;
-        tables.insert_flow(&work.key, &work.flow)
+        let inserted = tables.insert_flow(&work.key, &work.flow);
+        if inserted.is_ok() {
+            tables.count_established(work.flow.endpoint, 1);
+        }
+        inserted
     } else {
         tables.insert_new_flow(&work.key, &work.flow)
     };

@@ -85,8 +85,12 @@ pub trait Tables {
     fn insert_flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), InsertError>;
     /// Removes a half from `NEW_FLOWS`; nothing there is success.
     fn remove_new_flow(&mut self, key: &FlowKey);
-    /// Removes a half from `FLOWS`; nothing there is success.
-    fn remove_flow(&mut self, key: &FlowKey);
+    /// Removes a half from `FLOWS`; whether there was one.
+    fn remove_flow(&mut self, key: &FlowKey) -> bool;
+    /// Halves of an endpoint in `FLOWS`, as far as they were counted.
+    fn established(&mut self, endpoint: u32) -> u64;
+    /// Counts halves of an endpoint that came into `FLOWS`, or left it.
+    fn count_established(&mut self, endpoint: u32, change: i64);
 
     /// Whether a socket of the host takes packets with this tuple: one that is connected so, or one
     /// that listens there (`bpf_skc_lookup_tcp`, `bpf_sk_lookup_udp`). Of no other protocol.

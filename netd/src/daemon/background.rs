@@ -66,7 +66,8 @@ impl<K: Kernel, S: Store> Control<K, S> {
     pub fn collect(&mut self, budget: u32) -> Result<u64, KernelError> {
         let state = &self.state;
         let alive = |flow: &Flow| state.has_generation(flow.endpoint, flow.generation);
-        self.kernel.collect_flows(budget, &alive)
+        self.kernel
+            .collect_flows(budget, &self.settings.flows.timeouts, &alive)
     }
 }
 

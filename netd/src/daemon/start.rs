@@ -227,6 +227,7 @@ fn settings(config: &Config) -> Settings {
         },
         publish_address: config.publish_address,
         icc: config.icc,
+        flows: config.flow.settings(),
         ..default
     }
 }

@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
+use netd_common::{
+    abi::{endpoint::EndpointStats, flow::Flow},
+    packet::flow::Timeouts,
+};
 use tokio::{sync::mpsc, task::yield_now};
 
 use super::{
@@ -230,9 +233,10 @@ impl Kernel for HostKernel {
     fn collect_flows(
         &mut self,
         budget: u32,
+        timeouts: &Timeouts,
         alive: &dyn Fn(&Flow) -> bool,
     ) -> Result<u64, KernelError> {
-        self.bpf.collect_flows(budget, alive)
+        self.bpf.collect_flows(budget, timeouts, alive)
     }
 
     fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {

@@ -27,10 +27,13 @@ pub use spent::Spent;
 
 use std::{collections::BTreeSet, future::Future, path::Path};
 
-use netd_common::abi::{
-    drops::{DropCount, DropKey},
-    endpoint::EndpointStats,
-    flow::{Flow, FlowKey},
+use netd_common::{
+    abi::{
+        drops::{DropCount, DropKey},
+        endpoint::EndpointStats,
+        flow::{Flow, FlowKey},
+    },
+    packet::flow::Timeouts,
 };
 
 use crate::{
@@ -131,6 +134,7 @@ pub trait Kernel: Send {
     fn collect_flows(
         &mut self,
         budget: u32,
+        timeouts: &Timeouts,
         alive: &dyn Fn(&Flow) -> bool,
     ) -> Result<u64, KernelError>;
 

@@ -79,12 +79,13 @@ fn config(scene: &Scene<'_>, desired: &mut Desired) {
         return;
     };
     desired.put(Entry::Config(Config {
-        ports: masquerade_ports(scene.facts),
+        ports: (scene.settings.flows.ports).unwrap_or_else(|| masquerade_ports(scene.facts)),
         resolver_ifindex,
         resolver_mac: resolver::MAC.0,
         reserved: [0; 2],
         epoch: EPOCH,
         host_cookie: scene.facts.cookie,
+        endpoint_halves: 2 * u64::from(scene.settings.flows.per_endpoint),
     }));
 }
 

@@ -32,5 +32,5 @@ pub use names::links_of;
 pub use network::RESOLVER_INTERFACE;
 pub use refusal::Refusal;
 pub use request::{Reply, Request};
-pub use settings::{AddressPool, Context, IdSource, Settings};
+pub use settings::{AddressPool, Context, FlowSettings, IdSource, Settings};
 pub use table::{Contradiction, Owned, State};

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use netd_common::{limits, packet::flow::Timeouts};
 
 use crate::model::{HostFacts, Id, IfName};
 
@@ -23,6 +24,30 @@ pub struct Settings {
     pub dns_fallback: Vec<IpAddr>,
     /// Host address of ports that are published without one; `None`: all.
     pub publish_address: Option<IpAddr>,
+    /// What flows are allowed.
+    pub flows: FlowSettings,
+}
+
+/// The agent's settings about flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowSettings {
+    /// Source ports of masqueraded flows: two closed intervals, one with low > high is empty. `None`:
+    /// what the host's own sockets never pick by themselves.
+    pub ports: Option<[[u16; 2]; 2]>,
+    /// Established flows that an endpoint may have; 0: as many as there is room for.
+    pub per_endpoint: u32,
+    /// How long they may be silent.
+    pub timeouts: Timeouts,
+}
+
+impl Default for FlowSettings {
+    fn default() -> FlowSettings {
+        FlowSettings {
+            ports: None,
+            per_endpoint: limits::ENDPOINT_FLOWS,
+            timeouts: Timeouts::default(),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -38,6 +63,7 @@ impl Default for Settings {
             icc: true,
             dns_fallback: vec![IpAddr::from([8, 8, 8, 8]), IpAddr::from([8, 8, 4, 4])],
             publish_address: None,
+            flows: FlowSettings::default(),
         }
     }
 }

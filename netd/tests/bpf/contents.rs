@@ -17,6 +17,7 @@ use netd_common::{
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
     limits,
+    packet::flow::Timeouts,
 };
 use zerocopy::FromZeros;
 
@@ -269,7 +270,11 @@ fn flows_are_listed_and_flushed() {
 fn expired_flows_are_collected_in_slices() {
     let host = Host::new();
     let (mut bpf, _) = host.open();
-    assert_eq!(bpf.collect_flows(100, &|_| true).expect("an empty pass"), 0);
+    assert_eq!(
+        bpf.collect_flows(100, &Timeouts::default(), &|_| true)
+            .expect("an empty pass"),
+        0
+    );
     let (mut flows, mut new_flows) = tables(&host);
     for port in 0..500 {
         let seen = if port % 2 == 0 { 0 } else { u64::MAX };
@@ -280,11 +285,15 @@ fn expired_flows_are_collected_in_slices() {
             .insert(Raw(flow_key(port + 1000)), Raw(flow(seen, 1)), 0)
             .expect("a flow");
     }
-    let first = bpf.collect_flows(100, &|_| true).expect("a slice");
+    let first = bpf
+        .collect_flows(100, &Timeouts::default(), &|_| true)
+        .expect("a slice");
     assert!(first <= 100, "{first}");
     let mut removed = first;
     for _ in 0..30 {
-        removed += bpf.collect_flows(100, &|_| true).expect("a slice");
+        removed += bpf
+            .collect_flows(100, &Timeouts::default(), &|_| true)
+            .expect("a slice");
     }
     assert_eq!(removed, 500);
     let left = bpf.flows().expect("flows");
@@ -293,9 +302,58 @@ fn expired_flows_are_collected_in_slices() {
     // Of an endpoint that is gone, those go too that have not expired.
     let mut gone = 0;
     for _ in 0..30 {
-        gone += bpf.collect_flows(100, &|_| false).expect("a slice");
+        gone += bpf
+            .collect_flows(100, &Timeouts::default(), &|_| false)
+            .expect("a slice");
     }
     assert_eq!(gone, 500);
+}
+
+#[test]
+fn what_is_removed_no_longer_counts_for_its_endpoint() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    let open = |name| {
+        let map = Map::from_map_data(data(&host, name)).expect("a map");
+        HashMap::<_, u32, u64>::try_from(map).expect("counts")
+    };
+    let mut counts = open("FLOW_COUNTS");
+    let collected = || open("FLOWS_COLLECTED");
+    let (mut flows, mut new_flows) = tables(&host);
+    bpf.put(&Entry::EndpointStats(1)).expect("counters");
+    counts.insert(1, 20, 0).expect("as the programs count");
+    for port in 0..10 {
+        for endpoint in [1, 2] {
+            let key = FlowKey {
+                zone: endpoint,
+                ..flow_key(port)
+            };
+            flows
+                .insert(Raw(key), Raw(flow(0, endpoint)), 0)
+                .expect("a flow");
+        }
+    }
+    // What is not established does not count.
+    new_flows
+        .insert(Raw(flow_key(99)), Raw(flow(0, 1)), 0)
+        .expect("a flow");
+    let mut removed = 0;
+    while removed < 21 {
+        removed += bpf
+            .collect_flows(7, &Timeouts::default(), &|_| true)
+            .expect("a slice");
+    }
+    assert_eq!(collected().get(&1, 0).expect("told"), 10);
+    // Of an endpoint that the programs do not count nobody tells.
+    assert!(collected().get(&2, 0).is_err());
+    flows
+        .insert(Raw(flow_key(1)), Raw(flow(0, 1)), 0)
+        .expect("a flow");
+    assert_eq!(bpf.flush_flows().expect("flush"), 1);
+    assert_eq!(collected().get(&1, 0).expect("told"), 11);
+    // They end with the endpoint.
+    bpf.delete(&EntryKey::EndpointStats(1)).expect("deleted");
+    assert!(collected().get(&1, 0).is_err() && counts.get(&1, 0).is_err());
 }
 
 #[test]
@@ -318,7 +376,10 @@ fn a_half_lives_as_long_as_its_twin() {
         .expect("its twin");
     let mut pass = || {
         (0..5)
-            .map(|_| bpf.collect_flows(100, &|_| true).expect("a slice"))
+            .map(|_| {
+                bpf.collect_flows(100, &Timeouts::default(), &|_| true)
+                    .expect("a slice")
+            })
             .sum::<u64>()
     };
     assert_eq!(pass(), 0);

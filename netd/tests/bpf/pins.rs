@@ -204,7 +204,8 @@ fn unpin_all_leaves_nothing() {
     bpf.attach(&uplink("up0", TcHook::Ingress)).expect("attach");
     bpf.attach(&Attachment::Cgroup(Program::SockConnect4))
         .expect("attach");
-    bpf.collect_flows(10, &|_| true).expect("collect");
+    bpf.collect_flows(10, &Default::default(), &|_| true)
+        .expect("collect");
     let programs: BTreeSet<u32> = ids(bpf.programs().expect("programs").iter().map(|p| p.id));
     let attached = bpf.attached_programs().expect("attached programs");
     let links: BTreeSet<u32> = ids(attached.iter().filter_map(|one| one.link));

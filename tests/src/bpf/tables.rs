@@ -116,9 +116,17 @@ impl Tables for PlainTables {
         self.new_flows.remove(key);
     }
 
-    fn remove_flow(&mut self, key: &FlowKey) {
-        self.flows.remove(key);
+    fn remove_flow(&mut self, key: &FlowKey) -> bool {
+        self.flows.remove(key).is_some()
     }
+
+    fn established(&mut self, endpoint: u32) -> u64 {
+        let of_endpoint = |flow: &&Flow| flow.endpoint == endpoint;
+        self.flows.values().filter(of_endpoint).count() as u64
+    }
+
+    // Counted each time.
+    fn count_established(&mut self, _: u32, _: i64) {}
 
     fn host_uses(&mut self, _: &FlowKey) -> bool {
         false

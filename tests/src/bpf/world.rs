@@ -158,6 +158,7 @@ impl World {
                 reserved: [0; 2],
                 epoch: 1,
                 host_cookie: 0,
+                endpoint_halves: 12,
             },
             names: Vec::new(),
             scopes: Vec::new(),

@@ -57,6 +57,8 @@ pub struct Memory {
     pub config: Config,
     /// `FLOWS`.
     pub flows: BTreeMap<FlowKey, Flow>,
+    /// `FLOW_COUNTS`.
+    pub counts: BTreeMap<u32, i64>,
     /// Halves that `FLOWS` takes.
     pub max_flows: usize,
     /// `NEW_FLOWS`.
@@ -100,6 +102,7 @@ impl Default for Memory {
             links: BTreeMap::new(),
             config: Config::default(),
             flows: BTreeMap::new(),
+            counts: BTreeMap::new(),
             max_flows: usize::MAX,
             new_flows: BTreeMap::new(),
             max_new_flows: usize::MAX,
@@ -218,8 +221,16 @@ impl Tables for Memory {
         self.new_flows.remove(key);
     }
 
-    fn remove_flow(&mut self, key: &FlowKey) {
-        self.flows.remove(key);
+    fn remove_flow(&mut self, key: &FlowKey) -> bool {
+        self.flows.remove(key).is_some()
+    }
+
+    fn established(&mut self, endpoint: u32) -> u64 {
+        self.counts.get(&endpoint).copied().unwrap_or(0) as u64
+    }
+
+    fn count_established(&mut self, endpoint: u32, change: i64) {
+        *self.counts.entry(endpoint).or_default() += change;
     }
 
     fn host_uses(&mut self, key: &FlowKey) -> bool {

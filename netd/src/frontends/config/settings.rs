@@ -10,7 +10,10 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::values::{AddressPool, BridgeAddress, Upstream};
+use super::{
+    flow::Flow,
+    values::{AddressPool, BridgeAddress, Upstream},
+};
 use crate::{
     model::IfName,
     telemetry::{LogFormat, LogLevel},
@@ -68,6 +71,10 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(default, skip_serializing_if = "Publish::is_empty")]
     pub publish: Publish,
+    /// Ports, limits and timeouts of flows
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "Flow::is_empty")]
+    pub flow: Flow,
     /// What is logged; trace also loads programs that log packets
     #[arg(long, value_name = "LEVEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +124,8 @@ pub struct Config {
     pub dns_upstreams: Vec<SocketAddr>,
     /// Host address of ports that are published without one; `None`: all.
     pub publish_address: Option<IpAddr>,
+    /// Ports, limits and timeouts of flows.
+    pub flow: Flow,
     /// Empty: Docker's.
     pub dns_fallback: Vec<IpAddr>,
     /// What is logged.
@@ -204,6 +213,7 @@ impl Settings {
             publish: Publish {
                 default_address: (self.publish.default_address).or(file.publish.default_address),
             },
+            flow: self.flow.over(file.flow),
             log_level: self.log_level.or(file.log_level),
             log_format: self.log_format.or(file.log_format),
         }
@@ -246,6 +256,7 @@ impl Settings {
             uplinks: settings.uplink,
             dns_upstreams: settings.dns_upstream.iter().map(|up| up.0).collect(),
             publish_address: settings.publish.default_address,
+            flow: settings.flow,
             dns_fallback: settings.dns_fallback,
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
@@ -288,6 +299,14 @@ mod tests {
             dns-upstream = ["9.9.9.9", "[fd00::53]:5353"]
             dns-fallback = ["9.9.9.9"]
             publish.default_address = "127.0.0.1"
+            flow.ports = "1024-32767,61000-65535"
+            flow.per_endpoint = 100
+            flow.tcp_established = 1
+            flow.tcp_opening = 2
+            flow.tcp_closing = 3
+            flow.udp_established = 4
+            flow.udp_new = 5
+            flow.icmp = 6
             log-level = "debug"
             log-format = "json"
         "#;
@@ -338,7 +357,7 @@ mod tests {
         refused(
             "bridge = 'x'\n\nrundir = '/x'\n",
             expect![
-                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
+                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -374,6 +393,12 @@ mod tests {
             ]],
         );
         refused(
+            "flow.ports = '80'",
+            expect![[
+                r#"netd.toml:1: "80" is not LOW-HIGH or LOW-HIGH,LOW-HIGH such as 1024-32767"#
+            ]],
+        );
+        refused(
             "log-level = 'loud'",
             expect![
                 "netd.toml:1: unknown variant `loud`, expected one of `error`, `warn`, `info`, `debug`, `trace`"
@@ -390,7 +415,7 @@ mod tests {
         refused(
             "[run]\nbridge = 'x'",
             expect![
-                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `log-level`, `log-format`"
+                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -417,7 +442,7 @@ mod tests {
             .join("\n");
         let settings = Settings::parse(&text, Path::new("netd.toml")).unwrap();
         let count = toml::Table::try_from(&settings).unwrap().len();
-        assert_eq!(count, 13, "a key is missing in the example");
+        assert_eq!(count, 14, "a key is missing in the example");
     }
 
     #[test]

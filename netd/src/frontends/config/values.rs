@@ -21,6 +21,9 @@ pub enum BadValue {
     /// Of `dns-upstream`.
     #[error("{0:?} is neither an IP address nor one with a port ([IPv6]:PORT)")]
     Upstream(String),
+    /// Of `flow.ports`.
+    #[error("{0:?} is not LOW-HIGH or LOW-HIGH,LOW-HIGH such as 1024-32767")]
+    SourcePorts(String),
 }
 
 /// `bip`: an address that is not the network's own, with its prefix length.
@@ -128,4 +131,6 @@ macro_rules! text_values {
     )*};
 }
 
-text_values!(BridgeAddress AddressPool Upstream);
+use super::flow::SourcePorts;
+
+text_values!(BridgeAddress AddressPool Upstream SourcePorts);

@@ -70,6 +70,8 @@ pub(super) fn fill(maps: &Maps) -> Result<Vec<MapFill>, KernelError> {
         hash(maps::FLOWS, &maps.flows),
         hash(maps::NEW_FLOWS, &maps.new_flows),
         hash(maps::LINKS, &maps.links),
+        hash(maps::FLOW_COUNTS, &maps.flow_counts),
+        hash(maps::FLOWS_COLLECTED, &maps.flows_collected),
         hash(maps::NAMES, &maps.names),
         hash(maps::SCOPES, &maps.scopes),
         hash(maps::RESOLVERS, &maps.resolvers),

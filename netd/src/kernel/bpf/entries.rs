@@ -113,7 +113,7 @@ impl Entries {
         let done = match *key {
             EntryKey::Endpoint(key) => remove(&mut maps.endpoints, Raw(key)),
             EntryKey::Interface(ifindex) => remove(&mut maps.interfaces, ifindex),
-            EntryKey::EndpointStats(index) => maps.endpoint_stats.remove(&index),
+            EntryKey::EndpointStats(index) => end_counters(maps, index),
             EntryKey::Subnet(bits, address) => remove_prefix(&mut maps.subnets, bits, address),
             EntryKey::HostAddress(address) => remove(&mut maps.host_addresses, Raw(address)),
             EntryKey::Uplink(ifindex) => remove(&mut maps.uplinks, ifindex),
@@ -242,6 +242,14 @@ fn start_counters(maps: &mut Maps, index: u32) -> Result<(), MapError> {
         Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
         done => done,
     }
+}
+
+/// All counters of an endpoint, also those that the programs made by themselves.
+fn end_counters(maps: &mut Maps, index: u32) -> Result<(), MapError> {
+    let counts = if_there(maps.flow_counts.remove(&index));
+    let collected = if_there(maps.flows_collected.remove(&index));
+    let stats = maps.endpoint_stats.remove(&index);
+    counts.and(collected).and(stats)
 }
 
 /// A full map says `E2BIG` (hash) or `ENOSPC` (trie), which says nothing to people.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     thread,
 };
 
@@ -14,7 +14,7 @@ use netd_common::{
         flow::{Flow, FlowKey, flow_flags},
         maps,
     },
-    packet::flow::{expired, twin_key},
+    packet::flow::{Timeouts, expired, twin_key},
 };
 use nix::time::{ClockId, clock_gettime};
 
@@ -58,21 +58,85 @@ pub(super) fn flush(
     maps: &mut Maps,
     which: impl Fn(&FlowKey, &Flow) -> bool,
 ) -> Result<u64, KernelError> {
-    let mut deleted = 0;
-    for map in [&mut maps.flows, &mut maps.new_flows] {
-        let doomed: Vec<FlowKey> = map
-            .iter()
-            .filter_map(|entry| match entry {
-                Ok((Raw(key), Raw(flow))) => which(&key, &flow).then_some(Ok(key)),
-                Err(error) => Some(Err(error)),
-            })
-            .collect::<Result<_, _>>()
-            .during(|| "read the flows".into())?;
-        for key in &doomed {
-            deleted += delete(map, key)?;
+    let mut removed = Removed::default();
+    let done = (|| {
+        for established in [true, false] {
+            let map = if established {
+                &maps.flows
+            } else {
+                &maps.new_flows
+            };
+            let doomed: Vec<(FlowKey, u32)> = map
+                .iter()
+                .filter_map(|entry| match entry {
+                    Ok((Raw(key), Raw(flow))) => {
+                        which(&key, &flow).then_some(Ok((key, flow.endpoint)))
+                    }
+                    Err(error) => Some(Err(error)),
+                })
+                .collect::<Result<_, _>>()
+                .during(|| "read the flows".into())?;
+            for (key, endpoint) in &doomed {
+                removed.delete(maps, established, key, *endpoint)?;
+            }
         }
+        Ok(())
+    })();
+    removed.tell(maps)?;
+    done.map(|()| removed.halves)
+}
+
+/// Halves that were removed, and of whom: the programs limit how many an endpoint has.
+#[derive(Default)]
+struct Removed {
+    halves: u64,
+    established: BTreeMap<u32, u64>,
+}
+
+impl Removed {
+    /// Deletes a half from one of the tables; nothing there is success.
+    fn delete(
+        &mut self,
+        maps: &mut Maps,
+        established: bool,
+        key: &FlowKey,
+        endpoint: u32,
+    ) -> Result<(), KernelError> {
+        let map = if established {
+            &mut maps.flows
+        } else {
+            &mut maps.new_flows
+        };
+        let deleted = if_there(map.remove(&Raw(*key))).during(|| "delete a flow".into())?;
+        if deleted.is_some() {
+            self.halves += 1;
+            if established {
+                *self.established.entry(endpoint).or_default() += 1;
+            }
+        }
+        Ok(())
     }
-    Ok(deleted)
+
+    /// Tells the programs, once for each endpoint. (An agent that dies before leaves those of one
+    /// slice counted until the endpoint ends.)
+    fn tell(&self, maps: &mut Maps) -> Result<(), KernelError> {
+        let doing = || "count the removed flows".into();
+        for (endpoint, halves) in &self.established {
+            // Of an endpoint that is gone nobody counts.
+            if if_there(maps.flow_counts.get(endpoint, 0))
+                .during(doing)?
+                .is_none()
+            {
+                continue;
+            }
+            let before = if_there(maps.flows_collected.get(endpoint, 0)).during(doing)?;
+            let now = before.unwrap_or(0).wrapping_add(*halves);
+            maps.flows_collected
+                .insert(endpoint, now, 0)
+                .during(doing)?;
+        }
+        Ok(())
+    }
 }
 
 /// Published ports, by protocol and host address; the ranges of each in order, as they exclude each
@@ -117,16 +181,14 @@ impl Doors {
     }
 }
 
-fn delete(map: &mut FlowMap, key: &FlowKey) -> Result<u64, KernelError> {
-    let deleted = if_there(map.remove(&Raw(*key))).during(|| "delete a flow".into())?;
-    Ok(deleted.map_or(0, |()| 1))
-}
-
 /// Removes expired flows in slices. The kernel walks a map from key to key and aya keeps the
 /// place only inside a borrowing iterator, so the iterator lives in a thread that reads a little
-/// ahead and waits; it ends with the collector.
+/// ahead and waits; it ends with the collector. Each pass begins when it is asked for: what is read
+/// ahead of an empty table would hide the flows of the next minute.
 pub(super) struct Collector {
     keys: Receiver<Step>,
+    go: Sender<()>,
+    in_pass: bool,
 }
 
 /// A key, the end of a pass over both tables, or what broke it off.
@@ -140,33 +202,73 @@ impl Collector {
             handles::open(layout, maps::NEW_FLOWS)?,
         ];
         let (sender, keys) = sync_channel(READ_AHEAD);
+        let (go, asked) = channel();
+        let walk = move || while asked.recv().is_ok() && pass(&tables, &sender).is_some() {};
         thread::Builder::new()
             .name("flow-keys".into())
-            .spawn(move || while pass(&tables, &sender).is_some() {})
+            .spawn(walk)
             .during(|| "start the walk over the flows".into())?;
-        Ok(Collector { keys })
+        Ok(Collector {
+            keys,
+            go,
+            in_pass: false,
+        })
     }
 
     /// Looks at up to `budget` halves, fewer where a pass ends; how many halves were removed: those
     /// of flows that have expired, or that are not `alive`.
     pub(super) fn collect(
-        &self,
+        &mut self,
         maps: &mut Maps,
         budget: u32,
+        timeouts: &Timeouts,
         alive: &dyn Fn(&Flow) -> bool,
     ) -> Result<u64, KernelError> {
         let now = monotonic()?;
-        let mut removed = 0;
+        let mut removed = Removed::default();
+        let is_over = |key: &FlowKey, flow: &Flow, twin: Option<&Flow>| {
+            !alive(flow) || expired(key, flow, twin, timeouts, now)
+        };
+        if !self.in_pass {
+            // Fails with the walk, which is told of below.
+            let _ = self.go.send(());
+            self.in_pass = true;
+        }
+        let mut done = Ok(());
         for _ in 0..budget {
-            let step = self.keys.recv().during(|| "walk over the flows".into())?;
-            match step.during(|| "walk over the flows".into())? {
-                Some(key) => removed += remove_if_over(maps, &key, now, alive)?,
-                None => break,
+            match self.step(maps, &is_over, &mut removed) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.in_pass = false;
+                    break;
+                }
+                Err(error) => {
+                    done = Err(error);
+                    break;
+                }
             }
         }
-        Ok(removed)
+        removed.tell(maps)?;
+        done.map(|()| removed.halves)
+    }
+
+    /// Looks at the next half; `false` at the end of a pass.
+    fn step(
+        &self,
+        maps: &mut Maps,
+        is_over: &IsOver<'_>,
+        removed: &mut Removed,
+    ) -> Result<bool, KernelError> {
+        let step = self.keys.recv().during(|| "walk over the flows".into())?;
+        match step.during(|| "walk over the flows".into())? {
+            Some(key) => remove_if_over(maps, &key, is_over, removed).map(|()| true),
+            None => Ok(false),
+        }
     }
 }
+
+/// Whether a flow is over, by one half with its key and, where it is there, the other.
+type IsOver<'a> = dyn Fn(&FlowKey, &Flow, Option<&Flow>) -> bool + 'a;
 
 /// Sends every key; `None` when nobody listens any more.
 fn pass(tables: &[FlowMap], sender: &SyncSender<Step>) -> Option<()> {
@@ -188,22 +290,22 @@ fn pass(tables: &[FlowMap], sender: &SyncSender<Step>) -> Option<()> {
 fn remove_if_over(
     maps: &mut Maps,
     key: &FlowKey,
-    now: u64,
-    alive: &dyn Fn(&Flow) -> bool,
-) -> Result<u64, KernelError> {
+    is_over: &IsOver<'_>,
+    removed: &mut Removed,
+) -> Result<(), KernelError> {
     let Some(flow) = find(maps, key)? else {
-        return Ok(0);
+        return Ok(());
     };
     let other = twin_key(key, &flow);
-    if alive(&flow) && !expired(key, &flow, find(maps, &other)?.as_ref(), now) {
-        return Ok(0);
+    if !is_over(key, &flow, find(maps, &other)?.as_ref()) {
+        return Ok(());
     }
-    let mut removed = 0;
     for key in [key, &other] {
-        removed += delete(&mut maps.flows, key)?;
-        removed += delete(&mut maps.new_flows, key)?;
+        for established in [true, false] {
+            removed.delete(maps, established, key, flow.endpoint)?;
+        }
     }
-    Ok(removed)
+    Ok(())
 }
 
 fn find(maps: &Maps, key: &FlowKey) -> Result<Option<Flow>, KernelError> {

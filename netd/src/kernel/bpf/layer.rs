@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
+use netd_common::{
+    abi::{endpoint::EndpointStats, flow::Flow},
+    packet::flow::Timeouts,
+};
 
 use super::{
     attach::Hooks,
@@ -166,13 +169,14 @@ impl Bpf {
     pub fn collect_flows(
         &mut self,
         budget: u32,
+        timeouts: &Timeouts,
         alive: &dyn Fn(&Flow) -> bool,
     ) -> Result<u64, KernelError> {
-        let collector = match self.collector.take() {
+        let mut collector = match self.collector.take() {
             Some(collector) => collector,
             None => Collector::start(&self.layout)?,
         };
-        let removed = collector.collect(&mut self.maps, budget, alive)?;
+        let removed = collector.collect(&mut self.maps, budget, timeouts, alive)?;
         self.collector = Some(collector);
         Ok(removed)
     }

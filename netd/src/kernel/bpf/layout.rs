@@ -1,12 +1,12 @@
 //! Where pins are, and what their names mean. Makes directories, touches no pin.
 //!
 //! ```text
-//! BPFFS/v1/maps/FLOWS                            one per map of the object
-//! BPFFS/v1/programs/<hash of the object>/<name>  one per program
-//! BPFFS/v1/links/ingress-eth0-from_uplink        a tcx link; with clsact the program itself
-//! BPFFS/v1/links/cgroup-root-sock_connect4       a cgroup link
-//! BPFFS/v1/qdiscs/eth0                           clsact alone: netd added the qdisc
-//! BPFFS/v1/incoming/…                            on its way to `links` by rename
+//! BPFFS/v2/maps/FLOWS                            one per map of the object
+//! BPFFS/v2/programs/<hash of the object>/<name>  one per program
+//! BPFFS/v2/links/ingress-eth0-from_uplink        a tcx link; with clsact the program itself
+//! BPFFS/v2/links/cgroup-root-sock_connect4       a cgroup link
+//! BPFFS/v2/qdiscs/eth0                           clsact alone: netd added the qdisc
+//! BPFFS/v2/incoming/…                            on its way to `links` by rename
 //! ```
 //!
 //! bpffs reserves names with a dot (`bpf_lookup` in kernel/bpf/inode.c), interfaces have them

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::anyhow;
-use netd_common::abi::{endpoint::EndpointStats, flow::Flow};
+use netd_common::{
+    abi::{endpoint::EndpointStats, flow::Flow},
+    packet::flow::Timeouts,
+};
 
 use super::{
     super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill},
@@ -77,6 +80,7 @@ impl Kernel for FakeKernel {
     fn collect_flows(
         &mut self,
         _budget: u32,
+        _timeouts: &Timeouts,
         _alive: &dyn Fn(&Flow) -> bool,
     ) -> Result<u64, KernelError> {
         Ok(0)
