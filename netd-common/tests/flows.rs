@@ -458,22 +458,6 @@ fn a_publisher_still_talks_to_its_neighbours() {
 }
 
 #[test]
-fn an_echo_of_the_far_side_is_not_ours() {
-    let mut scene = Scene::new();
-    let request = Payload::EchoRequest(7, 1);
-    let frame = scene.frame(AT_CLIENT, CLIENT[0], OUTSIDE[0], request.clone());
-    scene.from_endpoint(AT_CLIENT, &mut frame.bytes());
-    // It pings the host with the identifier of our ping.
-    let frame = scene.outside_frame(OUTSIDE[0], HOST[0], request);
-    assert_eq!(scene.from_uplink(&mut frame.bytes()), Verdict::Pass);
-    let reply = scene.frame(AT_CLIENT, CLIENT[0], OUTSIDE[0], Payload::EchoReply(7, 1));
-    assert_eq!(
-        scene.from_endpoint(AT_CLIENT, &mut reply.bytes()),
-        Verdict::Drop(DropReason::NotInFlow)
-    );
-}
-
-#[test]
 fn a_fragment_of_a_flow_is_told() {
     let mut connection = Connection::established();
     let payload = Payload::Tcp(443, 20_000, ACK);
