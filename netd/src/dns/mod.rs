@@ -2,7 +2,7 @@
 //! writes [`Table`]; everything else here only reads it.
 
 pub mod answer;
-mod cache;
+pub mod cache;
 pub mod counters;
 mod exchange;
 pub mod forward;

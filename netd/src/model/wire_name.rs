@@ -107,8 +107,14 @@ impl WireName {
         Some(name)
     }
 
-    /// The address that a reverse name stands for; `None` for any other name.
+    /// The address that a reverse name stands for; `None` for any other name, and for other spellings
+    /// (`02` for `2`), which no zone has.
     pub fn reversed(&self) -> Option<IpAddr> {
+        let address = self.read_reverse()?;
+        (WireName::reverse(address) == *self).then_some(address)
+    }
+
+    fn read_reverse(&self) -> Option<IpAddr> {
         let labels: Vec<&[u8]> = self.labels().collect();
         let (zone, digits) = (
             labels.get(labels.len().checked_sub(2)?..)?,
@@ -233,7 +239,14 @@ mod tests {
             "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."
         );
         assert!(v6.key(1).is_some());
-        assert_eq!("a1.app".parse::<WireName>().unwrap().reversed(), None);
+        for other in [
+            "a1.app",
+            "02.0.19.172.in-addr.arpa",
+            "+2.0.19.172.in-addr.arpa",
+        ] {
+            let name: WireName = other.parse().unwrap();
+            assert_eq!(name.reversed(), None, "{other}");
+        }
     }
 
     proptest! {

@@ -10,6 +10,7 @@ mod load;
 mod names;
 mod sockets;
 mod upstream;
+mod ways;
 
 use netd_tests::lab::{Agent, Lab};
 

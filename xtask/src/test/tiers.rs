@@ -97,7 +97,7 @@ impl Tier {
             ),
             Tier::Tidy => tidy::run().map(|()| Count::ONE),
             Tier::Pure => tests(&["netd-common", "xtask"], None),
-            Tier::Netd => tests(&["netd"], None),
+            Tier::Netd => tests(&["netd", "netd-fuzz"], None),
             Tier::ClippyEbpf | Tier::Labs => labs(),
             Tier::Bench => bench(),
             Tier::Demo => build_netd()

@@ -1,0 +1,30 @@
+//! What netd's parsers must do with any bytes: one function for each, which panics where a promise
+//! is broken. `tests/corpus.rs` runs them over `corpus/`, cargo-fuzz (`engine/`) over what it finds.
+//! Knows no fuzzer itself.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod packet;
+mod question;
+mod text;
+
+/// A parser's promises, tried with some bytes.
+pub type Target = fn(&[u8]);
+
+/// All of them, by the name of their folder in `corpus/` and of their program in `engine/`.
+pub const TARGETS: [(&str, Target); 5] = [
+    ("dns_question", question::question),
+    ("dns_answer", answer::answer),
+    ("dns_name", text::name),
+    ("packet", packet::packet),
+    ("resolv_conf", text::resolv_conf),
+];
+
+/// The target of that name.
+///
+/// # Panics
+/// If there is none.
+pub fn target(name: &str) -> Target {
+    let found = TARGETS.iter().find(|(other, _)| *other == name);
+    found.unwrap_or_else(|| panic!("no target {name}")).1
+}
