@@ -22,6 +22,8 @@ mod events;
 mod facts;
 #[path = "netlink/kernel.rs"]
 mod kernel;
+#[path = "netlink/macvlan.rs"]
+mod macvlan;
 #[path = "netlink/namespaces.rs"]
 mod namespaces;
 #[path = "netlink/sockets.rs"]

@@ -109,6 +109,9 @@ impl<K: Kernel, S: Store> Control<K, S> {
         if request.publishes() {
             self.facts.sockets = self.kernel.sockets()?;
         }
+        if request.names_link() {
+            self.refresh_facts().await?;
+        }
         self.without_ipv6 = match self.joined_namespace(request) {
             Some(namespace) => self.kernel.without_ipv6(&namespace)?,
             None => false,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{control::Control, failure::Store};
 use crate::{
     kernel::{Kernel, KernelError, describe},
-    plan::{self, Action, Desired, Entry, Key, Observed, Stage, Subjects, diff},
+    plan::{self, Action, Desired, Entry, Key, Observed, Place, Stage, Subjects, diff},
 };
 
 /// What to do when an action fails.
@@ -134,7 +134,10 @@ impl<K: Kernel, S: Store> Control<K, S> {
     /// The kernel's numbers of what is gone mean nothing any longer.
     fn forget(&mut self, action: &Action) {
         match action {
-            Action::DeleteLink(name) => self.identities.forget_link(name),
+            Action::DeleteLink {
+                place: Place::Host,
+                link,
+            } => self.identities.forget_link(link),
             Action::RemoveNamespace(place) => self.identities.forget_namespace(*place),
             _ => {}
         }

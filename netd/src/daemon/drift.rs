@@ -168,13 +168,13 @@ impl<K: Kernel, S: Store> Control<K, S> {
     fn note_host_link(&mut self, name: &IfName, deleted: bool) {
         let subjects = &mut self.pending.subjects;
         match self.state.interface(name) {
-            Some(Owned::Bridge(id)) if deleted => {
-                // Its ports lost their master, the host its neighbours.
+            Some(Owned::Network(id)) if deleted => {
+                // Its ports lost their master, the host its neighbours; what stood on it is gone.
                 let network = Subjects::network(&self.state, id);
                 subjects.networks.extend(network.networks);
                 subjects.endpoints.extend(network.endpoints);
             }
-            Some(Owned::Bridge(id)) => {
+            Some(Owned::Network(id)) => {
                 subjects.networks.insert(id);
             }
             Some(Owned::Veth(id)) => {
@@ -186,7 +186,15 @@ impl<K: Kernel, S: Store> Control<K, S> {
                 }
             }
             None if name.as_str() == RESOLVER_INTERFACE => self.note_resolver(),
-            None => self.pending.facts |= !self.identities.was_named(name),
+            None => {
+                // What stands on it may have gone with it, or may come back.
+                for network in self.state.networks_on(name) {
+                    let network = Subjects::network(&self.state, network.id);
+                    subjects.networks.extend(network.networks);
+                    subjects.endpoints.extend(network.endpoints);
+                }
+                self.pending.facts |= !self.identities.was_named(name);
+            }
         }
     }
 

@@ -25,7 +25,30 @@ pub fn action(action: &Action) -> String {
         } => {
             format!("create veth pair {host} and {inside} in {}", place(*at))
         }
-        Action::DeleteLink(name) => format!("delete interface {name}"),
+        Action::CreateVlan { name, base, id } => {
+            format!("create VLAN interface {name} (number {id} of {base})")
+        }
+        Action::CreateDummy { name, .. } => format!("create dummy interface {name}"),
+        Action::CreateMacvlan {
+            place: at,
+            name,
+            parent,
+            mode,
+            ..
+        } => {
+            let mode = mode.name();
+            format!(
+                "create macvlan interface {name} in {} on {parent} ({mode})",
+                place(*at)
+            )
+        }
+        Action::DeleteLink {
+            place: Place::Host,
+            link,
+        } => format!("delete interface {link}"),
+        Action::DeleteLink { place: at, link } => {
+            format!("delete interface {link} in {}", place(*at))
+        }
         Action::SetMaster { link, bridge } => format!("add {link} to bridge {bridge}"),
         Action::SetUp {
             place: at,

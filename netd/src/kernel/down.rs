@@ -12,7 +12,7 @@ use super::{
     places::{self, Places},
     sysctl,
 };
-use crate::plan::observed::LinkKind;
+use crate::plan::{Place, observed::LinkKind};
 
 /// What was undone, and what could not be.
 #[derive(Debug, Default)]
@@ -98,6 +98,9 @@ async fn links_and_namespaces(run_dir: &Path, undone: &mut Undone) {
 }
 
 async fn links(places: &mut Places, undone: &mut Undone) -> Result<(), anyhow::Error> {
+    for place in places.list()? {
+        inside(place, places, undone).await?;
+    }
     let socket = places.host()?;
     let mut links = link::list(&socket).await?;
     links.retain(|link| link.ours);
@@ -106,6 +109,25 @@ async fn links(places: &mut Places, undone: &mut Undone) -> Result<(), anyhow::E
     for link in links {
         let result = link::delete(&socket, link.ifindex).await;
         undone.note(format!("delete interface {}", link.name), result);
+    }
+    Ok(())
+}
+
+/// Macvlan interfaces: nothing of them is on the host, and a namespace that was joined stays.
+async fn inside(
+    place: Place,
+    places: &mut Places,
+    undone: &mut Undone,
+) -> Result<(), anyhow::Error> {
+    let Some(socket) = places.find(place)? else {
+        return Ok(());
+    };
+    for link in link::list(&socket).await? {
+        if link.ours && matches!(link.kind, LinkKind::Macvlan(_)) {
+            let result = link::delete(&socket, link.ifindex).await;
+            let place = describe::place(place);
+            undone.note(format!("delete interface {} in {place}", link.name), result);
+        }
     }
     Ok(())
 }

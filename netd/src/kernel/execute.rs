@@ -5,9 +5,9 @@ use std::os::fd::AsFd;
 use super::{
     KernelError, describe, files,
     netlink::{
-        address, bridge, fdb, link,
+        address, bridge, dummy, fdb, link, macvlan,
         mark::{self, Purpose},
-        neighbour, nsid, route, veth,
+        neighbour, nsid, route, veth, vlan,
     },
     stack::Stack,
     sysctl,
@@ -34,7 +34,9 @@ impl Stack {
             | Action::RemoveFiles(_) => self.places_and_files(action).await,
             Action::CreateBridge { .. }
             | Action::CreateVeth { .. }
-            | Action::DeleteLink(_)
+            | Action::CreateVlan { .. }
+            | Action::CreateDummy { .. }
+            | Action::CreateMacvlan { .. }
             | Action::SetMaster { .. }
             | Action::ClosePort(_)
             | Action::AddFdb { .. } => self.host_links(action).await,
@@ -44,7 +46,8 @@ impl Stack {
             | Action::AddAddress { .. }
             | Action::AddRoute { .. }
             | Action::AddNeighbour { .. } => self.contents(action).await,
-            Action::RemoveAddress { .. }
+            Action::DeleteLink { .. }
+            | Action::RemoveAddress { .. }
             | Action::RemoveRoute { .. }
             | Action::RemoveNeighbour { .. } => self.without(action).await,
             Action::Attach(_)
@@ -88,7 +91,27 @@ impl Stack {
                 mac,
                 mtu,
             } => self.create_veth(host, *place, inside, *mac, *mtu).await?,
-            Action::DeleteLink(name) => link::delete_ours(&socket, name).await?,
+            Action::CreateVlan { name, base, id } => {
+                vlan::create(&socket, name, base, *id).await?;
+            }
+            Action::CreateDummy { name, mtu } => dummy::create(&socket, name, *mtu).await?,
+            Action::CreateMacvlan {
+                place,
+                name,
+                parent,
+                mode,
+                mac,
+                mtu,
+            } => {
+                let link = macvlan::Macvlan {
+                    name,
+                    parent,
+                    mode: *mode,
+                    mac: *mac,
+                    mtu: *mtu,
+                };
+                self.create_macvlan(*place, &link).await?;
+            }
             Action::SetMaster { link, bridge } => bridge::set_master(&socket, link, bridge).await?,
             Action::ClosePort(name) => bridge::close_port(&socket, name).await?,
             Action::AddFdb { link, mac } => fdb::add(&socket, link, *mac).await?,
@@ -131,7 +154,8 @@ impl Stack {
 
     /// What is removed from a namespace that is gone went with it.
     async fn without(&mut self, action: &Action) -> Result<(), anyhow::Error> {
-        let (Action::RemoveAddress { place, .. }
+        let (Action::DeleteLink { place, .. }
+        | Action::RemoveAddress { place, .. }
         | Action::RemoveRoute { place, .. }
         | Action::RemoveNeighbour { place, .. }) = action
         else {
@@ -141,6 +165,7 @@ impl Stack {
             return Ok(());
         };
         match action {
+            Action::DeleteLink { link, .. } => link::delete_ours(&socket, link).await?,
             Action::RemoveAddress { link, address, .. } => {
                 address::remove(&socket, link, *address).await?;
             }
@@ -180,6 +205,23 @@ impl Stack {
         if let Some(number) = nsid::find(&outer, namespace.as_fd()).await? {
             self.numbers.set(number, place);
         }
+        Ok(())
+    }
+
+    async fn create_macvlan(
+        &mut self,
+        place: Place,
+        link: &macvlan::Macvlan<'_>,
+    ) -> Result<(), anyhow::Error> {
+        let namespace = self.places.require(place)?;
+        let (host, inside) = (self.places.host()?, self.places.socket(place)?);
+        macvlan::create(&host, &inside, namespace.as_fd(), link).await?;
+        if place == Place::Host {
+            return Ok(());
+        }
+        // No pair gives the namespace a number here, without which its events are not heard.
+        let number = nsid::find_or_give(&host, namespace.as_fd()).await?;
+        self.numbers.set(number, place);
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use crate::{
     model::{IfName, Name, PortRange},
     plan::{
         HostFacts, RESERVED_PORTS,
-        facts::{AddressFacts, NameServers, ResolvConf, UplinkFacts},
+        facts::{AddressFacts, LinkFacts, NameServers, ResolvConf, UplinkFacts},
     },
 };
 
@@ -53,6 +53,7 @@ pub async fn read(
     } = name_servers()?;
     Ok(HostFacts {
         cookie: socket.cookie(),
+        links: host_links(&links),
         uplinks: uplinks(&links, &addresses, &routes, only),
         addresses: host_addresses(&links, &addresses),
         routes: taken(&links, &routes),
@@ -77,6 +78,15 @@ pub fn name_servers() -> io::Result<NameServers> {
         resolv_conf,
         external,
     })
+}
+
+fn host_links(links: &[Link]) -> BTreeMap<IfName, LinkFacts> {
+    let theirs = links.iter().filter(|link| !link.ours);
+    let facts = theirs.map(|link| {
+        let (mac, mtu) = (link.mac, link.mtu);
+        (link.name.clone(), LinkFacts { mac, mtu })
+    });
+    facts.collect()
 }
 
 fn uplinks(

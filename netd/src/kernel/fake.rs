@@ -2,6 +2,7 @@
 //! one was seen to follow, counts what it is asked, and fails at a chosen action.
 
 mod answers;
+mod links;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +31,8 @@ pub struct FakeKernel {
     pub facts: HostFacts,
     /// The other side of a veth pair.
     peers: BTreeMap<(Place, IfName), (Place, IfName)>,
+    /// What a VLAN or macvlan interface stands on, in the host namespace.
+    lowers: BTreeMap<(Place, IfName), IfName>,
     /// Joined namespaces that have ended.
     pub dead: BTreeSet<u64>,
     /// Namespaces where IPv6 is off.
@@ -77,53 +80,16 @@ impl FakeKernel {
     /// Deletes a link as an administrator does, whoever made it.
     pub fn delete_link(&mut self, place: Place, name: &IfName) {
         let key = (place, name.clone());
+        if place == Place::Host {
+            let above = self.lowers.iter().filter(|(_, lower)| *lower == name);
+            let above: Vec<_> = above.map(|(key, _)| key.clone()).collect();
+            above.iter().for_each(|(p, n)| self.delete_link(*p, n));
+        }
+        self.lowers.remove(&key);
         let peer = self.peers.remove(&key);
         for key in [Some(key), peer].into_iter().flatten() {
             self.peers.remove(&key);
             self.forget_link(&key);
-        }
-    }
-
-    /// A veth's end takes its addresses, routes, neighbours, sysctls and programs with it, and a
-    /// bridge its ports' membership.
-    fn forget_link(&mut self, key: &(Place, IfName)) {
-        self.host.links.remove(key);
-        let (place, name) = key;
-        self.host
-            .neighbours
-            .retain(|(p, link, _), _| (p, link) != (place, name));
-        let marker = format!("/conf/{name}/");
-        self.host
-            .sysctls
-            .retain(|(p, sysctl), _| p != place || !sysctl.contains(&marker));
-        if *place == Place::Host {
-            self.host.attachments.retain(
-                |attachment| !matches!(attachment, Attachment::Tc { link, .. } if link == name),
-            );
-            for link in self.host.links.values_mut() {
-                if link.master.as_ref() == Some(name) {
-                    link.master = None;
-                    link.closed = false;
-                    link.fdb.clear();
-                }
-            }
-        }
-    }
-
-    fn new_link(&mut self, kind: LinkKind, mac: Mac, mtu: u32) -> LinkState {
-        self.last_number += 1;
-        LinkState {
-            ifindex: self.last_number,
-            kind,
-            ours: true,
-            mac,
-            mtu,
-            up: false,
-            master: None,
-            closed: false,
-            addresses: BTreeSet::new(),
-            routes: BTreeSet::new(),
-            fdb: BTreeSet::new(),
         }
     }
 
@@ -175,49 +141,6 @@ impl FakeKernel {
             self.dead.insert(*cookie);
         }
         self.remove_namespace(place);
-    }
-
-    fn create_bridge(&mut self, name: &IfName, mac: Mac, mtu: u32) -> anyhow::Result<()> {
-        let key = (Place::Host, name.clone());
-        match self.host.links.get(&key) {
-            Some(found) if found.ours && found.kind == LinkKind::Bridge => Ok(()),
-            Some(_) => bail!("{name} exists and is not netd's"),
-            None => {
-                let link = self.new_link(LinkKind::Bridge, mac, mtu);
-                self.host.links.insert(key, link);
-                Ok(())
-            }
-        }
-    }
-
-    fn create_veth(
-        &mut self,
-        outside: (Place, IfName),
-        inside: (Place, IfName),
-        mac: Mac,
-        mtu: u32,
-    ) -> anyhow::Result<()> {
-        let place = inside.0;
-        ensure!(
-            self.host.namespaces.contains_key(&place),
-            "no namespace {place:?}"
-        );
-        if self.peers.get(&outside) == Some(&inside) {
-            return Ok(());
-        }
-        for key in [&outside, &inside] {
-            ensure!(!self.host.links.contains_key(key), "{} exists", key.1);
-        }
-        let host_side = self.new_link(LinkKind::Veth, Mac([0x5e, 0, 0, 0, 0, 1]), mtu);
-        let inner_side = LinkState {
-            ours: false,
-            ..self.new_link(LinkKind::Veth, mac, mtu)
-        };
-        self.host.links.insert(outside.clone(), host_side);
-        self.host.links.insert(inside.clone(), inner_side);
-        self.peers.insert(outside.clone(), inside.clone());
-        self.peers.insert(inside, outside);
-        Ok(())
     }
 
     fn set_up(&mut self, place: Place, name: &IfName, up: bool) -> anyhow::Result<()> {
@@ -300,10 +223,31 @@ impl FakeKernel {
                 let (host, inside) = (host.clone(), inside.clone());
                 self.create_veth((Place::Host, host), (*place, inside), *mac, *mtu)?;
             }
-            Action::DeleteLink(name) => {
-                let found = self.host.links.get(&(Place::Host, name.clone()));
-                ensure!(found.is_none_or(|link| link.ours), "{name} is not netd's");
-                self.delete_link(Place::Host, name);
+            Action::CreateVlan { name, base, id } => {
+                let key = (Place::Host, name.clone());
+                self.create_on(key, LinkKind::Vlan(*id), Some(base), None, None)?;
+            }
+            Action::CreateDummy { name, mtu } => {
+                let key = (Place::Host, name.clone());
+                self.create_on(key, LinkKind::Dummy, None, None, *mtu)?;
+            }
+            Action::CreateMacvlan {
+                place,
+                name,
+                parent,
+                mode,
+                mac,
+                mtu,
+            } => {
+                let exists = *place == Place::Host || self.host.namespaces.contains_key(place);
+                ensure!(exists, "no namespace {place:?}");
+                let key = (*place, name.clone());
+                self.create_on(key, LinkKind::Macvlan(*mode), Some(parent), *mac, *mtu)?;
+            }
+            Action::DeleteLink { place, link } => {
+                let found = self.host.links.get(&(*place, link.clone()));
+                ensure!(found.is_none_or(|link| link.ours), "{link} is not netd's");
+                self.delete_link(*place, link);
             }
             Action::SetMaster { link, bridge } => {
                 self.link(Place::Host, bridge)?;

@@ -120,7 +120,10 @@ impl HostKernel {
             | Action::RemoveNamespace(_)
             | Action::CreateBridge { .. }
             | Action::CreateVeth { .. }
-            | Action::DeleteLink(_)
+            | Action::CreateVlan { .. }
+            | Action::CreateDummy { .. }
+            | Action::CreateMacvlan { .. }
+            | Action::DeleteLink { .. }
             | Action::SetMaster { .. }
             | Action::SetUp { .. }
             | Action::SetMtu { .. }

@@ -207,11 +207,14 @@ impl Stack {
         if let Some(socket) = self.places.find(place)? {
             let mut links = link::list(&socket).await?;
             let host = nsid::find(&socket, host.as_fd()).await?;
-            let netds = |link: &Link| {
-                link.kind == LinkKind::Veth
-                    && link.peer_namespace.is_some()
-                    && link.peer_namespace == host
-                    && link.peer.and_then(|peer| pairs.get(&peer)) == Some(&link.ifindex)
+            let netds = |link: &Link| match link.kind {
+                LinkKind::Veth => {
+                    link.peer_namespace.is_some()
+                        && link.peer_namespace == host
+                        && link.peer.and_then(|peer| pairs.get(&peer)) == Some(&link.ifindex)
+                }
+                LinkKind::Macvlan(_) => link.ours,
+                LinkKind::Bridge | LinkKind::Vlan(_) | LinkKind::Dummy | LinkKind::Other => false,
             };
             // The resolver's namespace is netd's altogether.
             links.retain(|link| place == Place::Resolver || netds(link));
@@ -299,7 +302,7 @@ async fn link_state(
     };
     let port = host && master.is_some();
     let mut state = state(link, master);
-    state.ours &= host;
+    state.ours &= host || matches!(state.kind, LinkKind::Macvlan(_));
     let addresses = address::list(socket, Some(ifindex)).await?;
     state.addresses = addresses.iter().filter_map(own).collect();
     // Nothing is routed through a bridge's port, and on the host netd's routes are in one table. The

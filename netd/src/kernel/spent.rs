@@ -102,7 +102,10 @@ pub(super) fn of_action(action: &Action) -> Kind {
         | Action::EndFlows(_) => Kind::Bpf,
         Action::CreateBridge { .. }
         | Action::CreateVeth { .. }
-        | Action::DeleteLink(_)
+        | Action::CreateVlan { .. }
+        | Action::CreateDummy { .. }
+        | Action::CreateMacvlan { .. }
+        | Action::DeleteLink { .. }
         | Action::SetMaster { .. }
         | Action::SetUp { .. }
         | Action::SetMtu { .. }

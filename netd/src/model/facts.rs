@@ -8,13 +8,15 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{IfName, Name, PortRange, Protocol};
+use super::{IfName, Mac, Name, PortRange, Protocol};
 
 /// The host's own links, addresses and routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
     /// The host's network namespace (SO_NETNS_COOKIE).
     pub cookie: u64,
+    /// Every interface that is not netd's.
+    pub links: BTreeMap<IfName, LinkFacts>,
     /// Every interface but lo, netd's own and enslaved ones; narrowed by `--uplink`.
     pub uplinks: BTreeMap<IfName, UplinkFacts>,
     /// Every address of the host namespace (loopback and netd's bridges included), with its interface.
@@ -60,6 +62,15 @@ pub enum Use {
     Bound,
     /// For one TCP connection. One that was accepted outlives its listener.
     Connection,
+}
+
+/// An interface of the host, as something for macvlan to stand on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkFacts {
+    /// Its address.
+    pub mac: Mac,
+    /// Octets.
+    pub mtu: u32,
 }
 
 /// An uplink.

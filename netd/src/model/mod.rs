@@ -4,6 +4,7 @@ pub mod endpoint;
 pub mod facts;
 pub mod id;
 pub mod mac;
+pub mod macvlan;
 pub mod network;
 pub mod port;
 pub mod sandbox;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Id, IfName, Mac, Name};
+use super::{
+    Id, IfName, Mac, Name,
+    macvlan::{MacvlanOptions, Parent},
+};
 
 /// A network as it is in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +54,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// The bridge driver's options; `None` for `host` and `none`.
+    /// The bridge driver's options; `None` for other drivers.
     pub fn bridge(&self) -> Option<&BridgeOptions> {
         match &self.driver {
             Driver::Bridge(options) => Some(options),
-            Driver::Host | Driver::None | Driver::Config(_) => None,
+            Driver::Macvlan(_) | Driver::Host | Driver::None | Driver::Config(_) => None,
         }
     }
 
@@ -63,7 +66,40 @@ impl Network {
     pub fn config_subnets(&self) -> &[Subnet] {
         match &self.driver {
             Driver::Config(subnets) => subnets,
-            Driver::Bridge(_) | Driver::Host | Driver::None => &[],
+            Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Host | Driver::None => &[],
+        }
+    }
+
+    /// The macvlan driver's options; `None` for other drivers.
+    pub fn macvlan(&self) -> Option<&MacvlanOptions> {
+        match &self.driver {
+            Driver::Macvlan(options) => Some(options),
+            Driver::Bridge(_) | Driver::Host | Driver::None | Driver::Config(_) => None,
+        }
+    }
+
+    /// Whether a gateway of it leads anywhere: not on internal networks, nor without a parent.
+    pub fn leads_out(&self) -> bool {
+        let leads = match &self.driver {
+            Driver::Bridge(_) => true,
+            Driver::Macvlan(options) => match options.parent {
+                Parent::Link(_) | Parent::Vlan(_) => true,
+                Parent::Dummy(_) => false,
+            },
+            Driver::Host | Driver::None | Driver::Config(_) => false,
+        };
+        leads && !self.internal
+    }
+
+    /// The links of the host namespace that are this network's and no other's.
+    pub fn own_links(&self) -> Vec<&IfName> {
+        match &self.driver {
+            Driver::Bridge(options) => vec![&options.name],
+            Driver::Macvlan(options) => match &options.parent {
+                Parent::Dummy(name) => vec![name],
+                Parent::Link(_) | Parent::Vlan(_) => Vec::new(),
+            },
+            Driver::Host | Driver::None | Driver::Config(_) => Vec::new(),
         }
     }
 
@@ -130,6 +166,8 @@ impl Owner {
 pub enum Driver {
     /// A Linux bridge, veth pairs, BPF.
     Bridge(BridgeOptions),
+    /// Interfaces with addresses of their own on a link of the host; no BPF.
+    Macvlan(MacvlanOptions),
     /// The host's own namespace.
     Host,
     /// Loopback only.
@@ -144,6 +182,7 @@ impl Driver {
     pub fn name(&self) -> &'static str {
         match self {
             Driver::Bridge(_) => "bridge",
+            Driver::Macvlan(_) => "macvlan",
             Driver::Host => "host",
             Driver::None | Driver::Config(_) => "null",
         }

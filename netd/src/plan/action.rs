@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use netd_common::abi::Program;
 
 use super::{Entry, EntryKey};
-use crate::model::{Id, IfName, Mac, PublishedPort, sandbox::Joined};
+use crate::model::{Id, IfName, Mac, PublishedPort, macvlan::MacvlanMode, sandbox::Joined};
 
 /// A network namespace that netd works in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,8 +63,45 @@ pub enum Action {
         /// Octets, both sides.
         mtu: u32,
     },
-    /// Deletes a link of the host namespace that carries netd's mark (a veth takes its peer along).
-    DeleteLink(IfName),
+    /// Makes a VLAN interface in the host namespace, marked as netd's, down. One that is there with
+    /// that number is success, whoever made it.
+    CreateVlan {
+        /// Its name.
+        name: IfName,
+        /// The link it is of.
+        base: IfName,
+        /// 1 to 4094.
+        id: u16,
+    },
+    /// Makes a dummy link in the host namespace, marked as netd's, down.
+    CreateDummy {
+        /// Its name.
+        name: IfName,
+        /// Octets; `None`: the kernel's choice.
+        mtu: Option<u32>,
+    },
+    /// Makes a macvlan interface on a link of the host namespace, marked as netd's, down.
+    CreateMacvlan {
+        /// Where it goes.
+        place: Place,
+        /// Its name there.
+        name: IfName,
+        /// What it stands on.
+        parent: IfName,
+        /// How it reaches others on that.
+        mode: MacvlanMode,
+        /// `None`: the kernel's choice, which is the parent's in mode passthru.
+        mac: Option<Mac>,
+        /// Octets; `None`: the parent's.
+        mtu: Option<u32>,
+    },
+    /// Deletes a link that carries netd's mark (a veth takes its peer along).
+    DeleteLink {
+        /// Where.
+        place: Place,
+        /// Which.
+        link: IfName,
+    },
     /// Enslaves a link of the host namespace to a bridge.
     SetMaster {
         /// The port.

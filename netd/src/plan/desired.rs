@@ -12,7 +12,7 @@ use super::{
     action::Route,
     table::{ClientRecord, NameRecord},
 };
-use crate::model::{Id, IfName, Mac, WireName, sandbox::Joined};
+use crate::model::{Id, IfName, Mac, WireName, macvlan::MacvlanMode, sandbox::Joined};
 
 /// Desired objects; what is missing here, and was asked for, should not be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,22 @@ pub enum DesiredKind {
         inside: IfName,
         /// Its MAC.
         mac: Mac,
+    },
+    /// A VLAN interface of the host.
+    Vlan {
+        /// The link it is of.
+        base: IfName,
+        /// 1 to 4094.
+        id: u16,
+    },
+    /// A link of the host that leads nowhere.
+    Dummy,
+    /// A macvlan interface.
+    Macvlan {
+        /// The link of the host that it stands on.
+        parent: IfName,
+        /// How it reaches others on that.
+        mode: MacvlanMode,
     },
     /// The inner side of a veth pair: comes and goes with the host side.
     Inside,

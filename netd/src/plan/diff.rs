@@ -92,6 +92,12 @@ impl Plan<'_> {
                 let peer = self.observed.links.contains_key(&(*place, inside.clone()));
                 found.kind == LinkKind::Veth && found.ours && peer
             }
+            // Of a VLAN that somebody else made meanwhile only the number counts.
+            DesiredKind::Vlan { id, .. } => found.kind == LinkKind::Vlan(*id),
+            DesiredKind::Dummy => found.kind == LinkKind::Dummy && found.ours,
+            DesiredKind::Macvlan { mode, .. } => {
+                found.kind == LinkKind::Macvlan(*mode) && found.ours
+            }
             DesiredKind::Inside => found.kind == LinkKind::Veth,
             DesiredKind::Loopback => true,
         };
@@ -130,11 +136,10 @@ impl Plan<'_> {
             .links
             .get(&key)
             .is_some_and(|found| found.ours);
-        match &link.kind {
-            DesiredKind::Bridge | DesiredKind::Veth { .. } if broken => {
-                self.make(Action::DeleteLink(name.clone()));
-            }
-            _ => {}
+        let by_itself = !matches!(link.kind, DesiredKind::Inside | DesiredKind::Loopback);
+        if by_itself && broken {
+            let link = name.clone();
+            self.make(Action::DeleteLink { place, link });
         }
         match &link.kind {
             DesiredKind::Bridge => {
@@ -157,6 +162,23 @@ impl Plan<'_> {
                     });
                 }
             }
+            DesiredKind::Vlan { base, id } => self.make(Action::CreateVlan {
+                name: name.clone(),
+                base: base.clone(),
+                id: *id,
+            }),
+            DesiredKind::Dummy => self.make(Action::CreateDummy {
+                name: name.clone(),
+                mtu: link.mtu,
+            }),
+            DesiredKind::Macvlan { parent, mode } => self.make(Action::CreateMacvlan {
+                place,
+                name: name.clone(),
+                parent: parent.clone(),
+                mode: *mode,
+                mac: link.mac,
+                mtu: link.mtu,
+            }),
             DesiredKind::Inside | DesiredKind::Loopback => {}
         }
     }
@@ -223,19 +245,21 @@ impl Plan<'_> {
         }
     }
 
-    /// Links of the host namespace with netd's mark that should not be; the inner side of a veth
-    /// pair goes with them.
+    /// Links with netd's mark that should not be; the inner side of a veth pair goes with the other.
     fn surplus_links(&mut self) {
         for ((place, name), found) in &self.observed.links {
-            let key = (*place, name.clone());
-            if *place == Place::Host && found.ours && !self.desired.links.contains_key(&key) {
+            let (place, link) = (*place, name.clone());
+            if !found.ours || self.desired.links.contains_key(&(place, link.clone())) {
+                continue;
+            }
+            if place == Place::Host {
                 self.remove(Action::SetUp {
-                    place: *place,
-                    link: name.clone(),
+                    place,
+                    link: link.clone(),
                     up: false,
                 });
-                self.remove(Action::DeleteLink(name.clone()));
             }
+            self.remove(Action::DeleteLink { place, link });
         }
     }
 

@@ -24,10 +24,14 @@ pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mu
         network,
         sandbox,
     } = joined;
+    let place = Place::Sandbox(sandbox.id);
+    if super::macvlan::endpoint_link(joined, default_routes(scene, joined), desired) {
+        settings(scene, joined, desired);
+        return;
+    }
     let Some(bridge) = network.bridge() else {
         return;
     };
-    let place = Place::Sandbox(sandbox.id);
     let outside = DesiredLink {
         kind: DesiredKind::Veth {
             place,
@@ -54,18 +58,24 @@ pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mu
     desired.links.insert(host_key, outside);
     let inner_key = (place, endpoint.interface.clone());
     desired.links.insert(inner_key, inside);
-    // As in Docker: without an IPv6 address the interface does not speak IPv6 at all, and with one it
-    // does, whatever the namespace's default is. A kernel without IPv6 has no such switch; ::1 tells.
-    let off = if endpoint.v6().is_some() { "0" } else { "1" };
-    let loopback = std::net::IpAddr::from(std::net::Ipv6Addr::LOCALHOST);
-    if scene.facts.addresses.contains_key(&loopback) {
-        let key = format!("net/ipv6/conf/{}/disable_ipv6", endpoint.interface);
-        desired.sysctls.insert((place, key), off.to_owned());
-    }
+    settings(scene, joined, desired);
     // Nobody answers ARP or neighbour discovery on the bridge: the host is told.
     for address in &endpoint.addresses {
         let key = (Place::Host, bridge.name.clone(), address.addr());
         desired.neighbours.insert(key, endpoint.mac);
+    }
+}
+
+/// Sysctls of the interface inside.
+fn settings(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desired) {
+    let endpoint = joined.endpoint;
+    // As in Docker: without an IPv6 address the interface does not speak IPv6 at all, and with one it
+    // does, whatever the namespace's default is.
+    let off = if endpoint.v6().is_some() { "0" } else { "1" };
+    if super::macvlan::has_ipv6(scene.facts) {
+        let key = format!("net/ipv6/conf/{}/disable_ipv6", endpoint.interface);
+        let place = Place::Sandbox(joined.sandbox.id);
+        desired.sysctls.insert((place, key), off.to_owned());
     }
 }
 
@@ -89,6 +99,10 @@ pub(super) fn entries(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &
     let JoinedEndpoint {
         endpoint, network, ..
     } = joined;
+    super::names::reverse_entries(joined, desired);
+    if network.bridge().is_none() {
+        return;
+    }
     let hooks = [
         (TcHook::Ingress, Program::FromEndpoint),
         (TcHook::Egress, Program::ToEndpoint),
@@ -101,7 +115,6 @@ pub(super) fn entries(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &
         });
     }
     desired.put(Entry::EndpointStats(endpoint.index));
-    super::names::reverse_entries(joined, desired);
     let Some(value) = value(scene, joined, desired) else {
         return;
     };

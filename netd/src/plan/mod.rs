@@ -10,6 +10,7 @@ pub mod entry;
 mod files;
 mod host;
 mod links;
+mod macvlan;
 mod names;
 pub mod observed;
 mod order;

@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{Attachment, Entry, EntryKey, Place, SandboxFiles, action::Route};
-use crate::model::{Id, IfName, Mac};
+use crate::model::{Id, IfName, Mac, macvlan::MacvlanMode};
 
 /// Something that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,7 +59,7 @@ pub struct LinkState {
     pub ifindex: u32,
     /// What it is.
     pub kind: LinkKind,
-    /// Whether it carries netd's mark (always false inside sandboxes, where netd sets none).
+    /// Whether it carries netd's mark (inside sandboxes macvlan interfaces alone do).
     pub ours: bool,
     /// Its address.
     pub mac: Mac,
@@ -86,6 +86,12 @@ pub enum LinkKind {
     Bridge,
     /// One side of a veth pair.
     Veth,
+    /// A VLAN interface, by its number.
+    Vlan(u16),
+    /// A link that leads nowhere.
+    Dummy,
+    /// A macvlan interface.
+    Macvlan(MacvlanMode),
     /// Anything else.
     Other,
 }

@@ -31,10 +31,13 @@ const FIRST_OF_FINISH: u8 = 20;
 pub(super) fn rank((purpose, action): &Step) -> u8 {
     match (purpose, action) {
         // A broken link makes way for its successor; a surplus one goes at the end.
-        (Purpose::Make, Action::DeleteLink(_)) => 0,
+        (Purpose::Make, Action::DeleteLink { .. }) => 0,
         (_, Action::MakeNamespace(_) | Action::JoinNamespace { .. }) => 1,
-        (_, Action::CreateBridge { .. }) => 2,
-        (_, Action::CreateVeth { .. }) => 3,
+        (
+            _,
+            Action::CreateBridge { .. } | Action::CreateVlan { .. } | Action::CreateDummy { .. },
+        ) => 2,
+        (_, Action::CreateVeth { .. } | Action::CreateMacvlan { .. }) => 3,
         (_, Action::SetMac { .. } | Action::SetMtu { .. }) => 4,
         (_, Action::SetSysctl { .. }) => 5,
         (_, Action::SetMaster { .. }) => 6,
@@ -78,8 +81,12 @@ pub(super) fn rank((purpose, action): &Step) -> u8 {
         (_, Action::EndFlows(_)) => 54,
         (_, Action::RemoveNeighbour { .. }) => 55,
         (_, Action::Detach(_)) => 56,
-        (Purpose::Remove, Action::DeleteLink(_)) => 57,
-        (_, Action::RemoveNamespace(_)) => 58,
-        (_, Action::RemoveFiles(_)) => 59,
+        // What stands on a link goes before it.
+        (Purpose::Remove, Action::DeleteLink { place, .. }) => match place {
+            Place::Sandbox(_) | Place::Resolver => 57,
+            Place::Host => 58,
+        },
+        (_, Action::RemoveNamespace(_)) => 59,
+        (_, Action::RemoveFiles(_)) => 60,
     }
 }

@@ -117,6 +117,7 @@ pub fn links(scene: &Scene<'_>, subjects: &Subjects) -> Desired {
     for id in &subjects.networks {
         if let Some(network) = scene.state.network(*id) {
             super::bridge::links(network, &mut desired);
+            super::macvlan::network_links(scene, network, &mut desired);
         }
     }
     for id in &subjects.sandboxes {

@@ -87,8 +87,8 @@ impl Subjects {
     }
 
     /// Adds what follows in this state: an endpoint's names, its links and those to it, and its
-    /// sandbox; a sandbox's endpoints, since routes, ports and flags move between them; its ports at
-    /// named addresses, and those it is linked with.
+    /// sandbox; networks that share a parent; a sandbox's endpoints, since routes, ports and flags
+    /// move between them; its ports at named addresses, and those it is linked with.
     pub fn close(&mut self, state: &State) {
         for id in &self.endpoints {
             let Some(endpoint) = state.endpoint(*id) else {
@@ -105,6 +105,12 @@ impl Subjects {
         for (network, name) in &self.names {
             self.links.extend(state.linked_as(*network, name));
         }
+        // A VLAN stays as long as a network is on it.
+        let networks = self.networks.iter().filter_map(|id| state.network(*id));
+        let parents = networks.filter_map(|network| Some(&network.macvlan()?.parent));
+        let sharing = parents.flat_map(|parent| state.networks_on(parent.name()));
+        let sharing: BTreeSet<Id> = sharing.map(|network| network.id).collect();
+        self.networks.extend(sharing);
         for id in &self.sandboxes {
             self.peers.extend(state.link_peers(*id));
             let ports = state.sandbox(*id).into_iter().flat_map(|s| &s.ports);

@@ -32,9 +32,9 @@ impl State {
         refuse(used || network.index == 0, || {
             format!("network index {} twice", network.index)
         })?;
-        if let Some(bridge) = network.bridge() {
-            refuse(self.index.interfaces.contains_key(&bridge.name), || {
-                format!("interface {} twice", bridge.name)
+        for link in network.own_links() {
+            refuse(self.index.interfaces.contains_key(link), || {
+                format!("interface {link} twice")
             })?;
         }
         for (i, subnet) in network.subnets.iter().enumerate() {

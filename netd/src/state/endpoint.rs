@@ -37,7 +37,7 @@ impl Draft<'_, '_> {
             (Driver::Host, _) | (_, Mode::Host) => Err(Refusal::HostNetwork),
             (Driver::None, Mode::None) => Err(already_connected(&sandbox, &network)),
             (Driver::None, Mode::Bridge) if connected => Err(Refusal::NoneNetwork),
-            (Driver::Bridge(_), Mode::None) => Err(Refusal::NoneNetwork),
+            (Driver::Bridge(_) | Driver::Macvlan(_), Mode::None) => Err(Refusal::NoneNetwork),
             (Driver::None, Mode::Bridge) => {
                 refuse_options(spec)?;
                 self.put_sandbox(Sandbox {
@@ -46,7 +46,7 @@ impl Draft<'_, '_> {
                 })?;
                 Ok(Reply::Done)
             }
-            (Driver::Bridge(_), Mode::Bridge) => {
+            (Driver::Bridge(_) | Driver::Macvlan(_), Mode::Bridge) => {
                 self.add_endpoint(network.id, sandbox.id, spec)?;
                 Ok(Reply::Done)
             }
@@ -88,7 +88,7 @@ impl Draft<'_, '_> {
         Ok(Reply::Done)
     }
 
-    /// Connects a sandbox to a bridge network.
+    /// Connects a sandbox to a network that has addresses.
     pub(super) fn add_endpoint(
         &mut self,
         network: Id,
@@ -111,9 +111,13 @@ impl Draft<'_, '_> {
         if network.is_default() {
             refuse_options(spec)?;
         }
+        self.refuse_second_of_passthru(&network)?;
         let addresses = self.choose_addresses(&network, spec)?;
         let id = self.fresh_endpoint_id()?;
-        let mac = self.choose_mac(&network, spec.mac, &addresses, id)?;
+        let mac = match self.passthru_mac(&network, spec.mac)? {
+            Some(mac) => mac,
+            None => self.choose_mac(&network, spec.mac, &addresses, id)?,
+        };
         let meta = &mut self.state.meta;
         meta.last_endpoint = next_index(&self.state.index.endpoint_numbers, meta.last_endpoint);
         meta.attaches = meta.attaches.wrapping_add(1);

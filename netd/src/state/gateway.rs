@@ -8,7 +8,7 @@ use crate::model::{Endpoint, Id, PublishedPort};
 
 impl State {
     /// The gateway endpoint of a sandbox for one family: the highest gateway priority, then the
-    /// smallest network name. Never on an internal network, nor on one without a gateway.
+    /// smallest network name. Never on a network that leads nowhere, nor on one without a gateway.
     pub fn gateway_endpoint(&self, sandbox: Id, ipv6: bool) -> Option<&Endpoint> {
         self.endpoints_of_sandbox(sandbox)
             .into_iter()
@@ -16,7 +16,7 @@ impl State {
             .filter(|(endpoint, network)| {
                 let address = endpoint.address(ipv6);
                 let gateway = address.and_then(|address| network.gateway_of(address));
-                !network.internal && gateway.is_some()
+                network.leads_out() && gateway.is_some()
             })
             .min_by_key(|(endpoint, network)| {
                 (
@@ -29,12 +29,18 @@ impl State {
     }
 
     /// Where published ports of a sandbox lead now: found once, however many ports there are. A
-    /// sandbox without IPv6 can be reached over IPv6 by sockets of the host, as IPv4 mapped.
+    /// sandbox without IPv6 can be reached over IPv6 by sockets of the host, as IPv4 mapped. Nowhere,
+    /// where answers would leave by a network that netd does not see the packets of.
     pub fn port_targets(&self, sandbox: Id) -> PortTargets<'_> {
-        let v4 = self.gateway_endpoint(sandbox, false);
+        let target = |ipv6| {
+            let endpoint = self.gateway_endpoint(sandbox, ipv6)?;
+            let network = self.network(endpoint.network)?;
+            network.bridge().map(|_| endpoint)
+        };
+        let v4 = target(false);
         PortTargets {
             v4,
-            v6: self.gateway_endpoint(sandbox, true).or(v4),
+            v6: target(true).or(v4),
         }
     }
 }

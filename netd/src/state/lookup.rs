@@ -74,6 +74,12 @@ impl State {
         self.index.interfaces.get(name).copied()
     }
 
+    /// The macvlan networks that stand on a link of the host, or on a VLAN of it.
+    pub fn networks_on(&self, link: &IfName) -> impl Iterator<Item = &Network> {
+        let ids = self.index.parents.get(link).into_iter().flatten();
+        ids.filter_map(|id| self.networks.get(id))
+    }
+
     /// The default network, once it was made.
     pub fn default_network(&self) -> Option<&Network> {
         let name: Name = "bridge".parse().ok()?;

@@ -11,6 +11,7 @@ mod interval;
 pub mod ipam;
 mod links;
 mod lookup;
+mod macvlan;
 mod names;
 mod network;
 mod pool;

@@ -160,6 +160,10 @@ impl Draft<'_, '_> {
                 let options = self.bridge_options(id, bridge)?;
                 (Driver::Bridge(options), self.wished_subnets(spec)?)
             }
+            macvlan @ DriverSpec::Macvlan { .. } => {
+                let options = self.macvlan(id, macvlan)?;
+                (Driver::Macvlan(options), self.wished_subnets(spec)?)
+            }
             DriverSpec::Config => (Driver::Config(config_subnets(spec)?), Vec::new()),
         };
         let network = Network {
@@ -195,9 +199,10 @@ impl Draft<'_, '_> {
         self.subnets(&Wish {
             specs: &spec.subnets,
             families: [spec.ipv4, spec.ipv6],
-            rules: spec.driver.rules(),
+            rules: spec.driver.rules(spec.internal),
             ipam: spec.ipam,
-            force: spec.force,
+            // Macvlan sandboxes are on the host's own segment, and mostly in its subnet.
+            force: spec.force || matches!(spec.driver, DriverSpec::Macvlan { .. }),
         })
     }
 
@@ -248,7 +253,8 @@ impl Draft<'_, '_> {
         let facts = self.context.facts;
         let taken = self.state.index.interfaces.contains_key(name)
             || ["lo", RESOLVER_INTERFACE].contains(&name.as_str())
-            || facts.uplinks.contains_key(name);
+            || facts.links.contains_key(name)
+            || self.state.index.parents.contains_key(name);
         if taken {
             return Err(Refusal::BridgeNameInUse(name.to_string()));
         }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use crate::model::{
     ExposedPorts, Id, IfName, Mac, Name, PortRange, Protocol,
     endpoint::Link,
+    macvlan::MacvlanMode,
     network::{Ipam, Owner},
     sandbox::{DnsSettings, Joined},
 };
@@ -89,6 +90,22 @@ impl Request {
     }
 }
 
+impl Request {
+    /// Whether it names a link of the host, which may have been made a moment ago.
+    pub fn names_link(&self) -> bool {
+        let Request::NetworkCreate(spec) = self else {
+            return false;
+        };
+        matches!(
+            spec.driver,
+            DriverSpec::Macvlan {
+                parent: Some(_),
+                ..
+            }
+        )
+    }
+}
+
 /// A network as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSpec {
@@ -137,6 +154,15 @@ pub enum DriverSpec {
         mtu: Option<u32>,
         /// `com.docker.network.bridge.host_binding_ipv4`.
         host_binding: Option<IpAddr>,
+    },
+    /// `-d macvlan`.
+    Macvlan {
+        /// `parent`; none: the network leads nowhere.
+        parent: Option<IfName>,
+        /// `macvlan_mode`; `bridge` unless given.
+        mode: Option<MacvlanMode>,
+        /// `com.docker.network.driver.mtu`; the parent's unless given.
+        mtu: Option<u32>,
     },
     /// `--config-only`.
     Config,

@@ -254,7 +254,7 @@ fn choose_mode(networks: &[(Network, EndpointSpec)]) -> Result<Mode, Refusal> {
     let mut mode = Mode::Bridge;
     for (network, _) in networks {
         mode = match network.driver {
-            Driver::Bridge(_) => mode,
+            Driver::Bridge(_) | Driver::Macvlan(_) => mode,
             Driver::Host if alone => Mode::Host,
             Driver::None if alone => Mode::None,
             Driver::Host => return Err(Refusal::HostNetwork),

@@ -43,9 +43,15 @@ impl Rules {
 }
 
 impl DriverSpec {
-    pub(super) fn rules(&self) -> Rules {
+    pub(super) fn rules(&self, internal: bool) -> Rules {
         match self {
             DriverSpec::Bridge { .. } => Rules::BRIDGE,
+            DriverSpec::Macvlan { parent, .. } => Rules {
+                several: true,
+                // Where it would lead nowhere, none is set aside.
+                gateways: [parent.is_some() && !internal; 2],
+                bare: true,
+            },
             DriverSpec::Config => Rules::CONFIG,
         }
     }

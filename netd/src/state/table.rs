@@ -38,8 +38,10 @@ pub(super) struct Index {
     pub(super) network_numbers: BTreeMap<u32, Id>,
     pub(super) sandbox_numbers: BTreeMap<u32, Id>,
     pub(super) endpoint_numbers: BTreeMap<u32, Id>,
-    /// Host-side interfaces: bridges (network ids) and veths (endpoint ids).
+    /// Host-side interfaces: bridges and the like (network ids) and veths (endpoint ids).
     pub(super) interfaces: BTreeMap<IfName, Owned>,
+    /// Links of the host that macvlan networks stand on, and the bases of those that are VLANs.
+    pub(super) parents: BTreeMap<IfName, BTreeSet<Id>>,
     pub(super) by_network: BTreeMap<Id, BTreeSet<Id>>,
     pub(super) by_sandbox: BTreeMap<Id, BTreeSet<Id>>,
     pub(super) macs: BTreeMap<(Id, Mac), Id>,
@@ -57,8 +59,8 @@ pub(super) struct Index {
 /// Whose a host-side interface is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owned {
-    /// A network's bridge.
-    Bridge(Id),
+    /// A network's bridge, or what a network has in its place.
+    Network(Id),
     /// An endpoint's veth.
     Veth(Id),
 }
@@ -152,8 +154,11 @@ impl State {
         if let Some(old) = &old {
             index.network_names.remove(&(old.name.clone(), old.owner));
             index.network_numbers.remove(&old.index);
-            if let Some(bridge) = old.bridge() {
-                index.interfaces.remove(&bridge.name);
+            for link in old.own_links() {
+                index.interfaces.remove(link);
+            }
+            for parent in parents(old) {
+                remove_from(&mut index.parents, parent, &id);
             }
             if !same_subnets {
                 self.ipam.close(old);
@@ -164,10 +169,11 @@ impl State {
                 .network_names
                 .insert((new.name.clone(), new.owner), id);
             index.network_numbers.insert(new.index, id);
-            if let Some(bridge) = new.bridge() {
-                index
-                    .interfaces
-                    .insert(bridge.name.clone(), Owned::Bridge(id));
+            for link in new.own_links() {
+                index.interfaces.insert(link.clone(), Owned::Network(id));
+            }
+            for parent in parents(new) {
+                index.parents.entry(parent.clone()).or_default().insert(id);
             }
             if !same_subnets {
                 self.ipam.open(new);
@@ -283,6 +289,13 @@ fn remove_from<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<Id>>, key: &K, id: &Id) {
             sets.remove(key);
         }
     }
+}
+
+/// The links of the host that a macvlan network needs.
+fn parents(network: &Network) -> impl Iterator<Item = &IfName> {
+    let parent = network.macvlan().map(|options| &options.parent);
+    let names = parent.map(|parent| [Some(parent.name()), parent.base()]);
+    names.into_iter().flatten().flatten()
 }
 
 /// Whether two records of a network manage the same addresses.

@@ -110,7 +110,7 @@ impl State {
         let mode = match network.driver {
             Driver::Host => Mode::Host,
             Driver::None => Mode::None,
-            Driver::Bridge(_) | Driver::Config(_) => return Vec::new(),
+            Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Config(_) => return Vec::new(),
         };
         let sandboxes = self.sandboxes().filter(|sandbox| sandbox.mode == mode);
         sandboxes

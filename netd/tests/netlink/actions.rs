@@ -4,11 +4,18 @@
 use std::{collections::BTreeSet, os::unix::fs::MetadataExt};
 
 use netd::{
-    model::Id,
+    model::{Id, IfName},
     plan::{Action, Key, Place, SandboxFiles, observed::LinkKind},
 };
 
 use crate::scratch::{MAC, endpoint_mac, ifname, output, run, run_in, sandbox, scratch};
+
+fn delete(link: IfName) -> Action {
+    Action::DeleteLink {
+        place: Place::Host,
+        link,
+    }
+}
 
 #[test]
 fn bridge_there_and_back() {
@@ -43,7 +50,7 @@ fn bridge_there_and_back() {
             up: false,
         });
         assert!(!host.link(Place::Host, br.as_str()).up);
-        host.twice(Action::DeleteLink(br.clone()));
+        host.twice(delete(br.clone()));
         assert_eq!(host.find(Place::Host, br.as_str()), None);
     });
 }
@@ -54,7 +61,7 @@ fn the_bridges_mtu_stays_when_its_ports_go() {
         let br = ifname("br");
         host.network(0);
         let place = Place::Host;
-        host.once(Action::DeleteLink(br.clone()));
+        host.once(delete(br.clone()));
         host.once(Action::CreateBridge {
             name: br,
             mac: MAC,
@@ -62,7 +69,7 @@ fn the_bridges_mtu_stays_when_its_ports_go() {
         });
         host.endpoint(1);
         assert_eq!(host.link(place, "br").mtu, 9000);
-        host.once(Action::DeleteLink(ifname("nd1")));
+        host.once(delete(ifname("nd1")));
         assert_eq!(
             (host.link(place, "br").mtu, host.link(place, "br").mac),
             (9000, MAC)
@@ -110,7 +117,7 @@ fn veth_pair_there_and_back() {
         let inner = host.link(place, "eth0");
         assert_eq!((inner.mac, inner.mtu), (endpoint_mac(7), 1300));
 
-        host.twice(Action::DeleteLink(nd));
+        host.twice(delete(nd));
         assert_eq!(host.find(place, "eth0"), None);
         host.twice(Action::RemoveNamespace(place));
     });
@@ -279,9 +286,9 @@ fn links_of_others_are_left_alone() {
             let wanted = format!("create bridge {name}: interface {name} exists and is not netd's");
             assert_eq!(text, wanted);
         }
-        let text = host.refused(Action::DeleteLink(ifname("theirs")));
+        let text = host.refused(delete(ifname("theirs")));
         assert!(text.contains("is not netd's"), "{text}");
-        host.twice(Action::DeleteLink(ifname("alsotheirs")));
+        host.twice(delete(ifname("alsotheirs")));
         assert!(!host.link(Place::Host, "theirs").ours);
         assert!(output("ip link show theirs").status.success());
     });

@@ -37,8 +37,7 @@ pub struct Lab {
     host: Namespace,
     outside: Namespace,
     attacker: Namespace,
-    /// Holds the segment; nobody looks into it.
-    _segment: Namespace,
+    segment: Namespace,
     // Last: everything else lives in it.
     world: World,
 }
@@ -70,7 +69,7 @@ impl Lab {
             host: namespace("host")?,
             outside: namespace("outside")?,
             attacker: namespace("attacker")?,
-            _segment: namespace("segment")?,
+            segment: namespace("segment")?,
             name,
             world,
         };
@@ -80,7 +79,7 @@ impl Lab {
 
     fn connect(&self) -> Result<()> {
         use addresses::{ATTACKER, ATTACKER6, HOST, HOST6, OUTSIDE, OUTSIDE6, PUBLIC, PUBLIC6};
-        let segment = &self._segment;
+        let segment = &self.segment;
         segment.run_checked("ip link add segment type bridge mcast_snooping 0")?;
         segment.run_checked("ip link set segment up")?;
         for (namespace, v4, v6) in [
@@ -130,6 +129,11 @@ impl Lab {
     /// A neighbour of the host's with bad intentions.
     pub fn attacker(&self) -> &Namespace {
         &self.attacker
+    }
+
+    /// The switch between them: the bridge `segment`, whose ports are called as what they lead to.
+    pub fn segment(&self) -> &Namespace {
+        &self.segment
     }
 
     /// Files as the lab sees them.

@@ -4,6 +4,7 @@ mod api;
 mod drift;
 mod faults;
 mod ipam;
+mod macvlan;
 mod names;
 mod requests;
 mod rig;

@@ -1,12 +1,14 @@
-//! `--opt` of the bridge driver: Docker's keys, parsed as Docker parses them. An unknown key or a
-//! bad value is refused by name, where Docker would ignore it.
+//! `--driver` and `--opt` of the bridge driver: Docker's keys, parsed as Docker parses them. An unknown
+//! key or a bad value is refused by name, where Docker would ignore it.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-use super::ApiError;
+use super::{ApiError, macvlan_options};
 use crate::{model::IfName, state::request::DriverSpec};
 
 const PREFIX: &str = "com.docker.network.";
+/// Drivers of Docker for Windows.
+const WINDOWS: [&str; 5] = ["nat", "transparent", "l2bridge", "l2tunnel", "ics"];
 const KEYS: [&str; 5] = [
     "bridge.name",
     "bridge.enable_icc",
@@ -14,6 +16,33 @@ const KEYS: [&str; 5] = [
     "bridge.host_binding_ipv4",
     "driver.mtu",
 ];
+
+/// A driver by its name, `bridge` unless given, with its options.
+pub fn driver(
+    name: Option<&str>,
+    options: &BTreeMap<String, String>,
+) -> Result<DriverSpec, ApiError> {
+    match name {
+        None | Some("" | "bridge") => bridge(options),
+        Some("macvlan") => macvlan_options::macvlan(options),
+        Some(name @ ("host" | "null")) => {
+            let text = format!("only one instance of {name:?} network is allowed");
+            Err(ApiError::bad(text))
+        }
+        Some(name @ ("ipvlan" | "overlay")) => {
+            let text = format!("driver {name} is not built yet");
+            Err(ApiError::bad(text).hint("-d bridge or -d macvlan"))
+        }
+        Some(name) if WINDOWS.contains(&name) => {
+            let text = format!("driver {name} exists on Windows only");
+            Err(ApiError::bad(text).hint("-d bridge or -d macvlan"))
+        }
+        Some(name) => {
+            let text = format!("plugin {name:?} not found");
+            Err(ApiError::bad(text).hint("-d bridge or -d macvlan"))
+        }
+    }
+}
 
 /// The bridge driver's options as far as they are given.
 pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError> {
@@ -38,7 +67,10 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
                 host_binding = Some(address.into());
             }
             Some("driver.mtu") => mtu = Some(octets(key, value)?),
-            _ => return Err(unknown(key)),
+            _ => {
+                let known = KEYS.map(|key| format!("{PREFIX}{key}"));
+                return Err(unknown("bridge", key, &known.join(", ")));
+            }
         }
     }
     Ok(DriverSpec::Bridge {
@@ -50,12 +82,12 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
     })
 }
 
-fn unknown(key: &str) -> ApiError {
-    let known = KEYS.map(|key| format!("{PREFIX}{key}")).join(", ");
-    ApiError::bad(format!("unknown option {key} of driver bridge")).hint(format!("one of {known}"))
+pub(super) fn unknown(driver: &str, key: &str, known: &str) -> ApiError {
+    let text = format!("unknown option {key} of driver {driver}");
+    ApiError::bad(text).hint(format!("one of {known}"))
 }
 
-fn failed(key: &str, value: &str, why: impl std::fmt::Display) -> ApiError {
+pub(super) fn failed(key: &str, value: &str, why: impl std::fmt::Display) -> ApiError {
     ApiError::bad(format!("failed to parse {key} value: {value} ({why})"))
 }
 
@@ -72,7 +104,7 @@ fn boolean(key: &str, value: &str) -> Result<bool, ApiError> {
 }
 
 /// 68 octets is what a bridge takes at least (RFC 791's minimum), 65,535 what a veth takes at most.
-fn octets(key: &str, value: &str) -> Result<u32, ApiError> {
+pub(super) fn octets(key: &str, value: &str) -> Result<u32, ApiError> {
     let number: i64 = value.parse().map_err(|_| {
         let why = format!("strconv.Atoi: parsing {value:?}: invalid syntax");
         failed(key, value, why)

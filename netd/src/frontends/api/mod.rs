@@ -5,6 +5,7 @@ pub mod door;
 pub mod driver_options;
 pub mod error;
 pub mod input;
+mod macvlan_options;
 pub mod network_request;
 pub mod network_shape;
 pub mod openapi;

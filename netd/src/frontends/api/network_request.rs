@@ -28,7 +28,7 @@ pub struct NetworkCreate {
     pub id: Option<String>,
     /// `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 63.
     pub name: String,
-    /// `bridge` unless given.
+    /// `bridge` (unless given) or `macvlan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
     /// For `bridge` at most one of each family; a family without one gets a free piece of the default
@@ -145,17 +145,10 @@ impl NetworkCreate {
             return Err(Refusal::PredefinedName(self.name).into());
         }
         let ipam = ipam(self.ipam_driver.as_deref())?;
-        let driver = match self.driver.as_deref() {
-            _ if self.config_only => self.config()?,
-            None | Some("bridge") => driver_options::bridge(&self.options)?,
-            Some(name @ ("host" | "null")) => {
-                let text = format!("only one instance of {name:?} network is allowed");
-                return Err(ApiError::bad(text));
-            }
-            Some(name) => {
-                let text = format!("plugin {name:?} not found");
-                return Err(ApiError::bad(text).hint("-d bridge"));
-            }
+        let driver = if self.config_only {
+            self.config()?
+        } else {
+            driver_options::driver(self.driver.as_deref(), &self.options)?
         };
         let subnets = self.subnets.into_iter().map(SubnetRequest::check);
         let subnets: Vec<SubnetSpec> = subnets.collect::<Result<_, _>>()?;
@@ -344,7 +337,15 @@ mod tests {
             ),
             (
                 r#"{"name":"n","driver":"overlay"}"#,
-                "plugin \"overlay\" not found",
+                "driver overlay is not built yet",
+            ),
+            (
+                r#"{"name":"n","driver":"nat"}"#,
+                "driver nat exists on Windows only",
+            ),
+            (
+                r#"{"name":"n","driver":"weave"}"#,
+                "plugin \"weave\" not found",
             ),
             (
                 r#"{"name":"n","id":"12"}"#,

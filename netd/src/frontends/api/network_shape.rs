@@ -32,7 +32,7 @@ pub struct NetworkShape {
     pub created: String,
     /// `local`.
     pub scope: String,
-    /// `bridge`, `host` or `null`.
+    /// `bridge`, `macvlan`, `host` or `null`.
     pub driver: String,
     /// Endpoints get IPv4 addresses.
     #[serde(rename = "EnableIPv4")]

@@ -362,9 +362,9 @@ fn first(endpoint: &Endpoint, family: fn(&IpAddr) -> bool) -> Option<IpNet> {
     nets.find(|net| family(&net.addr())).copied()
 }
 
-/// The gateway of the subnet that the address is from; internal networks have none for sandboxes.
+/// The gateway of the subnet that the address is from; where it leads nowhere there is none.
 fn gateway(network: &Network, address: Option<IpNet>) -> String {
-    let subnet = address.filter(|_| !network.internal).and_then(|net| {
+    let subnet = address.filter(|_| network.leads_out()).and_then(|net| {
         network
             .subnets
             .iter()

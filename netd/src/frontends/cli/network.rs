@@ -58,7 +58,7 @@ pub enum NetworkVerb {
 /// `netd network create`.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// Driver
+    /// Driver: bridge or macvlan
     #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
     driver: String,
     /// Subnet; without one the next free default pool is taken; 0.0.0.0/24 is any free one of that size

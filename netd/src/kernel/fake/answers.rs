@@ -13,8 +13,8 @@ use super::{
     FakeKernel,
 };
 use crate::{
-    model::facts::BoundSocket,
-    plan::{Action, HostFacts, Key, Observed, facts::NameServers},
+    model::facts::{BoundSocket, LinkFacts},
+    plan::{Action, HostFacts, Key, Observed, Place, facts::NameServers},
 };
 
 impl Kernel for FakeKernel {
@@ -54,7 +54,14 @@ impl Kernel for FakeKernel {
     }
 
     async fn facts(&mut self) -> Result<HostFacts, KernelError> {
-        Ok(self.facts.clone())
+        let mut facts = self.facts.clone();
+        for ((place, name), link) in &self.host.links {
+            if *place == Place::Host && !link.ours {
+                let (mac, mtu) = (link.mac, link.mtu);
+                facts.links.insert(name.clone(), LinkFacts { mac, mtu });
+            }
+        }
+        Ok(facts)
     }
 
     fn name_servers(&mut self) -> Result<NameServers, KernelError> {

@@ -6,15 +6,16 @@ use rtnetlink::{
     packet_route::{
         RouteNetlinkMessage,
         link::{
-            AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoKind, InfoPortData,
-            LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+            AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind,
+            InfoMacVlan, InfoPortData, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags,
+            LinkInfo, LinkLayerType, LinkMessage, MacVlanMode,
         },
     },
 };
 
 use super::{NetlinkError, Socket, error::Idempotent, mark};
 use crate::{
-    model::{IfName, Mac},
+    model::{IfName, Mac, macvlan::MacvlanMode},
     plan::observed::LinkKind,
 };
 
@@ -41,9 +42,9 @@ pub struct Link {
     pub layer: LinkLayerType,
     /// Ifindex of what it is enslaved to.
     pub master: Option<u32>,
-    /// Ifindex of the other side of a veth pair.
+    /// Ifindex of the other side of a veth pair, or of what this one stands on.
     pub peer: Option<u32>,
-    /// Number of the namespace that the other side is in, as this link's namespace knows it;
+    /// Number of the namespace that it is in, as this link's namespace knows it;
     /// `None`: the same.
     pub peer_namespace: Option<i32>,
     /// As a bridge port: isolated, and neither learning nor flooding.
@@ -203,6 +204,10 @@ fn read(message: &LinkMessage) -> Option<Link> {
             LinkAttribute::LinkInfo(infos) => infos.iter().for_each(|info| match info {
                 LinkInfo::Kind(InfoKind::Bridge) => link.kind = LinkKind::Bridge,
                 LinkInfo::Kind(InfoKind::Veth) => link.kind = LinkKind::Veth,
+                LinkInfo::Kind(InfoKind::Dummy) => link.kind = LinkKind::Dummy,
+                // The kind comes first, then its data.
+                LinkInfo::Data(InfoData::Vlan(data)) => link.kind = vlan(data),
+                LinkInfo::Data(InfoData::MacVlan(data)) => link.kind = macvlan(data),
                 LinkInfo::PortData(InfoPortData::BridgePort(port)) => link.closed = closed(port),
                 _ => {}
             }),
@@ -232,6 +237,25 @@ fn name_of(message: &LinkMessage) -> Option<IfName> {
             LinkAttribute::IfName(name) => name.parse().ok(),
             _ => None,
         })
+}
+
+fn vlan(data: &[InfoVlan]) -> LinkKind {
+    let id = data.iter().find_map(|info| match info {
+        InfoVlan::Id(id) => Some(*id),
+        _ => None,
+    });
+    id.map_or(LinkKind::Other, LinkKind::Vlan)
+}
+
+fn macvlan(data: &[InfoMacVlan]) -> LinkKind {
+    let mode = data.iter().find_map(|info| match info {
+        InfoMacVlan::Mode(MacVlanMode::Bridge) => Some(MacvlanMode::Bridge),
+        InfoMacVlan::Mode(MacVlanMode::Private) => Some(MacvlanMode::Private),
+        InfoMacVlan::Mode(MacVlanMode::Vepa) => Some(MacvlanMode::Vepa),
+        InfoMacVlan::Mode(MacVlanMode::Passthrough) => Some(MacvlanMode::Passthru),
+        _ => None,
+    });
+    mode.map_or(LinkKind::Other, LinkKind::Macvlan)
 }
 
 fn closed(port: &[InfoBridgePort]) -> bool {

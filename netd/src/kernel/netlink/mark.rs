@@ -1,4 +1,4 @@
-//! netd's mark on a link of the host namespace: its alias is `netd:<kind>:<name>`, which
+//! netd's mark on a link of the host namespace, or on a macvlan interface in a sandbox: its alias is `netd:<kind>:<name>`, which
 //! `ip link` shows. Nothing is changed or deleted that does not carry it.
 
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
@@ -15,10 +15,12 @@ const PREFIX: &str = "netd:";
 pub enum Purpose {
     /// A network's bridge.
     Bridge,
-    /// Host side of an endpoint's veth pair.
+    /// Host side of an endpoint's veth pair, or its macvlan interface.
     Endpoint,
     /// Host side of the resolver's.
     Resolver,
+    /// What macvlan interfaces stand on.
+    Parent,
 }
 
 /// The alias of a link.
@@ -27,6 +29,7 @@ pub fn alias(purpose: Purpose, name: &str) -> String {
         Purpose::Bridge => "bridge",
         Purpose::Endpoint => "endpoint",
         Purpose::Resolver => "resolver",
+        Purpose::Parent => "parent",
     };
     format!("{PREFIX}{kind}:{name}")
 }

@@ -112,6 +112,11 @@ impl Socket {
         answer.ok_or_else(|| NetlinkError::Answer("of a kind that is not known".to_owned()))
     }
 
+    /// Asks for a change that no builder of rtnetlink's makes.
+    pub(super) async fn set(&self, message: RouteNetlinkMessage) -> Result<(), NetlinkError> {
+        patiently(self.ask(message, NLM_F_ACK, |_| {})).await?
+    }
+
     /// Asks for a list; begins anew if it changes meanwhile. Entries that rtnetlink does not
     /// understand are left out; it logs them.
     pub(super) async fn dump(

@@ -4,6 +4,7 @@ mod addresses;
 mod ipam;
 mod lifecycle;
 mod links;
+mod macvlan;
 mod networks;
 mod ports;
 mod random;

@@ -1,0 +1,275 @@
+//! Macvlan networks: parents, modes, what their sandboxes get.
+
+use expect_test::{Expect, expect};
+
+use super::{Host, create, network, port, sandbox, subnet};
+use crate::{
+    model::{
+        HostFacts, IfName, Mac,
+        facts::LinkFacts,
+        macvlan::{MacvlanMode, Parent},
+    },
+    state::{
+        Reply, Request, Settings,
+        request::{DriverSpec, EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec},
+    },
+};
+
+const UP0: Mac = Mac([2, 0, 0, 0, 0, 0x10]);
+
+fn host() -> Host {
+    let mut facts = HostFacts::default();
+    for (name, mac, mtu) in [
+        ("lo", Mac([0; 6]), 65_536),
+        ("up0", UP0, 1500),
+        ("up1.30", Mac([2, 0, 0, 0, 0, 0x11]), 1500),
+    ] {
+        let name: IfName = name.parse().unwrap();
+        facts.links.insert(name, LinkFacts { mac, mtu });
+    }
+    facts.external_servers = vec!["198.18.0.2".parse().unwrap()];
+    facts.routes.insert("198.18.0.0/24".parse().unwrap());
+    Host::with(facts, Settings::default())
+}
+
+fn spec(name: &str, pool: &str, parent: Option<&str>, mode: Option<MacvlanMode>) -> NetworkSpec {
+    NetworkSpec {
+        driver: DriverSpec::Macvlan {
+            parent: parent.map(|name| name.parse().unwrap()),
+            mode,
+            mtu: None,
+        },
+        subnets: vec![subnet(pool)],
+        ..network(name)
+    }
+}
+
+fn on(name: &str, pool: &str, parent: &str) -> Request {
+    Request::NetworkCreate(spec(name, pool, Some(parent), None))
+}
+
+fn check(host: &mut Host, request: &Request, expected: Expect) {
+    expected.assert_eq(&host.says(request));
+}
+
+fn remove(name: &str) -> Request {
+    Request::NetworkRemove {
+        network: name.to_owned(),
+        force: false,
+    }
+}
+
+fn parent(host: &Host, name: &str) -> Parent {
+    let view = host.state.inspect_network(name).unwrap();
+    view.network.macvlan().unwrap().parent.clone()
+}
+
+#[test]
+fn parents_are_the_hosts_or_a_vlan_of_one() {
+    let mut host = host();
+    for (parent, expected) in [
+        (
+            "lo",
+            expect!["loopback interface is not a valid macvlan parent link"],
+        ),
+        (
+            "nosuch0",
+            expect!["invalid subinterface vlan name nosuch0, example formatting is eth0.10"],
+        ),
+        (
+            "nosuch0.5",
+            expect!["-o parent interface was not found on the host: nosuch0"],
+        ),
+        (
+            "up0.x",
+            expect!["unable to parse a valid vlan id from: x (ex. eth0.10 for vlan 10)"],
+        ),
+        (
+            "up0.4095",
+            expect!["vlan id must be between 1-4094, received: 4095"],
+        ),
+        (
+            "up0.0",
+            expect!["vlan id must be between 1-4094, received: 0"],
+        ),
+        (
+            "up0.1.2",
+            expect![
+                "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received up0.1.2"
+            ],
+        ),
+        (
+            "netd0",
+            expect!["interface netd0 is netd's own: it cannot be a parent"],
+        ),
+        ("up0", expect!["ok"]),
+    ] {
+        check(&mut host, &on("mv", "198.18.0.0/24", parent), expected);
+    }
+    assert_eq!(parent(&host, "mv"), Parent::Link("up0".parse().unwrap()));
+    assert_eq!(host.says(&on("v10", "10.1.0.0/24", "up0.10")), "ok");
+    let Parent::Vlan(vlan) = parent(&host, "v10") else {
+        panic!("no VLAN");
+    };
+    assert_eq!((vlan.base.as_str(), vlan.id), ("up0", 10));
+    // One that the host has is not netd's to make.
+    assert_eq!(host.says(&on("v30", "10.3.0.0/24", "up1.30")), "ok");
+    let theirs = Parent::Link("up1.30".parse().unwrap());
+    assert_eq!(parent(&host, "v30"), theirs);
+}
+
+#[test]
+fn a_parent_is_shared_unless_somebody_has_it_to_himself() {
+    let mut host = host();
+    assert_eq!(host.says(&on("a", "10.1.0.0/24", "up0")), "ok");
+    assert_eq!(host.says(&on("b", "10.2.0.0/24", "up0")), "ok");
+    let passthru = Request::NetworkCreate(spec(
+        "c",
+        "10.3.0.0/24",
+        Some("up0"),
+        Some(MacvlanMode::Passthru),
+    ));
+    let refused = host.says(&passthru);
+    assert!(
+        refused.starts_with("cannot use mode passthru, macvlan network ")
+            && refused.ends_with(" is already using parent interface up0"),
+        "{refused}"
+    );
+    // Its VLANs are others.
+    assert_eq!(host.says(&on("v1", "10.4.0.0/24", "up0.10")), "ok");
+    assert_eq!(host.says(&on("v2", "10.5.0.0/24", "up0.10")), "ok");
+    assert_eq!(parent(&host, "v1"), parent(&host, "v2"));
+    for name in ["a", "b"] {
+        assert_eq!(host.says(&remove(name)), "ok");
+    }
+    assert_eq!(host.says(&passthru), "ok");
+    let refused = host.says(&on("d", "10.6.0.0/24", "up0"));
+    assert!(
+        refused.ends_with(" is already using parent interface up0 in mode passthru"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn without_a_parent_it_leads_nowhere() {
+    let mut host = host();
+    let alone = spec("alone", "10.1.0.0/24", None, None);
+    assert_eq!(host.says(&Request::NetworkCreate(alone)), "ok");
+    let view = host.state.inspect_network("alone").unwrap();
+    let expected = format!("dm-{}", view.network.id.short());
+    assert_eq!(parent(&host, "alone").name().as_str(), expected);
+    assert_eq!(view.network.subnets[0].gateway, None);
+    assert!(!view.network.leads_out());
+    // No gateway is set aside, so that the first address is a sandbox's.
+    assert_eq!(host.says(&create(sandbox("s", &["alone"]))), "ok");
+    let view = host.state.inspect_sandbox("s").unwrap();
+    let address = view.endpoints[0].endpoint.addresses[0].to_string();
+    assert_eq!(address, "10.1.0.1/24");
+    assert_eq!(view.endpoints[0].is_gateway, [false, false]);
+    // One that was asked for is kept from sandboxes, and leads nowhere all the same.
+    let internal = NetworkSpec {
+        internal: true,
+        subnets: vec![SubnetSpec {
+            gateway: "10.2.0.1".parse().ok(),
+            ..subnet("10.2.0.0/24")
+        }],
+        ..spec("internal", "10.2.0.0/24", Some("up0"), None)
+    };
+    assert_eq!(host.says(&Request::NetworkCreate(internal)), "ok");
+    assert_eq!(host.says(&create(sandbox("t", &["internal"]))), "ok");
+    let view = host.state.inspect_sandbox("t").unwrap();
+    let address = view.endpoints[0].endpoint.addresses[0].to_string();
+    assert_eq!(address, "10.2.0.2/24");
+    assert_eq!(view.endpoints[0].is_gateway, [false, false]);
+}
+
+#[test]
+fn passthru_carries_one_sandbox_with_the_parents_address() {
+    let mut host = host();
+    let passthru = spec("p", "10.1.0.0/24", Some("up0"), Some(MacvlanMode::Passthru));
+    assert_eq!(host.says(&Request::NetworkCreate(passthru)), "ok");
+    let with_mac = SandboxSpec {
+        networks: vec![(
+            "p".to_owned(),
+            EndpointSpec {
+                mac: Some(Mac([2, 0, 0, 0, 0, 1])),
+                ..EndpointSpec::default()
+            },
+        )],
+        ..sandbox("s", &[])
+    };
+    check(
+        &mut host,
+        &create(with_mac),
+        expect![
+            "with mode passthru the interface has the MAC address of its parent up0, 02:00:00:00:00:10"
+        ],
+    );
+    assert_eq!(host.says(&create(sandbox("s", &["p"]))), "ok");
+    let view = host.state.inspect_sandbox("s").unwrap();
+    assert_eq!(view.endpoints[0].endpoint.mac, UP0);
+    check(
+        &mut host,
+        &create(sandbox("t", &["p"])),
+        expect!["network p is in mode passthru: sandbox s has its parent up0 to itself"],
+    );
+}
+
+#[test]
+fn more_octets_than_the_parent_has_are_refused() {
+    let mut host = host();
+    let with = |mtu, parent: &str| {
+        Request::NetworkCreate(NetworkSpec {
+            driver: DriverSpec::Macvlan {
+                parent: parent.parse().ok(),
+                mode: None,
+                mtu: Some(mtu),
+            },
+            ..spec("m", "10.1.0.0/24", None, None)
+        })
+    };
+    check(
+        &mut host,
+        &with(9000, "up0"),
+        expect!["invalid MTU number: 9000: its parent up0 has 1500"],
+    );
+    check(
+        &mut host,
+        &with(1501, "up0.7"),
+        expect!["invalid MTU number: 1501: its parent up0 has 1500"],
+    );
+    check(
+        &mut host,
+        &with(67, "up0"),
+        expect!["invalid MTU number: 67"],
+    );
+    check(&mut host, &with(1400, "up0"), expect!["ok"]);
+}
+
+#[test]
+fn ports_of_a_sandbox_that_leaves_by_macvlan_are_reserved() {
+    let mut host = host();
+    assert_eq!(host.says(&on("mv", "198.18.0.0/24", "up0")), "ok");
+    assert_eq!(host.says(&Request::NetworkCreate(network("app"))), "ok");
+    let spec = SandboxSpec {
+        ports: vec![port(Some((8080, 8080)), (80, 80))],
+        ..sandbox("web", &["mv"])
+    };
+    let (reply, _) = host.apply(&create(spec)).unwrap();
+    let Reply::Created { warnings, .. } = reply else {
+        panic!("{reply:?}");
+    };
+    assert_eq!(
+        warnings,
+        ["Published port 80/tcp is reserved: no network of the sandbox can carry it"]
+    );
+    // By name the bridge comes first: its answers come back the same way.
+    let connect = Request::Connect {
+        network: "app".to_owned(),
+        sandbox: "web".to_owned(),
+        endpoint: EndpointSpec::default(),
+    };
+    assert_eq!(host.says(&connect), "ok");
+    let view = host.state.inspect_sandbox("web").unwrap();
+    assert_eq!(view.ports[0].target, Some(view.endpoints[1].endpoint.id));
+}
