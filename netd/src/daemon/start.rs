@@ -214,7 +214,7 @@ fn settings(config: &Config) -> Settings {
         .collect();
     Settings {
         bridge: config.bridge.clone(),
-        bip: config.bip,
+        default_network: config.default_network,
         address_pools: if pools.is_empty() {
             default.address_pools
         } else {

@@ -11,7 +11,7 @@ use super::{
     change::Change,
     config_network::config_subnets,
     request::{DriverSpec, NetworkSpec, SubnetSpec},
-    settings::Context,
+    settings::{Context, DefaultAddresses},
     subnets::{Rules, Wish},
     table::State,
 };
@@ -22,6 +22,9 @@ use crate::model::{
 
 /// Names that only the predefined networks have; `default` is Docker's word for `bridge`.
 const RESERVED_NAMES: [&str; 4] = ["bridge", "host", "none", "default"];
+
+/// What who asks for announcements on a bridge is told.
+const NEEDLESS: &str = "com.docker.network.advertise_addr_nmsgs and advertise_addr_ms change nothing on bridge networks: their sandboxes are reached without announcements";
 
 /// The resolver's host-side interface: no bridge may have its name.
 pub const RESOLVER_INTERFACE: &str = "netd-dns";
@@ -55,7 +58,7 @@ impl Draft<'_, '_> {
                 .is_some()
             {
                 return Err(Refusal::Invalid(
-                    "the default network has endpoints: its bridge, bip and mtu cannot change now"
+                    "the default network has endpoints: its bridge, addresses and mtu cannot change now"
                         .to_owned(),
                 ));
             }
@@ -73,15 +76,12 @@ impl Draft<'_, '_> {
             }),
         );
         self.refuse_bridge_name(&settings.bridge)?;
-        let given = settings.bip.map(|bip| SubnetSpec {
-            pool: bip,
-            range: None,
-            gateway: Some(bip.addr()),
-            aux: BTreeMap::new(),
-        });
+        let addresses = settings.default_network;
+        let given: Vec<SubnetSpec> = fixed_subnets(&addresses).into_iter().flatten().collect();
+        network.ipv6 = addresses.ipv6;
         network.subnets = self.subnets(&Wish {
-            specs: given.as_slice(),
-            families: [true, false],
+            specs: &given,
+            families: [true, addresses.ipv6],
             rules: Rules::BRIDGE,
             ipam: Ipam::Default,
             force: false,
@@ -105,13 +105,24 @@ impl Draft<'_, '_> {
         self.state.networks.get(id)
     }
 
+    /// Whether the default network is as the settings want it; where they say nothing, it stays.
     fn fits_settings(&self, network: &Network) -> bool {
         let settings = self.context.settings;
-        let gateway = network.gateways().next();
-        network
+        let bridge = network
             .bridge()
-            .is_some_and(|bridge| bridge.name == settings.bridge && bridge.mtu == settings.mtu)
-            && settings.bip.is_none_or(|bip| Some(bip) == gateway)
+            .is_some_and(|bridge| bridge.name == settings.bridge && bridge.mtu == settings.mtu);
+        let wanted = fixed_subnets(&settings.default_network);
+        let fits = |subnet: &Subnet| {
+            let ipv6 = subnet.pool.addr().is_ipv6();
+            match &wanted[usize::from(ipv6)] {
+                None => subnet.range.is_none(),
+                Some(spec) => {
+                    let gateway = spec.gateway.is_none_or(|gw| subnet.gateway == Some(gw));
+                    subnet.pool == spec.pool.trunc() && subnet.range == spec.range && gateway
+                }
+            }
+        };
+        bridge && network.ipv6 == settings.default_network.ipv6 && network.subnets.iter().all(fits)
     }
 
     fn plain_network(&mut self, name: Name, driver: Driver) -> Network {
@@ -189,10 +200,9 @@ impl Draft<'_, '_> {
         self.put_network(network)?;
         let (limit, what) = bounds::SUBNETS;
         within(self.state.ipam.subnet_count(), limit, what)?;
-        Ok(Reply::Created {
-            id,
-            warnings: Vec::new(),
-        })
+        let announced = matches!(spec.driver, DriverSpec::Bridge { .. }) && spec.announce.is_some();
+        let warnings = announced.then(|| NEEDLESS.to_owned()).into_iter().collect();
+        Ok(Reply::Created { id, warnings })
     }
 
     fn wished_subnets(&mut self, spec: &NetworkSpec) -> Result<Vec<Subnet>, Refusal> {
@@ -277,6 +287,18 @@ impl Draft<'_, '_> {
         self.delete_network(id);
         Ok(Reply::Done)
     }
+}
+
+/// The default network's subnets as far as they are fixed: IPv4, IPv6.
+fn fixed_subnets(addresses: &DefaultAddresses) -> [Option<SubnetSpec>; 2] {
+    [addresses.v4, addresses.v6].map(|fixed| {
+        Some(SubnetSpec {
+            pool: fixed.bip.or(fixed.range)?,
+            range: fixed.range,
+            gateway: fixed.bip.map(|bip| bip.addr()),
+            aux: BTreeMap::new(),
+        })
+    })
 }
 
 /// Where published ports are heard on a network by default; the wildcard says nothing.

@@ -135,8 +135,30 @@ pub struct NetworkSpec {
     pub labels: BTreeMap<String, String>,
     /// `--opt` as given, for inspect.
     pub options: BTreeMap<String, String>,
+    /// `com.docker.network.advertise_addr_…`, where one was given.
+    pub announce: Option<Announce>,
     /// `--force`: a subnet may overlap a host route.
     pub force: bool,
+}
+
+/// How a sandbox's addresses are announced to its neighbours when it comes (gratuitous ARP,
+/// unsolicited neighbour advertisements).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announce {
+    /// How often; 0: not at all.
+    pub messages: u16,
+    /// Milliseconds from one to the next.
+    pub interval_ms: u16,
+}
+
+impl Default for Announce {
+    /// Docker's.
+    fn default() -> Announce {
+        Announce {
+            messages: 3,
+            interval_ms: 1000,
+        }
+    }
 }
 
 /// Driver options as far as they were given.

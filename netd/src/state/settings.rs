@@ -12,8 +12,8 @@ use crate::model::{HostFacts, Id, IfName};
 pub struct Settings {
     /// Interface of the default network.
     pub bridge: IfName,
-    /// Gateway and subnet of the default network; `None`: the first free pool.
-    pub bip: Option<IpNet>,
+    /// Addresses of the default network.
+    pub default_network: DefaultAddresses,
     /// Where automatic subnets come from, in order.
     pub address_pools: Vec<AddressPool>,
     /// MTU of networks that give none, in octets.
@@ -57,7 +57,7 @@ impl Default for Settings {
             bridge: "netd0"
                 .parse()
                 .expect("a constant that is checked by tests"),
-            bip: None,
+            default_network: DefaultAddresses::default(),
             address_pools: AddressPool::docker(),
             mtu: 1500,
             icc: true,
@@ -66,6 +66,26 @@ impl Default for Settings {
             flows: FlowSettings::default(),
         }
     }
+}
+
+/// What is fixed of the default network's addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DefaultAddresses {
+    /// IPv4.
+    pub v4: Fixed,
+    /// IPv6, where the network speaks it.
+    pub v6: Fixed,
+    /// Whether it speaks IPv6.
+    pub ipv6: bool,
+}
+
+/// What is fixed of one family. Nothing: the first free piece of the default pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// Gateway and subnet (`bip`).
+    pub bip: Option<IpNet>,
+    /// Where automatic addresses come from (`fixed-cidr`), and the subnet without `bip`.
+    pub range: Option<IpNet>,
 }
 
 /// A pool that is cut into subnets.

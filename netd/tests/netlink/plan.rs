@@ -139,6 +139,7 @@ fn network(name: &str) -> Request {
         attachable: false,
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
+        announce: None,
         force: false,
     })
 }

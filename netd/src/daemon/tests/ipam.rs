@@ -83,6 +83,32 @@ fn address_drivers_are_dockers_two() {
 }
 
 #[test]
+fn announcements_are_told_to_be_needless_on_a_bridge() {
+    let rig = Rig::new();
+    let option = "com.docker.network.advertise_addr_ms";
+    let printed = rig.run(&format!("network create -o {option}=500 app"));
+    assert_eq!(
+        (printed.exit, printed.out.len()),
+        (0, 65),
+        "{}",
+        printed.messages
+    );
+    assert!(
+        printed.messages.contains("reached without announcements"),
+        "{}",
+        printed.messages
+    );
+    let shown = rig.out("network inspect -f {{json~.Options}} app");
+    assert_eq!(shown, format!("{{\"{option}\":\"500\"}}\n"));
+    rig.refused(
+        &format!("network create -o {option}=99 x"),
+        expect![[r#"
+            netd: com.docker.network.advertise_addr_ms must be in the range 100 to 2000
+        "#]],
+    );
+}
+
+#[test]
 fn automatic_subnets_are_the_same_after_a_restart() {
     let mut rig = Rig::new();
     rig.out("network create --subnet 0.0.0.0/24 v4");

@@ -1,5 +1,6 @@
 //! The socket API `/v1`: HTTP/1.1 and JSON over a Unix socket. What comes in is checked here, once.
 
+mod announce_options;
 mod config_request;
 pub mod door;
 pub mod driver_options;

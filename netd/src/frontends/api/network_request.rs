@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApiError, driver_options};
+use super::{ApiError, announce_options, driver_options};
 use crate::{
     model::{
         Name,
@@ -15,7 +15,7 @@ use crate::{
     },
     state::{
         Refusal,
-        request::{EndpointSpec, NetworkSpec, SubnetSpec},
+        request::{DriverSpec, EndpointSpec, NetworkSpec, SubnetSpec},
     },
 };
 
@@ -145,11 +145,17 @@ impl NetworkCreate {
             return Err(Refusal::PredefinedName(self.name).into());
         }
         let ipam = ipam(self.ipam_driver.as_deref())?;
+        let (announce, options) = announce_options::split(&self.options)?;
         let driver = if self.config_only {
             self.config()?
         } else {
-            driver_options::driver(self.driver.as_deref(), &self.options)?
+            driver_options::driver(self.driver.as_deref(), &options)?
         };
+        if announce.is_some() && matches!(driver, DriverSpec::Macvlan { .. }) {
+            let text =
+                "options com.docker.network.advertise_addr_… are not built yet for driver macvlan";
+            return Err(ApiError::bad(text));
+        }
         let subnets = self.subnets.into_iter().map(SubnetRequest::check);
         let subnets: Vec<SubnetSpec> = subnets.collect::<Result<_, _>>()?;
         let pool = |a: &SubnetSpec| a.pool;
@@ -175,6 +181,7 @@ impl NetworkCreate {
             attachable: self.attachable,
             labels: self.labels,
             options: self.options,
+            announce,
             force: self.force,
         })
     }

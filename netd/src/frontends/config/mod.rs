@@ -1,5 +1,6 @@
 //! What `netd run` is told, by file and by flags.
 
+mod default_network;
 mod flow;
 mod settings;
 mod values;

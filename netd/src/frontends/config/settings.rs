@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     model::IfName,
+    state::settings::DefaultAddresses,
     telemetry::{LogFormat, LogLevel},
 };
 
@@ -43,6 +44,22 @@ pub struct Settings {
     #[arg(long, value_name = "CIDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bip: Option<BridgeAddress>,
+    /// Part of the default network's subnet that addresses are given from; without bip all of it
+    #[arg(long, value_name = "CIDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed_cidr: Option<IpNet>,
+    /// The default network speaks IPv6, too
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<bool>,
+    /// IPv6 address and subnet of the default network's bridge
+    #[arg(long, value_name = "CIDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bip6: Option<IpNet>,
+    /// The same as fixed-cidr, for IPv6
+    #[arg(long, value_name = "CIDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed_cidr_v6: Option<IpNet>,
     /// Interface of the default network
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,8 +127,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Pins.
     pub bpffs: PathBuf,
-    /// The default network's gateway and subnet; `None`: the first free pool.
-    pub bip: Option<IpNet>,
+    /// The default network's addresses.
+    pub default_network: DefaultAddresses,
     /// The default network's interface.
     pub bridge: IfName,
     /// Whether sandboxes of the default network may talk to each other without a link.
@@ -163,6 +180,14 @@ pub enum BadConfig {
         /// Its value.
         path: PathBuf,
     },
+    /// Keys that do not go together.
+    #[error("{key}: {why}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        why: String,
+    },
 }
 
 impl Settings {
@@ -204,6 +229,10 @@ impl Settings {
             state_dir: self.state_dir.or(file.state_dir),
             bpffs: self.bpffs.or(file.bpffs),
             bip: self.bip.or(file.bip),
+            fixed_cidr: self.fixed_cidr.or(file.fixed_cidr),
+            ipv6: self.ipv6.or(file.ipv6),
+            bip6: self.bip6.or(file.bip6),
+            fixed_cidr_v6: self.fixed_cidr_v6.or(file.fixed_cidr_v6),
             bridge: self.bridge.or(file.bridge),
             icc: self.icc.or(file.icc),
             address_pool: first_nonempty(self.address_pool, file.address_pool),
@@ -237,6 +266,7 @@ impl Settings {
     /// The configuration that these settings mean.
     pub fn check(self) -> Result<Config, BadConfig> {
         let settings = self.with_defaults();
+        let default_network = settings.default_addresses()?;
         let absolute = |key, path: Option<PathBuf>| {
             let path = path.unwrap_or_default();
             if path.is_absolute() {
@@ -249,7 +279,7 @@ impl Settings {
             run_dir: absolute("run-dir", settings.run_dir)?,
             state_dir: absolute("state-dir", settings.state_dir)?,
             bpffs: absolute("bpffs", settings.bpffs)?,
-            bip: settings.bip.map(|bip| bip.0),
+            default_network,
             bridge: settings.bridge.expect("with_defaults names the bridge"),
             icc: settings.icc.unwrap_or(true),
             address_pools: settings.address_pool,
@@ -292,6 +322,10 @@ mod tests {
             state-dir = "/b"
             bpffs = "/c"
             bip = "10.9.0.1/24"
+            fixed-cidr = "10.9.0.64/26"
+            ipv6 = true
+            bip6 = "fd00:9::1/64"
+            fixed-cidr-v6 = "fd00:9::/80"
             bridge = "br9"
             icc = false
             address-pool = ["10.0.0.0/8,size=24", "base=fd00::/48,size=64"]
@@ -357,7 +391,7 @@ mod tests {
         refused(
             "bridge = 'x'\n\nrundir = '/x'\n",
             expect![
-                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
+                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `fixed-cidr`, `ipv6`, `bip6`, `fixed-cidr-v6`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -415,7 +449,7 @@ mod tests {
         refused(
             "[run]\nbridge = 'x'",
             expect![
-                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
+                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `fixed-cidr`, `ipv6`, `bip6`, `fixed-cidr-v6`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -442,7 +476,7 @@ mod tests {
             .join("\n");
         let settings = Settings::parse(&text, Path::new("netd.toml")).unwrap();
         let count = toml::Table::try_from(&settings).unwrap().len();
-        assert_eq!(count, 14, "a key is missing in the example");
+        assert_eq!(count, 18, "a key is missing in the example");
     }
 
     #[test]

@@ -123,6 +123,7 @@ pub fn network(name: &str) -> NetworkSpec {
         config_from: None,
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
+        announce: None,
         force: false,
     }
 }

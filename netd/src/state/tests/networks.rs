@@ -257,14 +257,79 @@ fn an_ipv6_network_gets_a_private_subnet_of_its_own() {
 }
 
 #[test]
-fn a_changed_bip_moves_an_unused_default_network_only() {
+fn changed_addresses_move_an_unused_default_network_only() {
     let mut host = Host::new();
-    host.settings.bip = "10.5.0.1/24".parse().ok();
+    let set = |host: &mut Host, bip: &str| {
+        host.settings.default_network.v4.bip = bip.parse().ok();
+    };
+    set(&mut host, "10.5.0.1/24");
     assert!(!host.predefine().expect("nobody is connected").is_empty());
     assert_eq!(pools(&host), ["10.5.0.0/24"]);
     assert!(host.predefine().expect("it fits").is_empty());
     host.says(&create(sandbox("a", &[])));
-    host.settings.bip = "10.6.0.1/24".parse().ok();
+    set(&mut host, "10.6.0.1/24");
     assert!(host.predefine().is_err());
     assert_eq!(pools(&host), ["10.5.0.0/24"]);
+}
+
+/// The bridge's addresses follow `fixed-cidr-v6` from start to start.
+#[test]
+fn the_default_networks_ipv6_follows_the_settings() {
+    let mut host = Host::new();
+    host.settings.default_network.ipv6 = true;
+    host.predefine().expect("nobody is connected");
+    let gateways = |host: &Host| {
+        let view = host.state.inspect_network("bridge").expect("it is there");
+        let gateways = view.network.gateways().map(|net| net.to_string());
+        gateways.collect::<Vec<_>>()
+    };
+    let automatic = gateways(&host);
+    assert!(
+        automatic[1].starts_with("fd") && automatic[1].ends_with("::1/64"),
+        "{automatic:?}"
+    );
+    assert!(host.predefine().expect("it fits").is_empty());
+    for (range, bip, expected) in [
+        (
+            "fd1c:f1a0:5d8d:aaaa::/64",
+            None,
+            "fd1c:f1a0:5d8d:aaaa::1/64",
+        ),
+        (
+            "fd1c:f1a0:5d8d:bbbb::/64",
+            None,
+            "fd1c:f1a0:5d8d:bbbb::1/64",
+        ),
+        (
+            "fd1c:f1a0:5d8d:bbbb::/80",
+            None,
+            "fd1c:f1a0:5d8d:bbbb::1/80",
+        ),
+        (
+            "fd1c:f1a0:5d8d:bbbb::/80",
+            Some("fd1c:f1a0:5d8d:bbbb::9/64"),
+            "fd1c:f1a0:5d8d:bbbb::9/64",
+        ),
+    ] {
+        host.settings.default_network.v6.range = range.parse().ok();
+        host.settings.default_network.v6.bip = bip.and_then(|bip: &str| bip.parse().ok());
+        host.predefine().expect("nobody is connected");
+        assert_eq!(gateways(&host)[1], expected);
+        assert!(host.predefine().expect("it fits").is_empty());
+        assert_eq!(host.says(&create(sandbox("a", &[]))), "ok");
+        let view = host.state.inspect_sandbox("a").expect("it was made");
+        let v6 = view.endpoints[0].endpoint.v6().expect("an IPv6 address");
+        let within: ipnet::IpNet = range.parse().unwrap();
+        assert!(
+            within.contains(&std::net::IpAddr::from(v6)),
+            "{v6} of {range}"
+        );
+        host.says(&Request::SandboxRemove {
+            sandbox: "a".to_owned(),
+            force: false,
+        });
+    }
+    host.settings.default_network = Default::default();
+    host.predefine().expect("nobody is connected");
+    assert_eq!(gateways(&host).len(), 1);
 }

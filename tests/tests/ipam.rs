@@ -1,0 +1,270 @@
+//! Addresses as sandboxes have them: usable when the command returns, of the families that the network
+//! speaks and the namespace allows, in the smallest subnets, and the next holder's at once.
+
+use netd_tests::lab::{App, EchoServer, Lab, Namespace, addresses, reaches};
+
+const PORT: u16 = 7000;
+
+/// The MAC that a namespace has noted for a neighbour, whatever the state of that entry.
+#[track_caller]
+fn noted_mac(namespace: &Namespace, address: std::net::IpAddr) -> String {
+    let entry = namespace.ok(&format!("ip neigh show {address} dev eth0"));
+    let mut words = entry.split_whitespace();
+    words.find(|word| *word == "lladdr");
+    words.next().unwrap_or_default().to_owned()
+}
+
+/// Peers keep the MAC of an address's former holder for half a minute and more. Nothing is lost by
+/// that: on netd's bridges the address alone decides, so no announcement is needed.
+#[test]
+fn the_next_holder_of_an_address_is_reached_at_once() {
+    let app = App::start("next-holder");
+    let lab = &app.lab;
+    let (v4, v6) = (lab.address("web", "app"), lab.address6("web", "app"));
+    let server = EchoServer::start(&app.web, PORT);
+    reaches(&app.client, v4, PORT);
+    reaches(&app.client, v6, PORT);
+    let former = lab.mac("web", "app");
+    drop(server);
+    lab.netd("sandbox rm web");
+    lab.netd(&format!(
+        "sandbox create --name next --network app --ip {v4} --ip6 {v6} --mac-address 02:00:00:00:00:77"
+    ));
+    let next = lab.sandbox("next");
+    for address in [v4, v6] {
+        assert_eq!(noted_mac(&app.client, address), former, "{address}");
+        // One packet, and its answer.
+        app.client.ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
+    let _server = EchoServer::start(&next, PORT);
+    assert_eq!(reaches(&app.client, v4, PORT), lab.address("client", "app"));
+    assert_eq!(
+        reaches(&app.client, v6, PORT),
+        lab.address6("client", "app")
+    );
+    // The host, too, which has permanent entries.
+    lab.host().ok(&format!("ping -n -c 1 -W 5 {v4}"));
+    lab.host().ok(&format!("ping -n -c 1 -W 5 {v6}"));
+}
+
+#[test]
+fn ipv6_addresses_are_usable_when_the_command_returns() {
+    let lab = Lab::new("no-waiting");
+    let _agent = lab.agent("");
+    lab.netd("network create --ipv6 app");
+    for i in 0..3 {
+        lab.netd(&format!("sandbox create --name s{i} --network app"));
+        let sandbox = lab.sandbox(&format!("s{i}"));
+        let list = sandbox.ok("ip -6 -o address show dev eth0 scope global");
+        assert!(
+            list.contains("inet6 fd") && !list.contains("tentative"),
+            "{list}"
+        );
+        // The first packet from it has a source address, and an answer.
+        let gateway = lab.gateway6(&format!("s{i}"), "app");
+        sandbox.ok(&format!("ping -n -c 1 -W 5 {gateway}"));
+    }
+}
+
+#[test]
+fn a_network_of_ipv6_alone_works() {
+    let lab = Lab::new("six-alone");
+    let _agent = lab.agent("");
+    lab.netd("network create --ipv4=false --ipv6 six");
+    lab.netd("sandbox create --name a --network six");
+    lab.netd("sandbox create --name b --network six");
+    let (a, b) = (lab.sandbox("a"), lab.sandbox("b"));
+    assert_eq!(a.ok("ip -4 -o address show dev eth0"), "");
+    assert_eq!(a.ok("ip -4 route"), "");
+    let _server = EchoServer::start(&b, PORT);
+    assert_eq!(
+        reaches(&a, lab.address6("b", "six"), PORT),
+        lab.address6("a", "six")
+    );
+    let gateway = lab.gateway6("a", "six");
+    for address in [gateway.to_string(), addresses::PUBLIC6.to_owned()] {
+        a.ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
+    let found = lab.netd("exec a -- getent ahosts b");
+    assert!(
+        found.contains(&lab.address6("b", "six").to_string()),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_network_without_ipv6_keeps_it_off_its_interfaces() {
+    let lab = Lab::new("four-alone");
+    let _agent = lab.agent("");
+    lab.netd("network create app");
+    lab.netd("sandbox create --name a --network app");
+    let sandbox = lab.sandbox("a");
+    let loopback = sandbox.ok("ip -o address show dev lo");
+    assert!(
+        loopback.contains(" inet ") && loopback.contains(" inet6 "),
+        "{loopback}"
+    );
+    let eth0 = sandbox.ok("ip -o address show dev eth0");
+    assert!(eth0.contains(" inet ") && !eth0.contains("inet6"), "{eth0}");
+    let off = sandbox.read_sysctl("net.ipv6.conf.eth0.disable_ipv6");
+    assert_eq!(off.expect("the sysctl"), "1");
+}
+
+#[test]
+fn a_namespace_with_ipv6_off_has_names_and_addresses_of_ipv4_alone() {
+    let app = App::start("v6-off");
+    let lab = &app.lab;
+    let own = lab.namespace("no6").expect("a namespace");
+    own.sysctl("net.ipv6.conf.all.disable_ipv6", "1")
+        .expect("sysctl");
+    let path = own.path().display().to_string();
+    lab.netd(&format!(
+        "sandbox create --name no6 --netns {path} --network app"
+    ));
+    let listed = own.ok("ip -o address show");
+    assert!(!listed.contains("inet6"), "{listed}");
+    let inspected = lab.netd("sandbox inspect -f {{.Networks.app.GlobalIPv6Address}} no6");
+    assert_eq!(inspected.trim(), "");
+    let v4 = lab.address("no6", "app");
+    app.client.ok(&format!("ping -n -c 1 -W 5 {v4}"));
+    let names = |name: &str| {
+        let ask = |kind| lab.netd(&format!("exec client -- dig +short {kind} {name}"));
+        ["A", "AAAA"].map(|kind| ask(kind).trim().to_owned())
+    };
+    assert_eq!(names("no6"), [v4.to_string(), String::new()]);
+    assert_ne!(names("web")[1], "");
+
+    // The same for one that netd made, where it is switched off before it is connected.
+    lab.netd("network create plain");
+    lab.netd("sandbox create --name later --network plain");
+    lab.sandbox("later")
+        .sysctl("net.ipv6.conf.all.disable_ipv6", "1")
+        .expect("sysctl");
+    lab.netd("network connect app later");
+    let listed = lab.sandbox("later").ok("ip -o address show");
+    assert!(
+        listed.contains("eth1") && !listed.contains("inet6"),
+        "{listed}"
+    );
+    let v4 = lab.address("later", "app").to_string();
+    assert_eq!(names("later"), [v4, String::new()]);
+}
+
+/// Forwarding on a /127 makes the kernel no anycast address of its first one (RFC 6164), and a /31
+/// has no broadcast (RFC 3021): gateway and sandbox have both.
+#[test]
+fn two_addresses_are_a_network() {
+    let lab = Lab::new("tiny");
+    let _agent = lab.agent("");
+    lab.netd("network create --ipv6 --subnet 10.9.0.0/31 --subnet fd00:9::/127 tiny");
+    lab.netd("sandbox create --name a --network tiny");
+    let sandbox = lab.sandbox("a");
+    assert_eq!(lab.address("a", "tiny").to_string(), "10.9.0.1");
+    assert_eq!(lab.address6("a", "tiny").to_string(), "fd00:9::1");
+    for address in [
+        "10.9.0.0",
+        "fd00:9::",
+        addresses::OUTSIDE,
+        addresses::OUTSIDE6,
+        addresses::PUBLIC,
+        addresses::PUBLIC6,
+    ] {
+        sandbox.ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
+    for address in ["10.9.0.1", "fd00:9::1"] {
+        lab.host().ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
+    let full = lab.netd_refuses("sandbox create --name b --network tiny");
+    assert!(
+        full.stderr
+            .contains("no available IPv4 addresses on this network's address pools: tiny"),
+        "{}",
+        full.stderr
+    );
+}
+
+#[test]
+fn subnets_are_kept_off_the_hosts_own() {
+    let lab = Lab::new("host-ranges");
+    // As some VPNs have them; they say nothing of what is in use.
+    for half in ["0.0.0.0/1", "128.0.0.0/1"] {
+        lab.host()
+            .ok(&format!("ip route add {half} via {}", addresses::OUTSIDE));
+    }
+    lab.host().ok(&format!(
+        "ip route add 172.18.0.0/15 via {}",
+        addresses::OUTSIDE
+    ));
+    let _agent = lab.agent("");
+    lab.netd("network create app");
+    let config = lab.netd("network inspect -f '{{json .IPAM.Config}}' app");
+    assert!(config.contains("172.20.0.0/16"), "{config}");
+    for (subnet, why) in [
+        ("198.18.0.0/25", "address 198.18.0.2/24 (eth0)"),
+        ("172.19.7.0/24", "route 172.18.0.0/15"),
+    ] {
+        let refused = lab.netd_refuses(&format!("network create --subnet {subnet} x"));
+        let text = format!("subnet {subnet} overlaps with");
+        assert!(refused.stderr.contains(&text), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("--force"),
+            "{why}: {}",
+            refused.stderr
+        );
+    }
+    lab.netd("network create --force --subnet 172.19.7.0/24 x");
+    lab.netd("sandbox create --name a --network x");
+    lab.sandbox("a").ok("ping -n -c 1 -W 5 172.19.7.1");
+}
+
+#[test]
+fn automatic_subnets_outlive_the_agent() {
+    let lab = Lab::new("same-subnets");
+    let mut agent = lab.agent("");
+    lab.netd("network create --ipv6 --subnet 0.0.0.0/24 --subnet ::/120 sized");
+    lab.netd("network create --ipv6 whole");
+    lab.netd("sandbox create --name a --network sized");
+    lab.netd("network connect whole a");
+    let seen = || {
+        let configs = lab.netd("network inspect -f '{{json .IPAM.Config}}' sized whole");
+        let addresses = lab.sandbox("a").ok("ip -o address show scope global");
+        let bridges = ["sized", "whole"].map(|network| {
+            let bridge = lab.bridge_of(network);
+            lab.host()
+                .ok(&format!("ip -o address show dev {bridge} scope global"))
+        });
+        (configs, addresses, bridges)
+    };
+    let before = seen();
+    assert!(
+        before.0.contains("/24") && before.0.contains("/120"),
+        "{before:?}"
+    );
+    agent.kill();
+    agent.start_again().expect("it starts");
+    assert_eq!(seen(), before);
+    let gateway = lab.gateway6("a", "sized");
+    lab.sandbox("a").ok(&format!("ping -n -c 1 -W 5 {gateway}"));
+}
+
+#[test]
+fn the_default_network_follows_its_settings() {
+    let lab = Lab::new("default-v6");
+    for prefix in ["fd00:17:a", "fd00:17:b"] {
+        let mut agent = lab.agent(&format!("--ipv6 --fixed-cidr-v6 {prefix}::/64"));
+        lab.netd("sandbox create --name a");
+        let sandbox = lab.sandbox("a");
+        assert_eq!(
+            lab.address6("a", "bridge").to_string(),
+            format!("{prefix}::2")
+        );
+        sandbox.ok(&format!("ping -n -c 1 -W 5 {}", addresses::PUBLIC6));
+        let bridge = lab
+            .host()
+            .ok("ip -6 -o address show dev netd0 scope global");
+        assert!(bridge.contains(&format!("{prefix}::1/64")), "{bridge}");
+        assert_eq!(bridge.lines().count(), 1, "{bridge}");
+        lab.netd("sandbox rm a");
+        agent.stop();
+    }
+}
