@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     let done = match cli.task {
         Task::Bench { wish } => bench::run(&wish),
         Task::Demo { wish } => demo::run(&wish),
-        Task::Setup => setup::run(setup::Purpose::Test),
+        Task::Setup => setup::run(setup::Purpose::Machine),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Install { wish } => install::run(&wish),
         Task::Tidy => tidy::run(),

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     namespace::Namespace,
+    patience::patient,
     process::{Background, Finished},
 };
 
@@ -41,7 +42,7 @@ impl Agent {
     pub fn start_again(&mut self) -> Result<()> {
         let process = self.host.spawn(&format!("netd run {}", self.arguments))?;
         let process = self.process.insert(process);
-        let wait = format!("netd status --wait {}", READY.as_secs());
+        let wait = format!("netd status --wait {}", patient(READY).as_secs());
         let ready = self.host.run_within(&wait, READY + END)?;
         if !ready.succeeded() || !process.is_running() {
             anyhow::bail!(

@@ -1,6 +1,15 @@
 //! Raw frames, for what no ordinary client would send.
 
+use std::{
+    net::{SocketAddrV4, SocketAddrV6},
+    os::fd::AsRawFd as _,
+};
+
 use anyhow::Result;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, sendto,
+    socket,
+};
 
 use super::Namespace;
 
@@ -19,6 +28,35 @@ impl Namespace {
                 Ok(())
             })
     }
+
+    /// Sends IP packets as they are, one right after the other: each from its IP header on, to the
+    /// destination in it.
+    pub fn send_packets(&self, packets: &[Vec<u8>]) -> Result<()> {
+        let packets = packets.to_vec();
+        self.on(move || packets.iter().try_for_each(|packet| send_packet(packet)))
+    }
+}
+
+/// Over a raw socket, which makes no header of its own (`raw(7)`).
+fn send_packet(packet: &[u8]) -> Result<()> {
+    let is_v4 = packet.first().is_some_and(|first| first >> 4 == 4);
+    let family = if is_v4 {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let socket = socket(family, SockType::Raw, SockFlag::empty(), SockProtocol::Raw)?;
+    let fd = socket.as_raw_fd();
+    if is_v4 {
+        let octets: [u8; 4] = packet[16..20].try_into()?;
+        let to = SockaddrIn::from(SocketAddrV4::new(octets.into(), 0));
+        sendto(fd, packet, &to, MsgFlags::empty())?;
+    } else {
+        let octets: [u8; 16] = packet[24..40].try_into()?;
+        let to = SockaddrIn6::from(SocketAddrV6::new(octets.into(), 0, 0, 0));
+        sendto(fd, packet, &to, MsgFlags::empty())?;
+    }
+    Ok(())
 }
 
 /// An Ethernet frame with a payload that is easy to see in a capture.

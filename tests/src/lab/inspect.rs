@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use serde_json::{Deserializer, Value};
 
-use super::Lab;
+use super::{Lab, patience::patient};
 
 impl Lab {
     /// A sandbox's IPv4 address on a network.
@@ -94,7 +94,10 @@ impl Lab {
     pub fn wait_until(&self, what: &str, limit: Duration, done: impl Fn() -> bool) -> Duration {
         let begin = std::time::Instant::now();
         while !done() {
-            assert!(begin.elapsed() < limit, "not within {limit:?}: {what}");
+            assert!(
+                begin.elapsed() < patient(limit),
+                "not within {limit:?}: {what}"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         begin.elapsed()

@@ -15,6 +15,8 @@ use nix::{
     unistd::Pid,
 };
 
+use super::patience::patient;
+
 /// How often the end of a process is looked for.
 const POLL: Duration = Duration::from_millis(5);
 /// How long after a program's end its last output may take to be read, on a machine that is busy.
@@ -88,7 +90,7 @@ impl Stream {
 
     /// Waits for the end of the pipe, but not for a grandchild that holds it open.
     fn finish(&mut self) -> String {
-        let deadline = Instant::now() + DRAINED;
+        let deadline = Instant::now() + patient(DRAINED);
         while let Some(reader) = &self.reader {
             if reader.is_finished() || Instant::now() > deadline {
                 break;
@@ -156,7 +158,7 @@ impl Background {
     /// # Errors
     /// If it still runs after `limit`; it is killed then.
     pub fn wait(mut self, limit: Duration) -> Result<Finished> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + patient(limit);
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Finished {
@@ -183,7 +185,7 @@ impl Background {
     /// # Errors
     /// If it ended before, or `limit` has passed.
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<()> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + patient(limit);
         loop {
             let running = self.is_running();
             if self.stdout().contains(text) || self.stderr().contains(text) {

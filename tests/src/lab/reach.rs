@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Namespace, tcp_exchange, udp_exchange};
+use super::{Namespace, patience::patient, tcp_exchange, udp_exchange};
 
 /// For what has to work; a busy machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,7 +19,8 @@ const IMPATIENCE: Duration = Duration::from_millis(700);
 /// If one of them fails, or the server saw two addresses.
 #[track_caller]
 pub fn reaches(from: &Namespace, to: IpAddr, port: u16) -> IpAddr {
-    from.ok(&format!("ping -n -c 1 -W 5 {to}"));
+    let limit = patient(PATIENCE).as_secs();
+    from.ok(&format!("ping -n -c 1 -W {limit} {to}"));
     asks(from, SocketAddr::new(to, port))
 }
 
@@ -30,8 +31,8 @@ pub fn asks(from: &Namespace, to: SocketAddr) -> IpAddr {
         Ok(seen) => seen.ip(),
         Err(error) => panic!("{error:#}"),
     };
-    let tcp = seen(tcp_exchange(from, to, PATIENCE));
-    let udp = seen(udp_exchange(from, to, PATIENCE));
+    let tcp = seen(tcp_exchange(from, to, patient(PATIENCE)));
+    let udp = seen(udp_exchange(from, to, patient(PATIENCE)));
     assert_eq!(tcp, udp, "the server saw two addresses of {}", from.name());
     tcp
 }

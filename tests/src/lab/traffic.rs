@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::Namespace;
+use super::{Namespace, patience::patient};
 
 /// Between two questions.
 const PACE: Duration = Duration::from_millis(2);
@@ -37,7 +37,7 @@ impl Traffic {
         };
         let socket = from.udp_bind(SocketAddr::new(any, 0))?;
         socket.connect(to)?;
-        socket.set_read_timeout(Some(LATE))?;
+        socket.set_read_timeout(Some(patient(LATE)))?;
         Ok(Traffic::start(
             format!("UDP from {} to {to}", from.name()),
             move |number| ask_udp(&socket, number),
@@ -46,7 +46,7 @@ impl Traffic {
 
     /// Lines over one connection.
     pub fn tcp(from: &Namespace, to: SocketAddr) -> Result<Traffic> {
-        let stream = from.tcp_connect(to, LATE)?;
+        let stream = from.tcp_connect(to, patient(LATE))?;
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream.try_clone()?);
         Ok(Traffic::start(
@@ -61,7 +61,7 @@ impl Traffic {
         Traffic::start(
             format!("connections from {} to {to}", from.name()),
             move |number| {
-                let stream = namespace.tcp_connect(to, LATE)?;
+                let stream = namespace.tcp_connect(to, patient(LATE))?;
                 let mut reader = BufReader::new(stream.try_clone()?);
                 ask_tcp(&stream, &mut reader, number)
             },
@@ -101,7 +101,7 @@ impl Traffic {
     /// If one was not.
     #[track_caller]
     pub fn flows_on(&self, more: u32) {
-        let (target, deadline) = (self.answered() + more, Instant::now() + 10 * LATE);
+        let (target, deadline) = (self.answered() + more, Instant::now() + 10 * patient(LATE));
         while self.answered() < target {
             let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
             let waiting = !ended && Instant::now() < deadline;

@@ -13,7 +13,7 @@ use crate::{
     build_ebpf,
     setup::{self, Purpose},
 };
-use count::Count;
+pub use count::Count;
 pub use tiers::Tier;
 
 /// How a tier ended.
@@ -40,11 +40,16 @@ pub fn run(only: &[Tier]) -> Result<()> {
              As root: cargo xtask test. Without root, `cargo test` runs the pure crates."
         );
     }
-    setup::ensure(Purpose::Test)?;
-    build_ebpf::run()?;
-    let chosen = Tier::ALL
+    let chosen: Vec<Tier> = Tier::ALL
         .into_iter()
-        .filter(|tier| only.is_empty() || only.contains(tier));
+        .filter(|tier| only.is_empty() || only.contains(tier))
+        .collect();
+    setup::ensure(if chosen.contains(&Tier::Kernels) {
+        Purpose::Machine
+    } else {
+        Purpose::Test
+    })?;
+    build_ebpf::run()?;
     let mut results = Vec::new();
     for tier in chosen {
         println!("\n=== {}: {}", tier.name(), tier.what());

@@ -13,7 +13,7 @@ use super::{Count, Outcome};
 use crate::{
     demo, shell, tidy,
     toolchain::{TARGET, Toolchain},
-    workspace,
+    vm, workspace,
 };
 
 /// A tier.
@@ -33,6 +33,8 @@ pub enum Tier {
     Netd,
     /// Verifier, vectors, labs with real clients.
     Labs,
+    /// Verifier, vectors and journeys on other kernels, in virtual machines.
+    Kernels,
     /// The bench once, quickly: its rows are there and payloads right.
     Bench,
     /// The demo shows what it says.
@@ -41,7 +43,7 @@ pub enum Tier {
 
 impl Tier {
     /// All, in order.
-    pub const ALL: [Tier; 9] = [
+    pub const ALL: [Tier; 10] = [
         Tier::Fmt,
         Tier::Clippy,
         Tier::ClippyEbpf,
@@ -49,6 +51,7 @@ impl Tier {
         Tier::Pure,
         Tier::Netd,
         Tier::Labs,
+        Tier::Kernels,
         Tier::Bench,
         Tier::Demo,
     ];
@@ -63,6 +66,7 @@ impl Tier {
             Tier::Pure => "pure",
             Tier::Netd => "netd",
             Tier::Labs => "labs",
+            Tier::Kernels => "kernels",
             Tier::Bench => "bench",
             Tier::Demo => "demo",
         }
@@ -78,6 +82,7 @@ impl Tier {
             Tier::Pure => "packet logic and tooling",
             Tier::Netd => "model, state, plan, dns, frontends, kernel",
             Tier::Labs => "verifier, vectors, and namespaces with real clients",
+            Tier::Kernels => "verifier, vectors and journeys on other kernels",
             Tier::Bench => "every row of the bench is there, payloads are right",
             Tier::Demo => "the demo shows what it says",
         }
@@ -99,6 +104,7 @@ impl Tier {
             Tier::Pure => tests(&["netd-common", "xtask"], None),
             Tier::Netd => tests(&["netd", "netd-fuzz"], None),
             Tier::ClippyEbpf | Tier::Labs => labs(),
+            Tier::Kernels => vm::everywhere(),
             Tier::Bench => bench(),
             Tier::Demo => build_netd()
                 .and_then(|()| demo::smoke())

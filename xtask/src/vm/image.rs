@@ -15,12 +15,35 @@ use crate::{shell, workspace};
 
 /// Programs of the labs, and modprobe (busybox's complains about compressed modules); `cargo xtask
 /// setup` installs them. What else a script wants is busybox's.
-const PROGRAMS: [&str; 19] = [
-    "bash", "bpftool", "cat", "curl", "dig", "ethtool", "find", "getent", "ip", "modprobe", "nft",
-    "nsenter", "ping", "setpriv", "sh", "socat", "tc", "tcpdump", "unshare",
+const PROGRAMS: [&str; 21] = [
+    "bash",
+    "bpftool",
+    "cat",
+    "curl",
+    "dig",
+    "ethtool",
+    "find",
+    "getent",
+    "ip",
+    "modprobe",
+    "nft",
+    "nsenter",
+    "ping",
+    "setpriv",
+    "sh",
+    "socat",
+    "tc",
+    "tcpdump",
+    "tracepath",
+    "traceroute",
+    "unshare",
 ];
 /// Files that programs look things up in.
 const FILES: [&str; 3] = ["/etc/nsswitch.conf", "/etc/protocols", "/etc/services"];
+/// Mutated packets of the differential test: as many as an emulated machine decides in a few seconds.
+const PACKETS: u32 = 2_000;
+/// How many times longer than on a machine the labs wait for what has to happen.
+const PATIENCE: u32 = 10;
 /// Users that programs look for.
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\ntcpdump:x:100:100::/:/bin/false\n";
 const GROUP: &str = "root:x:0:\ntcpdump:x:100:\n";
@@ -185,7 +208,11 @@ fn script(tests: &Tests) -> String {
         let _ = writeln!(text, "modprobe {module}");
     }
     let crate_dir = workspace::root().join("tests");
-    let _ = writeln!(text, "cd '{}'\nstatus=0", crate_dir.display());
+    let _ = writeln!(
+        text,
+        "cd '{}'\nexport PACKETS={PACKETS} PATIENCE={PATIENCE}\nstatus=0",
+        crate_dir.display()
+    );
     for run in &tests.runs {
         let _ = writeln!(
             text,

@@ -40,7 +40,8 @@ pub struct Kernel {
 }
 
 impl Series {
-    fn name(self) -> &'static str {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
         match self {
             Series::V6_1 => "6.1",
             Series::V6_12 => "6.12",

@@ -24,7 +24,7 @@ pub const LOADED: [&str; 8] = [
     "8021q",
 ];
 /// There when somebody asks for them: rules of others in some tests.
-const ON_DEMAND: [&str; 12] = [
+const ON_DEMAND: [&str; 16] = [
     "nf_tables",
     "nf_conntrack",
     "nft_ct",
@@ -34,9 +34,13 @@ const ON_DEMAND: [&str; 12] = [
     "nft_fib_inet",
     "nft_reject_inet",
     "nft_limit",
+    "ipip",
+    "ipvlan",
     "macvlan",
-    "vxlan",
     "sctp",
+    "sit",
+    "vxlan",
+    "wireguard",
 ];
 
 /// Copies the modules below `root`. One that the kernel does not have is left out: built in, or
