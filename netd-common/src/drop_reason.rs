@@ -38,8 +38,8 @@ reasons! {
     5 SpoofedAddress "spoofed-address" "The source address is not the endpoint's.";
     6 MappedAddress "mapped-address" "An IPv6 packet carries a v4-mapped address.";
     7 LoopbackAddress "loopback-address" "127.0.0.0/8 or ::1 on the wire.";
-    8 IpOptions "ip-options" "IPv4 options are not carried.";
-    9 ExtensionHeader "extension-header" "An IPv6 extension header that is not carried.";
+    8 IpOptions "ip-options" "IPv4 options that are malformed or ask for a source route.";
+    9 ExtensionHeader "extension-header" "IPv6 extension headers that are too many, in disorder, or ask for a source route.";
     10 Fragment "fragment" "A fragment that cannot be attributed to a flow.";
     11 UnknownProtocol "unknown-protocol" "Neither TCP, UDP nor ICMP echo where a flow is needed.";
     12 Multicast "multicast" "Multicast or broadcast that is not carried.";
@@ -69,6 +69,8 @@ reasons! {
     36 NoResolver "no-resolver" "A question for the resolver while the agent has none.";
     37 FlowYielded "flow-yielded" "Not a packet but a flow that ended: a socket of the host began to use its source port.";
     38 EndpointFlows "endpoint-flows" "The endpoint has as many established flows as it may have.";
+    39 FragmentOverflow "fragment-overflow" "A fragment that came before the first of its datagram, and no room for it to wait.";
+    40 FragmentTimeout "fragment-timeout" "A fragment whose datagram's first one did not come within a second.";
 }
 
 #[cfg(test)]

@@ -55,6 +55,27 @@ pub const ICMP_ERRORS_PER_SECOND: u64 = 1_000;
 /// See [`ICMP_ERRORS_PER_SECOND`].
 pub const ICMP_ERRORS_BURST: u64 = 50;
 
+/// Datagrams whose first fragment was seen, or is awaited. The longest unused are evicted: their later
+/// fragments are parked until their time runs out.
+pub const MAX_FRAGMENTS: u32 = 8_192;
+/// Fragments that wait for the first of their datagram, in all. More are dropped
+/// (`FragmentOverflow`).
+pub const MAX_PARKED: u32 = 256;
+/// The same of one datagram; a divisor of [`MAX_PARKED`].
+pub const MAX_PARKED_PER_DATAGRAM: u32 = 8;
+/// Octets of a fragment that can wait, from its IP header on (what Ethernet carries). A larger one is
+/// dropped (`FragmentOverflow`).
+pub const MAX_PARKED_OCTETS: usize = 1_500;
+/// Seconds for which a fragment waits. Then it is dropped (`FragmentTimeout`).
+pub const PARKED_SECONDS: u64 = 1;
+/// Seconds for which later fragments belong to a first one: as long as the kernel waits for the rest
+/// of a datagram (net.ipv4.ipfrag_time).
+pub const FRAGMENT_SECONDS: u64 = 30;
+/// IPv6 extension headers in a row that are read. A packet with more is dropped (`ExtensionHeader`).
+pub const MAX_EXTENSION_HEADERS: usize = 6;
+/// Octets of options in an IPv4 header (RFC 791).
+pub const MAX_IP_OPTIONS: u16 = 40;
+
 /// Tries for a free source port before `PortsExhausted` is counted.
 pub const MAX_PORT_TRIES: u32 = 16;
 

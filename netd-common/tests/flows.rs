@@ -458,20 +458,6 @@ fn a_publisher_still_talks_to_its_neighbours() {
 }
 
 #[test]
-fn a_fragment_of_a_flow_is_told() {
-    let mut connection = Connection::established();
-    let payload = Payload::Tcp(443, 20_000, ACK);
-    let frame = connection.scene.outside_frame(OUTSIDE[0], HOST[0], payload);
-    let mut packet = frame.bytes();
-    packet[20] = 0x20;
-    assert_eq!(
-        connection.scene.from_uplink(&mut packet),
-        Verdict::Drop(DropReason::Fragment)
-    );
-    assert_eq!(connection.scene.work.outcome.network, 1);
-}
-
-#[test]
 fn the_same_tuple_of_another_network_is_another_flow() {
     let mut connection = Connection::established();
     connection

@@ -29,7 +29,12 @@ fn decide_everything(bytes: &[u8]) {
 fn check(bytes: &[u8], mut decide: impl FnMut(&mut Vec<u8>) -> Verdict) {
     let mut packet = bytes.to_vec();
     match decide(&mut packet) {
-        Verdict::Drop(_) | Verdict::Pass | Verdict::Dns | Verdict::IcmpError => {
+        Verdict::Drop(_)
+        | Verdict::Pass
+        | Verdict::Dns
+        | Verdict::IcmpError
+        | Verdict::Fragment
+        | Verdict::Kept => {
             assert_eq!(packet, bytes)
         }
         Verdict::Answer => assert!(packet.len() == 42 || packet.len() == 86),

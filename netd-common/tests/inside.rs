@@ -102,7 +102,7 @@ fn a_neighbour_gets_whatever_ip_carries() {
         AT_CLIENT,
         CLIENT[1],
         WEB[1],
-        Payload::Other(0, vec![58; 16]),
+        Payload::Other(0, [58, 0].into_iter().chain([0; 14]).collect()),
     );
     assert_eq!(
         scene.from_endpoint(AT_CLIENT, &mut frame.bytes()),

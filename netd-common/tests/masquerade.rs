@@ -254,24 +254,36 @@ fn what_cannot_begin_a_flow() {
     let whole = scene
         .frame(AT_CLIENT, CLIENT[0], OUTSIDE[0], payload)
         .bytes();
-    for (at, value, expected) in [
-        (20, [0x20, 0x00], DropReason::Fragment),
-        (20, [0x00, 0x10], DropReason::Fragment),
-        (14, [0x46, 0x00], DropReason::IpOptions),
+    // An option that reaches beyond the header.
+    let mut packet = whole.clone();
+    packet[14] = 0x46;
+    let verdict = scene.from_endpoint(AT_CLIENT, &mut packet);
+    assert_eq!(verdict, Verdict::Drop(DropReason::IpOptions));
+    // Two fragment headers; hop-by-hop options behind others; a route; authentication, ESP, nothing.
+    let chain = |first: u8, rest: &[u8]| (first, rest.iter().copied().chain([0; 24]).collect());
+    for ((header, rest), expected) in [
+        (
+            chain(44, &[44, 0, 0, 0, 0, 0, 0, 0]),
+            DropReason::ExtensionHeader,
+        ),
+        (
+            chain(60, &[0, 0, 0, 0, 0, 0, 0, 0]),
+            DropReason::ExtensionHeader,
+        ),
+        (
+            chain(43, &[17, 0, 2, 1, 0, 0, 0, 0]),
+            DropReason::ExtensionHeader,
+        ),
+        (
+            chain(43, &[17, 0, 0, 0, 0, 0, 0, 0]),
+            DropReason::ExtensionHeader,
+        ),
+        (chain(60, &[17, 9, 0, 0, 0, 0, 0, 0]), DropReason::Truncated),
+        (chain(51, &[]), DropReason::UnknownProtocol),
+        (chain(50, &[]), DropReason::UnknownProtocol),
+        (chain(59, &[]), DropReason::UnknownProtocol),
     ] {
-        let mut packet = whole.clone();
-        packet[at..at + 2].copy_from_slice(&value);
-        let verdict = scene.from_endpoint(AT_CLIENT, &mut packet);
-        assert_eq!(verdict, Verdict::Drop(expected));
-    }
-    for (header, expected) in [
-        (44, DropReason::Fragment),
-        (0, DropReason::ExtensionHeader),
-        (43, DropReason::ExtensionHeader),
-        (60, DropReason::ExtensionHeader),
-        (51, DropReason::ExtensionHeader),
-    ] {
-        let payload = Payload::Other(header, vec![17; 24]);
+        let payload = Payload::Other(header, rest);
         let frame = scene.frame(AT_CLIENT, CLIENT[1], OUTSIDE[1], payload);
         let verdict = scene.from_endpoint(AT_CLIENT, &mut frame.bytes());
         assert_eq!(verdict, Verdict::Drop(expected));

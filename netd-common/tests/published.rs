@@ -289,12 +289,4 @@ fn what_an_uplink_does_not_let_in() {
         scene.from_uplink(&mut packet),
         Verdict::Drop(DropReason::MappedAddress)
     );
-    // The first fragment of what would be for a published port.
-    let dial = Payload::Udp(5, PORT, vec![0; 8]);
-    let mut packet = scene.outside_frame(OUTSIDE[0], HOST[0], dial).bytes();
-    packet[20] = 0x20;
-    assert_eq!(
-        scene.from_uplink(&mut packet),
-        Verdict::Drop(DropReason::Fragment)
-    );
 }

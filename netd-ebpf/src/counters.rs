@@ -17,7 +17,7 @@ use crate::{
 
 /// A packet that goes on.
 pub fn carried(program: Program, verdict: Verdict, outcome: &Outcome, octets: u64) {
-    if verdict == Verdict::Pass {
+    if matches!(verdict, Verdict::Pass | Verdict::Kept) {
         return;
     }
     match program {

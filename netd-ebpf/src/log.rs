@@ -67,6 +67,8 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Answer => "answer",
         Verdict::Dns => "dns",
         Verdict::IcmpError => "icmp",
+        Verdict::Fragment => "fragment",
+        Verdict::Kept => "kept",
         Verdict::Drop(_) => "drop",
     }
 }

@@ -15,6 +15,7 @@ use netd_common::{
         drops::{DropCount, DropKey},
         endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet},
         flow::{Flow, FlowKey},
+        fragment::{FragmentKey, Fragments, Parked},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Resolver, Scopes},
@@ -84,6 +85,13 @@ pub static FLOW_COUNTS: HashMap<u32, u64, { limits::MAX_ENDPOINTS as usize }> = 
 #[btf_map]
 pub static FLOWS_COLLECTED: HashMap<u32, u64, { limits::MAX_ENDPOINTS as usize }, GROWS> =
     HashMap::new();
+
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Fragments, { limits::MAX_FRAGMENTS as usize }> =
+    LruHashMap::new();
+
+#[btf_map]
+pub static PARKED: HashMap<u32, Parked, { limits::MAX_PARKED as usize }> = HashMap::new();
 
 #[btf_map]
 pub static NAMES: HashMap<NameKey, Name, { limits::MAX_NAMES as usize }, GROWS> = HashMap::new();

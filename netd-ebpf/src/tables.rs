@@ -1,7 +1,7 @@
 //! [`Tables`] over the maps and the kernel's routes. Copies out at once and decides nothing.
 
 use aya_ebpf::{
-    bindings::{BPF_NOEXIST, bpf_check_mtu_flags},
+    bindings::{BPF_ANY, BPF_NOEXIST, bpf_check_mtu_flags},
     btf_maps::lpm_trie::Key,
     helpers::{bpf_check_mtu, bpf_get_prandom_u32, bpf_ktime_get_coarse_ns},
 };
@@ -10,6 +10,7 @@ use netd_common::{
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
+        fragment::{FragmentKey, Fragments},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
@@ -24,8 +25,8 @@ use netd_common::{
 use crate::{
     ctx::{counter, fib, quote, skb::Skb, sockets},
     maps::{
-        CONFIG, ENDPOINTS, FLOW_COUNTS, FLOWS, FLOWS_COLLECTED, HOST_ADDRESSES, INTERFACES, LINKS,
-        NEW_FLOWS, PORTS, SUBNETS, UPLINKS,
+        CONFIG, ENDPOINTS, FLOW_COUNTS, FLOWS, FLOWS_COLLECTED, FRAGMENTS, HOST_ADDRESSES,
+        INTERFACES, LINKS, NEW_FLOWS, PORTS, SUBNETS, UPLINKS,
     },
 };
 
@@ -108,6 +109,19 @@ impl Tables for Maps<'_> {
 
     fn remove_flow(&mut self, key: &FlowKey) -> bool {
         FLOWS.remove(key).is_ok()
+    }
+
+    fn fragments(&mut self, key: &FragmentKey, into: &mut Fragments) -> bool {
+        copy(FRAGMENTS.get_ptr(key), into)
+    }
+
+    fn put_fragments(&mut self, key: &FragmentKey, value: &Fragments) {
+        // Without memory for it later fragments wait in vain: counted when their time runs out.
+        let _ = FRAGMENTS.insert(key, value, BPF_ANY.into());
+    }
+
+    fn add_fragments(&mut self, key: &FragmentKey, value: &Fragments) -> bool {
+        FRAGMENTS.insert(key, value, BPF_NOEXIST.into()).is_ok()
     }
 
     fn established(&mut self, endpoint: u32) -> u64 {

@@ -80,8 +80,9 @@ fn carry_out(
                 _ => skb.redirect_peer(skb.ifindex()),
             })
         }
+        Verdict::Kept => Ok(TC_ACT_SHOT),
         // The tail call did not happen.
-        Verdict::Dns | Verdict::IcmpError => Err(DropReason::RedirectFailed),
+        Verdict::Dns | Verdict::IcmpError | Verdict::Fragment => Err(DropReason::RedirectFailed),
         Verdict::Drop(reason) => Err(reason),
     }
 }
@@ -109,23 +110,59 @@ fn translate(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
     let checksum = rewrite.checksum.into();
     let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
     let is_v4 = kind & changes::IS_V4 != 0;
-    if rewrite.address_delta != 0 {
+    let has_transport = kind & changes::NO_TRANSPORT == 0;
+    if rewrite.address_delta != 0 && has_transport {
         skb.pseudo_checksum(checksum, rewrite.address_delta, zero_is_none, is_v4)?;
     }
-    if rewrite.port_delta != 0 {
+    if rewrite.port_delta != 0 && has_transport {
         skb.checksum(checksum, rewrite.port_delta, zero_is_none)?;
     }
     let header = &rewrite.header;
-    match (is_v4, kind & changes::IS_ECHO != 0) {
-        (true, false) => skb.store(Header::OFFSET_V4, header.v4()?),
-        (false, false) => skb.store(Header::OFFSET_V6, header.v6()?),
-        (true, true) => {
-            skb.store(Header::OFFSET_V4, header.addresses_v4()?)?;
-            skb.store(ETHERNET + 20 + 4, header.identifier(true)?)
-        }
-        (false, true) => {
-            skb.store(Header::OFFSET_V6, header.addresses_v6()?)?;
-            skb.store(ETHERNET + 40 + 4, header.identifier(false)?)
-        }
+    let is_echo = kind & changes::IS_ECHO != 0;
+    if is_echo || kind & (changes::APART | changes::NO_TRANSPORT) != 0 {
+        return store_apart(skb, rewrite).then_some(());
+    }
+    if is_v4 {
+        skb.store(Header::OFFSET_V4, header.v4()?)
+    } else {
+        skb.store(Header::OFFSET_V6, header.v6()?)
+    }
+}
+
+/// Stores the header where what changes is not in one piece.
+// Not inlined: a rare case, whose paths would multiply those of the programs.
+#[inline(never)]
+fn store_apart(skb: &Skb<'_>, rewrite: &Rewrite) -> bool {
+    try_store_apart(skb, rewrite).is_some()
+}
+
+#[inline(always)]
+fn try_store_apart(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
+    let (kind, header) = (rewrite.changes, &rewrite.header);
+    let is_v4 = kind & changes::IS_V4 != 0;
+    if is_v4 {
+        skb.store(Header::OFFSET_V4, header.addresses_v4()?)?;
+    } else {
+        skb.store(Header::OFFSET_V6, header.addresses_v6()?)?;
+    }
+    if kind & changes::NO_TRANSPORT != 0 {
+        return Some(());
+    }
+    let transport = transport(rewrite);
+    if kind & changes::IS_ECHO != 0 {
+        skb.store(transport + 4, header.identifier(is_v4)?)
+    } else {
+        skb.store(transport, header.ports(is_v4)?)
+    }
+}
+
+/// Where the transport header begins.
+fn transport(rewrite: &Rewrite) -> usize {
+    if rewrite.changes & changes::APART != 0 {
+        rewrite.transport.into()
+    } else if rewrite.changes & changes::IS_V4 != 0 {
+        ETHERNET + 20
+    } else {
+        ETHERNET + 40
     }
 }

@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, env, fmt::Write as _};
 use netd_common::abi::flow::{Flow, FlowKey};
 use netd_tests::bpf::{Host, Input, Kernel, Output, World, hex, read_all};
 
-/// Mutated packets of a run; some 25,000 are decided in a second.
+/// Mutated packets of a run; some 25,000 are decided in a second. `PACKETS=number` asks for more, or
+/// on an emulated machine for fewer.
 const MUTATED: usize = 20_000;
 
 #[test]
@@ -24,9 +25,10 @@ fn also_while_the_agent_has_no_resolver() {
 
 fn same_fate(world: &World) {
     let mut faults = String::new();
-    for (file, vectors) in read_all(world) {
-        let mut host = Host::new(world.clone());
-        Kernel::with(world, |kernel| {
+    // The programs are loaded once: on an emulated machine that takes longest.
+    Kernel::with(world, |kernel| {
+        for (file, vectors) in read_all(world) {
+            let mut host = Host::new(world.clone());
             for vector in &vectors {
                 let (expected, verdict) = host.run(&vector.input);
                 if let Some(fault) = compare(kernel, &vector.input, &expected) {
@@ -36,19 +38,19 @@ fn same_fate(world: &World) {
             if let Some(fault) = compare_flows(kernel, &host) {
                 let _ = writeln!(faults, "{file}: {fault}");
             }
-        });
-    }
+            kernel.forget_flows();
+            kernel.forget_fragments();
+        }
+    });
     assert!(faults.is_empty(), "{faults}");
 }
 
 /// The same each time, so that a failure is of the change at hand. `SEED=number` looks further.
 #[test]
 fn mutated_packets_have_the_same_fate_in_the_kernel() {
-    let seed = match env::var("SEED") {
-        Ok(text) => text.parse().expect("SEED is a number"),
-        Err(_) => DEFAULT_SEED,
-    };
-    println!("SEED={seed}");
+    let seed = number("SEED").unwrap_or(DEFAULT_SEED);
+    let packets = number("PACKETS").map_or(MUTATED, |packets| packets as usize);
+    println!("SEED={seed} PACKETS={packets}");
     let world = World::new();
     let recorded: Vec<Input> = read_all(&world)
         .into_iter()
@@ -58,7 +60,11 @@ fn mutated_packets_have_the_same_fate_in_the_kernel() {
     let mut dice = Dice(seed | 1);
     let mut host = Host::new(world.clone());
     Kernel::with(&world, |kernel| {
-        for round in 0..MUTATED {
+        for round in 0..packets {
+            if round % FRAGMENTS_LAST == 0 {
+                kernel.forget_fragments();
+                host.forget_fragments();
+            }
             let input = dice.mutated(&recorded);
             let (expected, verdict) = host.run(&input);
             if let Some(fault) = compare(kernel, &input, &expected) {
@@ -73,6 +79,16 @@ fn mutated_packets_have_the_same_fate_in_the_kernel() {
 
 /// The mutations of an ordinary run.
 const DEFAULT_SEED: u64 = 0x6e65_7464;
+
+/// Packets after which fragments are forgotten: far below a second, after which the kernel forgets some.
+const FRAGMENTS_LAST: usize = 64;
+
+/// What an environment variable says, if it is set.
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let parsed = text.parse();
+    Some(parsed.unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
+}
 
 /// What differs, if anything does.
 fn compare(kernel: &mut Kernel, input: &Input, expected: &Output) -> Option<String> {

@@ -5,6 +5,7 @@
 pub mod drops;
 pub mod endpoint;
 pub mod flow;
+pub mod fragment;
 pub mod host;
 pub mod link;
 pub mod name;
@@ -42,6 +43,10 @@ pub mod maps {
     pub const FLOW_COUNTS: &str = "FLOW_COUNTS";
     /// HASH endpoint index (u32) → those of `FLOW_COUNTS` that the agent removed (u64); agent writes.
     pub const FLOWS_COLLECTED: &str = "FLOWS_COLLECTED";
+    /// LRU_HASH [`super::fragment::FragmentKey`] → [`super::fragment::Fragments`]; BPF writes.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
+    /// HASH place (u32) → [`super::fragment::Parked`]; BPF writes.
+    pub const PARKED: &str = "PARKED";
     /// HASH [`super::name::NameKey`] → [`super::name::Name`]; agent writes.
     pub const NAMES: &str = "NAMES";
     /// HASH sandbox index (u32) → [`super::name::Scopes`]; agent writes.
@@ -62,6 +67,8 @@ pub mod tail_calls {
     pub const DNS: u32 = 0;
     /// Program `icmp`: translates an ICMP error about a flow, or makes one.
     pub const ICMP: u32 = 1;
+    /// Program `fragments`: parks fragments, and sends them again.
+    pub const FRAGMENTS: u32 = 2;
     /// Entries in the array.
     pub const COUNT: u32 = 4;
 }
@@ -102,11 +109,13 @@ pub enum Program {
     SockPostBind6 = 15,
     /// Tail call of `from_endpoint` and `from_uplink`. What it drops or carries counts as theirs.
     Icmp = 16,
+    /// Tail call of `from_endpoint` and `from_uplink`. What it drops counts as theirs.
+    Fragments = 17,
 }
 
 impl Program {
     /// Every program of the object.
-    pub const ALL: [Program; 16] = [
+    pub const ALL: [Program; 17] = [
         Program::FromEndpoint,
         Program::ToEndpoint,
         Program::FromUplink,
@@ -123,6 +132,7 @@ impl Program {
         Program::SockPostBind4,
         Program::SockPostBind6,
         Program::Icmp,
+        Program::Fragments,
     ];
 
     /// The name in the object, below 16 characters so that the kernel keeps it whole.
@@ -144,6 +154,7 @@ impl Program {
             Program::SockPostBind4 => "sock_post_bind4",
             Program::SockPostBind6 => "sock_post_bind6",
             Program::Icmp => "icmp",
+            Program::Fragments => "fragments",
         }
     }
 

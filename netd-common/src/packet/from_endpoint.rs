@@ -2,8 +2,9 @@
 //! host's addresses, leaves through an uplink, is answered, or is dropped for a named reason.
 
 use super::{
-    Packet, Tables, Work, arp, dns, icmp_error, links, nat, neighbour, onward, published, rewrite,
-    transport,
+    Packet, Tables, Work, arp, dns,
+    fragment::{self, Cut},
+    icmp_error, links, nat, neighbour, onward, published, rewrite, transport,
     verdict::Verdict,
     view::{self, View, ethertype, protocol},
 };
@@ -64,6 +65,9 @@ fn judge<P: Packet, T: Tables>(
     if is_neighbour(tables, work) {
         if work.source.flags & flags::PUBLISHES != 0 {
             transport::read(packet, &mut work.view)?;
+            if is_for_parking(tables, work) {
+                return Ok(Verdict::Fragment);
+            }
             if icmp_error::concerns_flow(packet, zone, tables, work) {
                 return Ok(Verdict::IcmpError);
             }
@@ -71,10 +75,20 @@ fn judge<P: Packet, T: Tables>(
         return same_network(packet, tables, work);
     }
     transport::read(packet, &mut work.view)?;
+    if is_for_parking(tables, work) {
+        return Ok(Verdict::Fragment);
+    }
     if icmp_error::concerns_flow(packet, zone, tables, work) {
         return Ok(Verdict::IcmpError);
     }
     elsewhere(tables, work)
+}
+
+/// Whether this is a fragment that waits for the first of its datagram, or that first one, for which
+/// others wait.
+fn is_for_parking<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
+    work.passes = 0;
+    fragment::attribute(work.source.ifindex, tables, work) != Cut::Known
 }
 
 /// The resolver may answer any endpoint, whatever address it answers from.
@@ -205,7 +219,6 @@ fn to_resolver<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, Dr
 /// A flow to the published port in `work`. The server sees the container's own address; only where
 /// the publisher dials itself, the gateway's.
 fn prepare_published<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
-    work.view.ip.unobstructed()?;
     if !work.view.transport.may_begin() {
         return Err(DropReason::NotInFlow);
     }
@@ -238,7 +251,9 @@ fn prepare_outside<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), Dro
     if work.source.flags & flags::INTERNAL != 0 {
         return Err(DropReason::Internal);
     }
-    work.view.ip.unobstructed()?;
+    if fragment::is_unattributed(work) {
+        return Err(DropReason::Fragment);
+    }
     if !work.view.transport.is_known() {
         return Err(DropReason::UnknownProtocol);
     }

@@ -2,9 +2,13 @@
 //! container's address is not for dialling from outside; everything else is left alone.
 
 use super::{
-    Packet, Tables, Work, icmp_error, nat, onward, published, transport, verdict::Verdict, view,
+    Packet, Tables, Work,
+    fragment::{self, Cut},
+    icmp_error, nat, onward, published, transport,
+    verdict::Verdict,
+    view::{self, traits},
 };
-use crate::DropReason;
+use crate::{DropReason, abi::fragment::arrival};
 
 /// Decides about a packet that came in by an uplink.
 pub fn decide<P: Packet, T: Tables>(packet: &P, tables: &mut T, work: &mut Work) -> Verdict {
@@ -30,13 +34,25 @@ fn judge<P: Packet, T: Tables>(
     if ip.destination.is_multicast() {
         return Ok(Verdict::Pass);
     }
-    // What is cut belongs to nothing of netd's.
-    if transport::read(packet, &mut work.view).is_ok() && work.view.transport.is_known() {
-        if let Some(verdict) = onward::along_flow(tables, 0, work)? {
-            return Ok(verdict);
+    // What ends within its transport header belongs to nothing of netd's.
+    let is_whole = transport::read(packet, &mut work.view).is_ok();
+    work.awaited = 0;
+    if is_whole
+        && work.view.ip.traits & traits::FRAGMENT != 0
+        && attribute(tables, work) == Cut::Waits
+    {
+        return Ok(Verdict::Fragment);
+    }
+    if is_whole && work.view.transport.is_known() {
+        let mut verdict = onward::along_flow(tables, 0, work)?;
+        if verdict.is_none() {
+            verdict = to_published(tables, work)?;
         }
-        if let Some(verdict) = to_published(tables, work)? {
-            return Ok(verdict);
+        match verdict {
+            // Comes in once more, and then those that wait for it.
+            Some(_) if work.awaited != 0 => return Ok(Verdict::Fragment),
+            Some(verdict) => return Ok(verdict),
+            None => {}
         }
     } else if icmp_error::concerns_flow(packet, 0, tables, work) {
         return Ok(Verdict::IcmpError);
@@ -46,6 +62,22 @@ fn judge<P: Packet, T: Tables>(
         return Err(DropReason::DirectRouting);
     }
     Ok(Verdict::Pass)
+}
+
+/// A fragment for the host or a container: it may be netd's. The host's stack gets it in any case
+/// where its first one is not known yet: it may be the host's as well.
+// Not inlined: a rare case, whose paths would multiply those of the hook.
+#[inline(never)]
+fn attribute<T: Tables>(tables: &mut T, work: &mut Work) -> Cut {
+    let destination = &work.view.ip.destination;
+    work.passes = u32::from(tables.host_address(destination).is_some());
+    if work.passes == 0 && tables.subnet(destination).is_none() {
+        return Cut::Known;
+    }
+    let cut = fragment::attribute(arrival::OUTSIDE, tables, work);
+    // In memory, and looked for at the end alone: a register would double what the verifier walks.
+    work.awaited = u32::from(cut == Cut::Awaited);
+    cut
 }
 
 /// To a published port, if it is one and a flow may begin. The container sees the client's own
@@ -61,7 +93,6 @@ fn to_published<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Option<Ver
         return Ok(None);
     }
     work.outcome.network = work.port.network;
-    work.view.ip.unobstructed()?;
     if tables.subnet(&source).is_some() || tables.host_address(&source).is_some() {
         return Err(DropReason::SpoofedAddress);
     }

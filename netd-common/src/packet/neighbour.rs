@@ -4,7 +4,7 @@
 use super::{
     Packet, Tables, Work, arp, checksum,
     verdict::{Answer, Verdict},
-    view::{ethertype, protocol},
+    view::{ethertype, protocol, traits},
 };
 use crate::{Addr, DropReason};
 
@@ -42,7 +42,8 @@ pub fn answer<P: Packet, T: Tables>(
     work: &mut Work,
 ) -> Result<Option<Verdict>, DropReason> {
     let ip = &work.view.ip;
-    if ip.is_v4() || ip.protocol != protocol::ICMPV6 {
+    let is_later = ip.traits & traits::LATER_FRAGMENT != 0;
+    if ip.is_v4() || ip.protocol != protocol::ICMPV6 || is_later {
         return Ok(None);
     }
     let offset = usize::from(ip.transport);
@@ -56,8 +57,13 @@ pub fn answer<P: Packet, T: Tables>(
     let message = packet.read::<24>(offset).ok_or(DropReason::Truncated)?;
     let [_, code, ..] = message;
     let target = Addr(*message.last_chunk::<16>().ok_or(DropReason::Truncated)?);
-    // RFC 4861 section 7.1.1.
-    if ip.hops != 255 || code != 0 || target.is_multicast() || target.is_v4() {
+    // RFC 4861 section 7.1.1, RFC 6980 section 5.
+    if ip.traits & traits::FRAGMENT != 0
+        || ip.hops != 255
+        || code != 0
+        || target.is_multicast()
+        || target.is_v4()
+    {
         return Err(DropReason::Neighbor);
     }
     let (frame, ip) = (work.view.frame, work.view.ip);

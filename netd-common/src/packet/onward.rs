@@ -1,6 +1,8 @@
 //! Where a flow leads: into a container or out through an uplink, with the rewrite it needs.
 
-use super::{Tables, Work, flow, nat, rewrite, tables::Route, transport, verdict::Verdict};
+use super::{
+    Tables, Work, flow, nat, rewrite, tables::Route, transport, verdict::Verdict, view::traits,
+};
 use crate::{
     DropReason,
     abi::{
@@ -30,7 +32,6 @@ pub fn along_flow<T: Tables>(
     if zone == 0 {
         work.outcome.network = work.flow.network;
     }
-    work.view.ip.unobstructed()?;
     let verdict = follow(tables, zone, work)?;
     if verdict.is_none() {
         flow::forget(tables, work);
@@ -87,14 +88,21 @@ pub(super) fn is_party(endpoint: &Endpoint, flow: &Flow) -> bool {
 }
 
 /// Where the flow in `work` leads, one hop further: into the target, from its gateway, or out
-/// through the uplink that [`exit`] found, for which the kernel writes the Ethernet header.
+/// through the uplink that [`exit`] found, for which the kernel writes the Ethernet header; to the
+/// host's stack where it is too big for that.
 ///
 /// # Errors
 /// [`DropReason::TtlExpired`].
 pub fn go(work: &mut Work) -> Result<Verdict, DropReason> {
     let hops = rewrite::next_hop(&work.view.ip)?;
+    let leaves = work.flow.twin_zone == 0;
+    if leaves && work.view.ip.traits & traits::OVERSIZE != 0 {
+        // The stack fragments it, and counts the hop; `to_uplink` translates what comes of it.
+        rewrite::ethernet(work, work.source.gateway_mac, work.source.mac);
+        return Ok(Verdict::Host);
+    }
     rewrite::translate(work, hops);
-    if work.flow.twin_zone == 0 {
+    if leaves {
         return Ok(Verdict::Neighbour);
     }
     rewrite::ethernet(work, work.target.mac, work.target.gateway_mac);
@@ -109,7 +117,8 @@ pub fn go(work: &mut Work) -> Result<Verdict, DropReason> {
 ///
 /// # Errors
 /// [`DropReason::Prohibited`], [`DropReason::NoRoute`]; [`DropReason::NotUplink`], also for
-/// uplinks without Ethernet headers, which are not carried; [`DropReason::TooBig`].
+/// uplinks without Ethernet headers, which are not carried; [`DropReason::TooBig`], but for IPv4 that
+/// may be fragmented.
 pub fn exit<T: Tables>(tables: &mut T, work: &mut Work, in_flow: bool) -> Result<(), DropReason> {
     let answers = in_flow && work.flow.flags & flow_flags::PUBLISHED != 0;
     let source = if answers {
@@ -131,7 +140,11 @@ pub fn exit<T: Tables>(tables: &mut T, work: &mut Work, in_flow: bool) -> Result
         return Err(DropReason::NotUplink);
     }
     if tables.too_big(ifindex) {
-        return Err(DropReason::TooBig);
+        let ip = &mut work.view.ip;
+        if ip.traits & (traits::IS_V4 | traits::DONT_FRAGMENT) != traits::IS_V4 {
+            return Err(DropReason::TooBig);
+        }
+        ip.traits |= traits::OVERSIZE;
     }
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! From what a packet is and what it shall be, the bytes that change and what the checksums need.
 
-use super::{Work, checksum, transport::kind, verdict::changes, view::Ip};
+use super::{
+    Work, checksum,
+    transport::kind,
+    verdict::changes,
+    view::{Ip, traits},
+};
 use crate::{Addr, DropReason, abi::flow::Flow};
 
 /// New MACs, where they are not there already.
@@ -25,8 +30,7 @@ pub fn next_hop(ip: &Ip) -> Result<u8, DropReason> {
     Ok(ip.hops - 1)
 }
 
-/// The tuple that the flow in `work` says, with the TTL or hop limit `hops`. Only for packets whose
-/// transport header follows the IP header at once ([`Ip::unobstructed`]).
+/// The tuple that the flow in `work` says, with the TTL or hop limit `hops`.
 pub fn translate(work: &mut Work, hops: u8) {
     let (view, flow) = (&work.view, &work.flow);
     let (ip, transport) = (&view.ip, &view.transport);
@@ -35,6 +39,13 @@ pub fn translate(work: &mut Work, hops: u8) {
     let new = ports(flow.source_port, flow.destination_port);
     let address_delta = address_delta(ip, flow);
     rewrite.changes |= changes::HEADER;
+    if ip.traits & (traits::FRAGMENT | traits::OPTIONS | traits::EXTENSION) != 0 {
+        rewrite.changes |= changes::APART;
+        rewrite.transport = ip.transport;
+    }
+    if ip.traits & traits::LATER_FRAGMENT != 0 {
+        rewrite.changes |= changes::NO_TRANSPORT;
+    }
     rewrite.checksum = ip.transport + checksum_offset(transport.kind);
     rewrite.address_delta = address_delta;
     if transport.is_echo() {

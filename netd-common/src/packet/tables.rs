@@ -6,6 +6,7 @@ use crate::{
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
+        fragment::{FragmentKey, Fragments},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         port::Port,
@@ -91,6 +92,13 @@ pub trait Tables {
     fn established(&mut self, endpoint: u32) -> u64;
     /// Counts halves of an endpoint that came into `FLOWS`, or left it.
     fn count_established(&mut self, endpoint: u32, change: i64);
+
+    /// What is known of a datagram in fragments (`FRAGMENTS`).
+    fn fragments(&mut self, key: &FragmentKey, into: &mut Fragments) -> bool;
+    /// Puts that, over what is there.
+    fn put_fragments(&mut self, key: &FragmentKey, value: &Fragments);
+    /// Puts that unless the key is there; whether it was not.
+    fn add_fragments(&mut self, key: &FragmentKey, value: &Fragments) -> bool;
 
     /// Whether a socket of the host takes packets with this tuple: one that is connected so, or one
     /// that listens there (`bpf_skc_lookup_tcp`, `bpf_sk_lookup_udp`). Of no other protocol.

@@ -1,8 +1,17 @@
 //! What the host's stack sends to a container. The host itself may; what it forwards from
 //! elsewhere may only where a flow says so, so that a foreign ip_forward=1 opens nothing.
 
-use super::{Packet, Tables, Work, flow, rewrite, transport, verdict::Verdict, view};
-use crate::{DropReason, abi::flow::flow_flags};
+use super::{
+    Packet, Tables, Work, flow,
+    fragment::{self, Cut},
+    rewrite, transport,
+    verdict::Verdict,
+    view,
+};
+use crate::{
+    DropReason,
+    abi::{flow::flow_flags, fragment::arrival},
+};
 
 /// Decides about a packet on its way to the host side `ifindex` of an endpoint. `forwarded`: it
 /// came into the host by some interface, rather than from the host itself.
@@ -40,6 +49,9 @@ fn judge<P: Packet, T: Tables>(
         return Ok(Verdict::Host);
     }
     transport::read(packet, &mut work.view)?;
+    if fragment::attribute(arrival::ENTERING, tables, work) == Cut::Waits {
+        return Err(DropReason::Fragment);
+    }
     from_elsewhere(tables, work)
 }
 
@@ -49,7 +61,6 @@ fn from_elsewhere<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict,
     if !work.view.transport.is_known() || !flow::find(tables, work)? {
         return Err(DropReason::DirectRouting);
     }
-    work.view.ip.unobstructed()?;
     let (flow, target) = (&work.flow, &work.target);
     if flow.flags & flow_flags::TO_ENDPOINT == 0 || flow.twin_zone != target.network {
         return Err(DropReason::DirectRouting);

@@ -3,7 +3,9 @@
 //! host's own packets pass as they are; a flow that has the tuple of one gives way.
 
 use super::{
-    Packet, Tables, Work, flow, nat, rewrite,
+    Packet, Tables, Work, flow,
+    fragment::{self, Cut},
+    nat, rewrite,
     tables::Seen,
     transport::{self, kind, tcp},
     verdict::Verdict,
@@ -11,7 +13,10 @@ use super::{
 };
 use crate::{
     DropReason,
-    abi::flow::{FlowKey, flow_flags},
+    abi::{
+        flow::{FlowKey, flow_flags},
+        fragment::arrival,
+    },
 };
 
 /// Decides about a packet on its way out of an uplink. `forwarded`: it came into the host by some
@@ -89,12 +94,18 @@ fn judge<P: Packet, T: Tables>(
         return Ok(Verdict::Pass);
     };
     work.outcome.network = subnet.network;
-    if transport::read(packet, &mut work.view).is_err() || !work.view.transport.is_known() {
+    if transport::read(packet, &mut work.view).is_err() {
+        return Err(DropReason::Untranslated);
+    }
+    // The stack fragments in order.
+    if fragment::attribute(arrival::LEAVING, tables, work) == Cut::Waits {
+        return Err(DropReason::Fragment);
+    }
+    if !work.view.transport.is_known() {
         return Err(DropReason::Untranslated);
     }
     transport::key(&work.view, subnet.network, &mut work.key);
     if !flow::find(tables, work)?
-        || work.view.ip.unobstructed().is_err()
         || work.flow.twin_zone != 0
         || work.flow.epoch != tables.config().epoch
     {

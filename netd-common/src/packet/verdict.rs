@@ -29,6 +29,10 @@ pub enum Verdict {
     Answer,
     /// An ICMP error to translate or to make: the `icmp` program decides.
     IcmpError,
+    /// A fragment to park, or one for which others wait: the `fragments` program decides.
+    Fragment,
+    /// A fragment that was parked, or comes in once more: nothing goes on, and nothing is lost.
+    Kept,
     /// A question to the resolver: the `dns` program decides.
     Dns,
     /// Dropped and counted.
@@ -75,8 +79,8 @@ pub struct Rewrite {
     pub port_delta: u32,
     /// [`changes::HEADER`]: offset of the transport checksum.
     pub checksum: u16,
-    /// Zero.
-    pub reserved: [u8; 2],
+    /// [`changes::APART`]: offset of the transport header.
+    pub transport: u16,
 }
 
 /// Bits of [`Rewrite::changes`].
@@ -90,6 +94,10 @@ pub mod changes {
     /// With [`HEADER`]: the transport is ICMP echo, with an identifier in the fifth octet and
     /// no ports.
     pub const IS_ECHO: u32 = 1 << 3;
+    /// With [`HEADER`]: the transport header is not right behind the fixed part of the IP header.
+    pub const APART: u32 = 1 << 5;
+    /// With [`HEADER`]: there is no transport header (a later fragment).
+    pub const NO_TRANSPORT: u32 = 1 << 6;
     /// With [`HEADER`]: a transport checksum of 0 means none and stays so (UDP).
     pub const ZERO_IS_NONE: u32 = 1 << 4;
 }
@@ -129,10 +137,15 @@ impl Header {
         self.0.get(Header::HOP_V6..)?.first_chunk()
     }
 
-    /// The echo identifier.
-    pub fn identifier(&self, is_v4: bool) -> Option<&[u8; 2]> {
+    /// The ports, or twice the echo identifier.
+    pub fn ports(&self, is_v4: bool) -> Option<&[u8; 4]> {
         let at = if is_v4 { 12 } else { 36 };
         self.0.get(at..)?.first_chunk()
+    }
+
+    /// The echo identifier.
+    pub fn identifier(&self, is_v4: bool) -> Option<&[u8; 2]> {
+        self.ports(is_v4)?.first_chunk()
     }
 
     pub(super) fn put_v4(

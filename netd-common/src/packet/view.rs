@@ -1,12 +1,12 @@
-//! What a packet is: one parse for both families, down to the transport header. Judges nothing:
-//! what cannot be attributed to a flow is noted, and a decision says what then.
+//! What a packet is: one parse for both families, down to the transport header. Judges
+//! only what no decision could carry; the rest is noted.
 //!
 //! The view stands in [`super::Work`], and what fills it is never inlined: so the verifier forgets
 //! which path wrote a flag, instead of following every combination of them to the end.
 
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
-use super::{Packet, transport::Transport};
+use super::{Packet, extension, options, transport::Transport};
 use crate::{Addr, DropReason};
 
 /// Octets of an Ethernet header: where the IP header begins.
@@ -32,11 +32,14 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// ICMPv6, of IPv6 only.
     pub const ICMPV6: u8 = 58;
-    /// IPv6 extension headers (RFC 8200 section 4, RFC 4302): hop-by-hop options, routing,
-    /// authentication, destination options.
-    pub const EXTENSIONS: [u8; 4] = [0, 43, 51, 60];
-    /// The IPv6 fragment header.
+    /// The IPv6 extension header of hop-by-hop options (RFC 8200 section 4).
+    pub const HOP_BY_HOP: u8 = 0;
+    /// The one of routing.
+    pub const ROUTING: u8 = 43;
+    /// The one of fragments.
     pub const FRAGMENT: u8 = 44;
+    /// The one of destination options.
+    pub const DESTINATION: u8 = 60;
 }
 
 /// A packet's headers, as far as a decision has read them.
@@ -116,14 +119,16 @@ pub struct Ip {
     pub destination: Addr,
     /// Octets from the IP header on, as the header says.
     pub length: u32,
-    /// Offset of the transport header; of IPv6, of what follows the fixed header.
+    /// Offset of the transport header.
     pub transport: u16,
-    /// [`protocol`]; of IPv6, the first next-header.
+    /// [`protocol`], behind all extension headers.
     pub protocol: u8,
     /// TTL or hop limit.
     pub hops: u8,
     /// [`traits`].
     pub traits: u32,
+    /// Of a fragment: its datagram's identification; IPv4's two octets come first.
+    pub identification: [u8; 4],
 }
 
 /// Bits of [`Ip::traits`].
@@ -138,6 +143,10 @@ pub mod traits {
     pub const OPTIONS: u32 = 1 << 3;
     /// IPv6 with an extension header.
     pub const EXTENSION: u32 = 1 << 4;
+    /// IPv4 that must not be fragmented.
+    pub const DONT_FRAGMENT: u32 = 1 << 5;
+    /// Larger than the way out takes, and to be fragmented by the host's stack.
+    pub const OVERSIZE: u32 = 1 << 6;
 }
 
 impl Ip {
@@ -146,20 +155,9 @@ impl Ip {
         self.traits & traits::IS_V4 != 0
     }
 
-    /// That the packet can be attributed to a flow.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn unobstructed(&self) -> Result<(), DropReason> {
-        if self.traits & traits::FRAGMENT != 0 {
-            Err(DropReason::Fragment)
-        } else if self.traits & traits::OPTIONS != 0 {
-            Err(DropReason::IpOptions)
-        } else if self.traits & traits::EXTENSION != 0 {
-            Err(DropReason::ExtensionHeader)
-        } else {
-            Ok(())
-        }
+    /// Whether this is a whole packet whose transport header follows the fixed IP header at once.
+    pub fn is_plain(&self) -> bool {
+        self.traits & (traits::FRAGMENT | traits::OPTIONS | traits::EXTENSION) == 0
     }
 }
 
@@ -185,7 +183,7 @@ pub fn read_frame<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReas
 /// # Errors
 /// [`DropReason::UnknownEthertype`]; [`DropReason::Truncated`] where lengths contradict each
 /// other or the packet; [`DropReason::MappedAddress`] where IPv6 carries a v4-mapped address: it
-/// would alias IPv4.
+/// would alias IPv4; [`DropReason::IpOptions`], [`DropReason::ExtensionHeader`].
 // Not inlined, so that its callers read the view from memory. (With the view in their registers
 // and stack the verifier walked 21,300 instructions of `to_endpoint`, instead of 3,400.)
 #[inline(never)]
@@ -200,13 +198,19 @@ pub fn read_ip<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason>
     if !ip.is_v4() && (ip.source.is_v4() || ip.destination.is_v4()) {
         return Err(DropReason::MappedAddress);
     }
+    if ip.traits & traits::OPTIONS != 0 {
+        return options::judge(packet, ip);
+    }
+    if ip.traits & traits::EXTENSION != 0 {
+        return extension::skip(packet, &mut view.ip);
+    }
     Ok(())
 }
 
 /// IPv4 (RFC 791), `None` where it is malformed.
 fn v4<P: Packet>(packet: &P, header: &[[u8; 4]; 10], ip: &mut Ip) -> Option<()> {
     let [first, second, third, source, destination, ..] = header;
-    let ([version, _, length @ ..], [_, _, fragment @ ..]) = (*first, *second);
+    let ([version, _, length @ ..], [id0, id1, fragment @ ..]) = (*first, *second);
     let [hops, protocol, _, _] = *third;
     let words = u32::from(version & 0x0f);
     let total = u32::from(u16::from_be_bytes(length));
@@ -224,9 +228,13 @@ fn v4<P: Packet>(packet: &P, header: &[[u8; 4]; 10], ip: &mut Ip) -> Option<()> 
     ip.hops = hops;
     ip.transport = ETHERNET as u16 + words as u16 * 4;
     ip.traits = traits::IS_V4;
-    let fragment = u16::from_be_bytes(fragment) & 0x3fff;
-    if fragment != 0 {
+    let fragment = u16::from_be_bytes(fragment);
+    if fragment & 0x4000 != 0 {
+        ip.traits |= traits::DONT_FRAGMENT;
+    }
+    if fragment & 0x3fff != 0 {
         ip.traits |= traits::FRAGMENT;
+        ip.identification = [id0, id1, 0, 0];
     }
     if fragment & 0x1fff != 0 {
         ip.traits |= traits::LATER_FRAGMENT;
@@ -256,9 +264,7 @@ fn v6<P: Packet>(packet: &P, header: &[u8; 40], ip: &mut Ip) -> Option<()> {
     ip.hops = hops;
     ip.transport = ETHERNET as u16 + 40;
     ip.traits = 0;
-    if protocol == protocol::FRAGMENT {
-        ip.traits = traits::FRAGMENT;
-    } else if protocol::EXTENSIONS.contains(&protocol) {
+    if extension::is_one(protocol) {
         ip.traits = traits::EXTENSION;
     }
     Some(())

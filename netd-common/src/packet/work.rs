@@ -12,6 +12,7 @@ use super::{
 use crate::abi::{
     endpoint::Endpoint,
     flow::{Flow, FlowKey},
+    fragment::{FragmentKey, Fragments},
     host::Uplink,
     link::OpenPorts,
     port::Port,
@@ -46,6 +47,15 @@ pub struct Work {
     pub outcome: Outcome,
     /// Of an ICMP error about a flow: the packet that it quotes.
     pub quote: Quote,
+    /// Of a fragment: its datagram.
+    pub fragment: FragmentKey,
+    /// Of a fragment: what is known of its datagram.
+    pub fragments: Fragments,
+    /// Of a fragment that came before the first of its datagram: 1 where the host's stack gets it in
+    /// any case.
+    pub passes: u32,
+    /// Of a first fragment: 1 where others wait for it.
+    pub awaited: u32,
     /// The answer to it, where the verdict is [`super::Verdict::Answer`].
     pub answer: Answer,
 }

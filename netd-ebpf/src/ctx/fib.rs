@@ -3,10 +3,11 @@
 
 use aya_ebpf::{
     bindings::{
-        BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_PROHIBIT,
-        BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_UNREACHABLE, BPF_FIB_LOOKUP_SRC, bpf_fib_lookup,
-        bpf_fib_lookup__bindgen_ty_1, bpf_fib_lookup__bindgen_ty_2, bpf_fib_lookup__bindgen_ty_3,
-        bpf_fib_lookup__bindgen_ty_4, bpf_fib_lookup__bindgen_ty_5,
+        BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH,
+        BPF_FIB_LKUP_RET_PROHIBIT, BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_UNREACHABLE,
+        BPF_FIB_LOOKUP_SRC, bpf_fib_lookup, bpf_fib_lookup__bindgen_ty_1,
+        bpf_fib_lookup__bindgen_ty_2, bpf_fib_lookup__bindgen_ty_3, bpf_fib_lookup__bindgen_ty_4,
+        bpf_fib_lookup__bindgen_ty_5,
     },
     helpers::bpf_fib_lookup as fib_lookup,
 };
@@ -25,7 +26,8 @@ const FLOW_INFO: [u8; 4] = [0x0f, 0xff, 0xff, 0xff];
 pub fn route(skb: &Skb<'_>, bridge: u32, source: &Addr, view: &View) -> Route {
     let mut params = params(bridge, source, view);
     match u32::try_from(ask(skb, &mut params, 0)) {
-        Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH) => {
+        // Size is another question: `too_big`.
+        Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH | BPF_FIB_LKUP_RET_FRAG_NEEDED) => {
             // SAFETY: every bit pattern is a valid address; the gateway's where there is one, in
             // whose family `family` now is (IPv4 may go by an IPv6 gateway).
             let next_hop = unsafe { params.__bindgen_anon_4.ipv6_dst };
@@ -47,7 +49,7 @@ pub fn route(skb: &Skb<'_>, bridge: u32, source: &Addr, view: &View) -> Route {
 pub fn preferred_source(skb: &Skb<'_>, bridge: u32, view: &View) -> Addr {
     let mut params = params(bridge, &view.ip.source, view);
     match u32::try_from(ask(skb, &mut params, BPF_FIB_LOOKUP_SRC)) {
-        Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH) => {
+        Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH | BPF_FIB_LKUP_RET_FRAG_NEEDED) => {
             // SAFETY: every bit pattern is a valid address, in the family of the question.
             let source = unsafe { params.__bindgen_anon_3.ipv6_src };
             let family = if view.ip.is_v4() { AF_INET } else { AF_INET6 };

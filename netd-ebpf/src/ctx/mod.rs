@@ -6,6 +6,7 @@ pub mod counter;
 pub mod dial;
 pub mod exchange;
 pub mod fib;
+pub mod parking;
 pub mod quote;
 pub mod skb;
 pub mod sock_addr;

@@ -26,5 +26,8 @@ pub fn from_endpoint(ctx: TcContext) -> i32 {
     if verdict == Verdict::IcmpError {
         skb.tail_call(&TAIL_CALLS, tail_calls::ICMP);
     }
+    if verdict == Verdict::Fragment {
+        skb.tail_call(&TAIL_CALLS, tail_calls::FRAGMENTS);
+    }
     act(Program::FromEndpoint, &skb, verdict, work)
 }

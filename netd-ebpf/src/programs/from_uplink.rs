@@ -23,5 +23,8 @@ pub fn from_uplink(ctx: TcContext) -> i32 {
     if verdict == Verdict::IcmpError {
         skb.tail_call(&TAIL_CALLS, tail_calls::ICMP);
     }
+    if verdict == Verdict::Fragment {
+        skb.tail_call(&TAIL_CALLS, tail_calls::FRAGMENTS);
+    }
     act(Program::FromUplink, &skb, verdict, work)
 }

@@ -2,6 +2,7 @@
 
 mod bind;
 mod dns;
+mod fragments;
 mod from_endpoint;
 mod from_uplink;
 mod icmp;

@@ -65,7 +65,8 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             | Program::FromUplink
             | Program::ToUplink
             | Program::Dns
-            | Program::Icmp => false,
+            | Program::Icmp
+            | Program::Fragments => false,
         };
         if attached {
             desired.attachments.insert(Attachment::Cgroup(program));

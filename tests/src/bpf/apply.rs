@@ -18,24 +18,39 @@ pub fn apply(packet: &mut [u8], rewrite: &Rewrite) {
 
 fn translate(packet: &mut [u8], rewrite: &Rewrite) -> Option<()> {
     let kind = rewrite.changes;
+    let has_transport = kind & changes::NO_TRANSPORT == 0;
     for delta in [rewrite.address_delta, rewrite.port_delta] {
-        if delta != 0 {
+        if delta != 0 && has_transport {
             let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
             replace(packet, rewrite.checksum.into(), delta, zero_is_none);
         }
     }
     let header = &rewrite.header;
-    match (kind & changes::IS_V4 != 0, kind & changes::IS_ECHO != 0) {
-        (true, false) => store(packet, Header::OFFSET_V4, header.v4()?),
-        (false, false) => store(packet, Header::OFFSET_V6, header.v6()?),
-        (true, true) => {
-            store(packet, Header::OFFSET_V4, header.addresses_v4()?);
-            store(packet, ETHERNET + 20 + 4, header.identifier(true)?);
+    let is_v4 = kind & changes::IS_V4 != 0;
+    let is_echo = kind & changes::IS_ECHO != 0;
+    let is_apart = kind & changes::APART != 0;
+    if !is_echo && !is_apart && has_transport {
+        if is_v4 {
+            store(packet, Header::OFFSET_V4, header.v4()?);
+        } else {
+            store(packet, Header::OFFSET_V6, header.v6()?);
         }
-        (false, true) => {
-            store(packet, Header::OFFSET_V6, header.addresses_v6()?);
-            store(packet, ETHERNET + 40 + 4, header.identifier(false)?);
-        }
+        return Some(());
+    }
+    if is_v4 {
+        store(packet, Header::OFFSET_V4, header.addresses_v4()?);
+    } else {
+        store(packet, Header::OFFSET_V6, header.addresses_v6()?);
+    }
+    let transport = match (is_apart, is_v4) {
+        (true, _) => rewrite.transport.into(),
+        (false, true) => ETHERNET + 20,
+        (false, false) => ETHERNET + 40,
+    };
+    if has_transport && is_echo {
+        store(packet, transport + 4, header.identifier(is_v4)?);
+    } else if has_transport {
+        store(packet, transport, header.ports(is_v4)?);
     }
     Some(())
 }

@@ -5,8 +5,11 @@ use netd_common::{
     DropReason,
     abi::{Program, drops::DropKey},
     packet::{
-        Verdict, Work, from_endpoint, from_uplink, icmp_error, testing::turn_back, to_endpoint,
-        to_uplink,
+        Verdict, Work,
+        fragment::parking,
+        from_endpoint, from_uplink, icmp_error,
+        testing::{Lot, turn_back},
+        to_endpoint, to_uplink,
     },
 };
 
@@ -28,6 +31,18 @@ impl Host {
     /// The tables, after the last packet.
     pub fn tables(&self) -> &PlainTables {
         &self.tables
+    }
+
+    /// Forgets every fragment: time stands still here, and in the kernel it does not.
+    pub fn forget_fragments(&mut self) {
+        self.tables.fragments.clear();
+        self.tables.lot = Lot::default();
+    }
+
+    /// Forgets every flow.
+    pub fn forget_flows(&mut self) {
+        self.tables.flows.clear();
+        self.tables.new_flows.clear();
     }
 
     /// What becomes of a packet, and the verdict in words.
@@ -64,6 +79,14 @@ impl Host {
                 });
             }
             return (output, words);
+        }
+        if verdict == Verdict::Fragment {
+            let mut lot = std::mem::take(&mut self.tables.lot);
+            lot.packet = bytes;
+            let verdict = parking::decide(&mut self.tables, &mut lot, &mut work);
+            bytes = std::mem::take(&mut lot.packet);
+            self.tables.lot = lot;
+            return self.carry_out(input, input.program, bytes, verdict, &work);
         }
         if verdict != Verdict::Dns {
             return self.carry_out(input, input.program, bytes, verdict, &work);
@@ -107,9 +130,11 @@ impl Host {
                 bytes = work.answer.bytes[..work.answer.len.into()].to_vec();
                 (action::REDIRECT, "answer".to_owned())
             }
+            Verdict::Kept => (action::SHOT, "kept".to_owned()),
             Verdict::Drop(reason) => return dropped(input, program, reason, outcome.network),
             Verdict::Dns => panic!("program dns decides otherwise"),
             Verdict::IcmpError => panic!("program icmp decides otherwise"),
+            Verdict::Fragment => panic!("program fragments decides otherwise"),
         };
         let noted = (outcome.noted != 0).then_some(DropKey {
             reason: outcome.noted as u16,

@@ -19,6 +19,7 @@ use netd_common::{
         drops::{DropCount, DropKey},
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
+        fragment::{FragmentKey, Fragments, Parked},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         maps,
@@ -40,13 +41,14 @@ const CONTEXT: usize = 44;
 const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
 /// The programs that packets are handed to, and the tail calls.
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 7] = [
     Program::FromEndpoint,
     Program::ToEndpoint,
     Program::FromUplink,
     Program::ToUplink,
     Program::Dns,
     Program::Icmp,
+    Program::Fragments,
 ];
 
 /// The kernel's side.
@@ -129,6 +131,29 @@ impl Kernel {
                 })
                 .collect()
         })
+    }
+
+    /// Forgets every flow, so that another conversation finds the world as it was.
+    pub fn forget_flows(&mut self) {
+        for name in [maps::FLOWS, maps::NEW_FLOWS] {
+            self.empty::<{ size_of::<FlowKey>() }, { size_of::<Flow>() }>(name);
+        }
+        self.empty::<4, 8>(maps::FLOW_COUNTS);
+    }
+
+    /// Forgets every fragment.
+    pub fn forget_fragments(&mut self) {
+        self.empty::<{ size_of::<FragmentKey>() }, { size_of::<Fragments>() }>(maps::FRAGMENTS);
+        self.empty::<4, { size_of::<Parked>() }>(maps::PARKED);
+    }
+
+    fn empty<const K: usize, const V: usize>(&mut self, name: &str) {
+        let mut entries: HashMap<_, [u8; K], [u8; V]> =
+            HashMap::try_from(self.map(name)).expect("its types");
+        let keys: Result<Vec<_>, _> = entries.keys().collect();
+        for key in keys.expect("the keys") {
+            entries.remove(&key).expect("it is there");
+        }
     }
 
     /// The comparison runs faster than ICMP errors may be made; all zero is a full budget.
@@ -227,6 +252,7 @@ impl Kernel {
         for (index, program) in [
             (tail_calls::DNS, Program::Dns),
             (tail_calls::ICMP, Program::Icmp),
+            (tail_calls::FRAGMENTS, Program::Fragments),
         ] {
             let program = self.classifier(program).fd().expect("loaded");
             let program = program.try_clone().expect("a descriptor");

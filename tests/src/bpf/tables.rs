@@ -7,6 +7,7 @@ use netd_common::{
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
+        fragment::{FragmentKey, Fragments},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Scopes},
@@ -16,6 +17,7 @@ use netd_common::{
         Tables,
         dns::Names,
         tables::{InsertError, Route, Seen},
+        testing::Lot,
         view::View,
     },
 };
@@ -31,6 +33,10 @@ pub struct PlainTables {
     pub flows: BTreeMap<FlowKey, Flow>,
     /// `NEW_FLOWS`.
     pub new_flows: BTreeMap<FlowKey, Flow>,
+    /// `FRAGMENTS`.
+    pub fragments: BTreeMap<FragmentKey, Fragments>,
+    /// `PARKED`.
+    pub lot: Lot,
     /// Octets of the packet that is decided about, from its Ethernet header on.
     pub packet_length: u32,
     /// What [`Tables::random`] gives next.
@@ -44,6 +50,8 @@ impl PlainTables {
             world,
             flows: BTreeMap::new(),
             new_flows: BTreeMap::new(),
+            fragments: BTreeMap::new(),
+            lot: Lot::default(),
             packet_length: 0,
             chance: 1,
         }
@@ -118,6 +126,20 @@ impl Tables for PlainTables {
 
     fn remove_flow(&mut self, key: &FlowKey) -> bool {
         self.flows.remove(key).is_some()
+    }
+
+    fn fragments(&mut self, key: &FragmentKey, into: &mut Fragments) -> bool {
+        copy(self.fragments.get(key).copied(), into)
+    }
+
+    fn put_fragments(&mut self, key: &FragmentKey, value: &Fragments) {
+        self.fragments.insert(*key, *value);
+    }
+
+    fn add_fragments(&mut self, key: &FragmentKey, value: &Fragments) -> bool {
+        let is_new = !self.fragments.contains_key(key);
+        self.fragments.entry(*key).or_insert(*value);
+        is_new
     }
 
     fn established(&mut self, endpoint: u32) -> u64 {

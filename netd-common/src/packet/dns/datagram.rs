@@ -48,7 +48,7 @@ impl Datagram {
     /// or one with a longer message.
     pub fn of(view: &View, packet: &impl Packet) -> Option<Datagram> {
         let ip = &view.ip;
-        if ip.protocol != protocol::UDP || ip.unobstructed().is_err() {
+        if ip.protocol != protocol::UDP || !ip.is_plain() {
             return None;
         }
         let is_v4 = ip.is_v4();

@@ -88,7 +88,7 @@ fn find<P: Packet, T: Tables>(packet: &P, zone: u32, tables: &mut T, work: &mut 
 /// key in `work` is the quoted tuple, reversed.
 pub fn quoted<P: Packet>(packet: &P, zone: u32, work: &mut Work) -> bool {
     let ip = &work.view.ip;
-    if !is_icmp(work) || ip.unobstructed().is_err() {
+    if !is_icmp(work) || !ip.is_plain() {
         return false;
     }
     let Some([message]) = packet.read::<1>(ip.transport.into()) else {

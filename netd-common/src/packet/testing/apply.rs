@@ -10,7 +10,12 @@ use crate::packet::{
 /// Makes `packet` what the verdict makes of it. What passes, is dropped or is a question stays.
 pub fn apply(verdict: Verdict, work: &Work, packet: &mut Vec<u8>) {
     match verdict {
-        Verdict::Pass | Verdict::Dns | Verdict::IcmpError | Verdict::Drop(_) => {}
+        Verdict::Pass
+        | Verdict::Dns
+        | Verdict::IcmpError
+        | Verdict::Fragment
+        | Verdict::Kept
+        | Verdict::Drop(_) => {}
         Verdict::Host | Verdict::Peer | Verdict::Neighbour => {
             rewrite(&work.outcome.rewrite, packet);
         }
@@ -56,7 +61,8 @@ fn rewrite(rewrite: &Rewrite, packet: &mut [u8]) {
 fn translate(rewrite: &Rewrite, packet: &mut [u8]) {
     let at = usize::from(rewrite.checksum);
     let zero_is_none = rewrite.changes & changes::ZERO_IS_NONE != 0;
-    if !(zero_is_none && packet[at..at + 2] == [0, 0]) {
+    let has_transport = rewrite.changes & changes::NO_TRANSPORT == 0;
+    if has_transport && !(zero_is_none && packet[at..at + 2] == [0, 0]) {
         update(packet, at, rewrite.address_delta);
         update(packet, at, rewrite.port_delta);
         if zero_is_none && packet[at..at + 2] == [0, 0] {
@@ -65,7 +71,9 @@ fn translate(rewrite: &Rewrite, packet: &mut [u8]) {
     }
     let is_v4 = rewrite.changes & changes::IS_V4 != 0;
     let header = &rewrite.header;
-    let piece = match (is_v4, rewrite.changes & changes::IS_ECHO != 0) {
+    let is_echo = rewrite.changes & changes::IS_ECHO != 0;
+    let is_apart = rewrite.changes & changes::APART != 0;
+    let piece = match (is_v4, is_echo || is_apart || !has_transport) {
         (true, false) => header.v4().map(<[u8; 16]>::as_slice),
         (true, true) => header.addresses_v4().map(<[u8; 12]>::as_slice),
         (false, false) => header.v6().map(<[u8; 37]>::as_slice),
@@ -78,9 +86,16 @@ fn translate(rewrite: &Rewrite, packet: &mut [u8]) {
         Header::OFFSET_V6
     };
     store(packet, offset, piece);
-    if rewrite.changes & changes::IS_ECHO != 0 {
+    let transport = if is_apart {
+        usize::from(rewrite.transport)
+    } else {
+        offset + piece.len()
+    };
+    if has_transport && is_echo {
         let identifier = header.identifier(is_v4).expect("it has room");
-        store(packet, offset + piece.len() + 4, identifier);
+        store(packet, transport + 4, identifier);
+    } else if has_transport && is_apart {
+        store(packet, transport, header.ports(is_v4).expect("it has room"));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet},
         flow::{Flow, FlowKey},
+        fragment::{FragmentKey, Fragments},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         port::{PORT_PREFIX_BITS, Port, PortKey},
@@ -73,6 +74,8 @@ pub struct Memory {
     pub policies: BTreeMap<Addr, Route>,
     /// What the host prefers as source towards single destinations.
     pub preferred: BTreeMap<Addr, Addr>,
+    /// `FRAGMENTS`.
+    pub fragments: BTreeMap<FragmentKey, Fragments>,
     /// Routes to single destinations.
     pub routes: BTreeMap<Addr, Route>,
     /// The route to everything else: the uplink; the next hop is the destination.
@@ -110,6 +113,7 @@ impl Default for Memory {
             sockets: BTreeSet::new(),
             policies: BTreeMap::new(),
             preferred: BTreeMap::new(),
+            fragments: BTreeMap::new(),
             routes: BTreeMap::new(),
             default_uplink: None,
             too_big: false,
@@ -223,6 +227,20 @@ impl Tables for Memory {
 
     fn remove_flow(&mut self, key: &FlowKey) -> bool {
         self.flows.remove(key).is_some()
+    }
+
+    fn fragments(&mut self, key: &FragmentKey, into: &mut Fragments) -> bool {
+        copy(self.fragments.get(key), into)
+    }
+
+    fn put_fragments(&mut self, key: &FragmentKey, value: &Fragments) {
+        self.fragments.insert(*key, *value);
+    }
+
+    fn add_fragments(&mut self, key: &FragmentKey, value: &Fragments) -> bool {
+        let is_new = !self.fragments.contains_key(key);
+        self.fragments.entry(*key).or_insert(*value);
+        is_new
     }
 
     fn established(&mut self, endpoint: u32) -> u64 {

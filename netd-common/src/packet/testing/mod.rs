@@ -5,9 +5,13 @@
 mod apply;
 mod frame;
 mod memory;
+mod parking;
+mod pieces;
 mod scene;
 
 pub use apply::{apply, turn_back};
 pub use frame::{Frame, Payload, correct_sums, ports, sums_are_right};
 pub use memory::{Lookups, Memory};
+pub use parking::{Lot, Waiting};
+pub use pieces::{cut, whole};
 pub use scene::{Scene, names};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Frame, Memory, Payload, apply, turn_back};
+use super::{Frame, Lot, Memory, Payload, apply, turn_back};
 use crate::{
     Addr,
     abi::{
@@ -11,8 +11,8 @@ use crate::{
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
     packet::{
-        Verdict, Work, from_endpoint, from_uplink, icmp_error, to_endpoint, to_uplink,
-        view::protocol,
+        Verdict, Work, fragment::parking, from_endpoint, from_uplink, icmp_error, to_endpoint,
+        to_uplink, view::protocol,
     },
 };
 
@@ -73,6 +73,8 @@ pub struct Scene {
     pub memory: Memory,
     /// The working memory, with the last decision's outcome.
     pub work: Work,
+    /// Fragments that wait, and what comes in once more.
+    pub lot: Lot,
 }
 
 impl Default for Scene {
@@ -88,6 +90,7 @@ impl Scene {
         let mut scene = Scene {
             memory: Memory::default(),
             work: Work::default(),
+            lot: Lot::default(),
         };
         let memory = &mut scene.memory;
         memory.config = Config {
@@ -269,9 +272,15 @@ impl Scene {
         self.carry_out(verdict, packet)
     }
 
-    /// Does as the adapters of the hooks and of program `icmp`.
+    /// Does as the adapters of the hooks and of programs `icmp` and `fragments`.
     fn carry_out(&mut self, verdict: Verdict, packet: &mut Vec<u8>) -> Verdict {
         let (memory, work) = (&mut self.memory, &mut self.work);
+        if verdict == Verdict::Fragment {
+            self.lot.packet.clone_from(packet);
+            let verdict = parking::decide(memory, &mut self.lot, work);
+            packet.clone_from(&self.lot.packet);
+            return verdict;
+        }
         if verdict != Verdict::IcmpError {
             apply(verdict, work, packet);
             return verdict;

@@ -53,6 +53,7 @@ pub(super) fn open(
     for (index, program) in [
         (tail_calls::DNS, Program::Dns),
         (tail_calls::ICMP, Program::Icmp),
+        (tail_calls::FRAGMENTS, Program::Fragments),
     ] {
         maps.tail_calls
             .set(index, programs.fd(program)?, 0)

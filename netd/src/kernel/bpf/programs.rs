@@ -56,7 +56,8 @@ fn kind(program: Program) -> Kind {
         | Program::FromUplink
         | Program::ToUplink
         | Program::Dns
-        | Program::Icmp => Kind::Classifier,
+        | Program::Icmp
+        | Program::Fragments => Kind::Classifier,
         Program::SockPostBind4 => Kind::Bind(CgroupSockAttachType::PostBind4),
         Program::SockPostBind6 => Kind::Bind(CgroupSockAttachType::PostBind6),
         Program::SockConnect4 => Kind::Socket(CgroupSockAddrAttachType::Connect4),
