@@ -172,7 +172,7 @@ fn links_are_names_of_one_sandbox() {
         .fails("netd sandbox create --name no --link db")
         .stderr;
     assert!(
-        refused.contains("links are only supported for user-defined networks"),
+        refused.contains("not attached to default bridge network"),
         "{refused}"
     );
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use netd_tests::lab::{
     Agent, Lab,
-    addresses::{HOST, PUBLIC},
+    addresses::{HOST, OUTSIDE, PUBLIC},
 };
 
 use crate::{
@@ -67,6 +67,65 @@ fn a_network_of_ipv6_alone_has_names() {
     agent.kill();
     agent.start_again().expect("the agent");
     assert_eq!(ask("two"), two);
+}
+
+/// Interfaces on a link of the host: no veth of netd's, so no program of its is on the way.
+#[test]
+fn a_macvlan_network_has_names() {
+    let lab = Lab::new("macvlan");
+    let agent = lab.agent("");
+    let upstream = Upstream::start(lab.outside(), PUBLIC);
+    lab.netd(&format!(
+        "network create -d macvlan -o parent=eth0 --subnet 198.18.0.0/24 --ip-range 198.18.0.128/27 \
+         --gateway {OUTSIDE} lan"
+    ));
+    lab.netd("network create -d macvlan --internal --subnet 10.77.0.0/24 -o parent=eth0 shut");
+    for (name, words) in [
+        ("one", "--network name=lan,alias=both"),
+        ("two", "--network name=lan,alias=both"),
+        ("own", &format!("--network lan --dns {PUBLIC}")),
+        ("shy", "--network shut"),
+        ("coy", "--network shut"),
+    ] {
+        lab.netd(&format!("sandbox create --name {name} {words}"));
+    }
+    let [two, own] = ["two", "own"].map(|name| address(&lab, name, "lan", "IPAddress"));
+    for question in ["two", "+tcp two", "TWO.lan"] {
+        assert_eq!(
+            dig(&lab, "one", question).answers.concat(),
+            two,
+            "{question}"
+        );
+    }
+    assert_eq!(dig(&lab, "one", "both").answers.len(), 2);
+    for kind in ["AAAA", "MX", "TXT", "HTTPS"] {
+        let empty = dig(&lab, "one", &format!("two {kind}"));
+        assert_eq!((empty.status.as_str(), empty.answers.len()), ("NOERROR", 0));
+    }
+    assert_eq!(dig(&lab, "one", &format!("-x {two}")).answers, ["two.lan."]);
+    assert!(inside(&lab, "one", "getent ahosts two").starts_with(&two));
+    assert_eq!(upstream.asked(), []);
+    // The host's servers are asked by the host, a sandbox's own by way of its network.
+    let www = std::net::Ipv4Addr::from(WWW).to_string();
+    for (sandbox, by) in [("one", HOST), ("own", &own)] {
+        assert_eq!(dig(&lab, sandbox, "www.example.test").answers.concat(), www);
+        let asked = upstream.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert_eq!(asked[0].from.to_string(), by, "{sandbox}");
+    }
+    // Internal: its names and no others.
+    let coy = address(&lab, "coy", "shut", "IPAddress");
+    assert_eq!(dig(&lab, "shy", "coy").answers.concat(), coy);
+    assert_eq!(dig(&lab, "shy", "www.example.test").status, "SERVFAIL");
+    assert_eq!(upstream.asked(), []);
+    // A bridge network besides, and the datapath answers: the agent may stand still.
+    lab.netd("network create app");
+    lab.netd("network connect app one");
+    let one = lab.sandbox("one");
+    agent.freeze();
+    let frozen = one.ok("dig +time=2 +tries=1 +short @127.0.0.11 two");
+    agent.thaw();
+    assert_eq!(frozen, two);
 }
 
 #[test]
