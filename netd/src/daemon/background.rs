@@ -47,6 +47,9 @@ impl<K: Kernel, S: Store> Control<K, S> {
         if first {
             self.refresh_facts().await?;
         }
+        // Nobody tells of the end of a process, nor of a namespace that has no veth.
+        let candidates: Vec<Id> = subjects.sandboxes.iter().copied().collect();
+        self.collect_dead(&candidates).await;
         // Twice: a sandbox's endpoints, then their names.
         subjects.close(&self.state);
         subjects.close(&self.state);

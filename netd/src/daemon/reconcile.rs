@@ -99,8 +99,26 @@ impl<K: Kernel, S: Store> Control<K, S> {
         Ok(report)
     }
 
+    /// Removes the sandboxes whose namespace somebody else made: to be called before
+    /// [`Control::start`] when the host was booted since. None of those namespaces lives, and what is
+    /// found in their place may look the same: cookies and inodes are counted anew.
+    ///
+    /// # Errors
+    /// The store cannot be written; the sandbox stays.
+    pub fn forget_joined(&mut self, now: u64) -> Result<(), Failure> {
+        for id in self.joined_sandboxes() {
+            let change = self.in_context(now, |state, context| state.collect(id, context))?;
+            if let Err(error) = self.store.save(&change) {
+                self.state.replay(&change.inverse());
+                return Err(Failure::Store(error));
+            }
+            tracing::info!(sandbox = %id.short(), "its namespace ended with the former boot: removed");
+        }
+        Ok(())
+    }
+
     /// All sandboxes whose namespace somebody else made.
-    fn joined_sandboxes(&self) -> Vec<Id> {
+    pub(super) fn joined_sandboxes(&self) -> Vec<Id> {
         let sandboxes = self.state.sandboxes();
         sandboxes
             .filter(|sandbox| matches!(sandbox.namespace, Namespace::Joined(_)))

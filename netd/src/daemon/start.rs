@@ -147,7 +147,7 @@ async fn open(
         endpoints,
         creations,
         meta,
-        boot: _,
+        boot: former,
     } = stored;
     let began = Instant::now();
     let (known, living) = (networks.len(), sandboxes.len());
@@ -167,6 +167,12 @@ async fn open(
         namespaces: namespaces.clone(),
         upstreams: config.dns_upstreams.clone(),
     });
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("boot id")?;
+    if !former.is_empty() && former != boot.trim() {
+        tracing::info!("the host was booted since: namespaces are made again");
+        control.forget_joined(unix_now())?;
+    }
+    control.store().store.set_boot(boot.trim())?;
     let done = control.start(unix_now()).await?;
     tracing::info!(steps = done.done.len(), "the host is as it should be");
     // Only now: until its successor was there, an older program carried the packets.
@@ -191,14 +197,6 @@ fn open_store(state_dir: &Path) -> Result<(Store, Stored), anyhow::Error> {
     let (store, stored) = Store::open(state_dir)?;
     fs::set_permissions(state_dir, fs::Permissions::from_mode(0o700))
         .with_context(|| format!("{}", state_dir.display()))?;
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("boot id")?;
-    let boot = boot.trim();
-    if stored.boot != boot {
-        if !stored.boot.is_empty() {
-            tracing::info!("the host was booted since: namespaces are made again");
-        }
-        store.set_boot(boot)?;
-    }
     Ok((store, stored))
 }
 

@@ -1,6 +1,7 @@
 //! Endpoints: a sandbox's connection to a network.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
@@ -30,6 +31,13 @@ pub struct Endpoint {
     pub interface: IfName,
     /// Addresses with their subnet's prefix length; the first of a family is the main one.
     pub addresses: Vec<IpNet>,
+    /// More addresses, valid on this network alone (`--link-local-ip`): neither names nor routes nor
+    /// published ports lead to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpNet>,
+    /// `--driver-opt` as given, for inspect.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
     /// Of the interface inside.
     pub mac: Mac,
     /// What the user asked for, for inspect.
@@ -98,6 +106,11 @@ pub struct Given {
 }
 
 impl Endpoint {
+    /// All addresses of the interface inside.
+    pub fn all_addresses(&self) -> impl Iterator<Item = &IpNet> {
+        self.addresses.iter().chain(&self.link_local)
+    }
+
     /// The first address of a family.
     pub fn address(&self, ipv6: bool) -> Option<IpAddr> {
         let mut addresses = self.addresses.iter().map(IpNet::addr);

@@ -202,6 +202,10 @@ pub struct BridgeOptions {
     pub mtu: u32,
     /// Default host address of published ports (`….host_binding_ipv4`).
     pub host_binding: Option<IpAddr>,
+    /// What the names of interfaces inside begin with (`com.docker.network.container_iface_prefix`);
+    /// `None`: `eth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface_prefix: Option<IfName>,
 }
 
 /// One host or many.

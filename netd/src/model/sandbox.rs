@@ -42,6 +42,9 @@ pub struct Sandbox {
     pub labels: BTreeMap<String, String>,
     /// The number of the next interface inside (`eth0`, …).
     pub next_interface: u32,
+    /// The same of interfaces whose names do not begin with `eth`, by what they begin with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub next_of_prefix: BTreeMap<String, u32>,
     /// Nanoseconds of Unix time.
     pub created: u64,
 }

@@ -50,7 +50,7 @@ pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mu
         mac: Some(endpoint.mac),
         mtu: Some(bridge.mtu),
         master: None,
-        addresses: endpoint.addresses.iter().copied().collect(),
+        addresses: endpoint.all_addresses().copied().collect(),
         routes: default_routes(scene, joined),
         fdb: BTreeSet::new(),
     };
@@ -60,7 +60,7 @@ pub(super) fn links(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mu
     desired.links.insert(inner_key, inside);
     settings(scene, joined, desired);
     // Nobody answers ARP or neighbour discovery on the bridge: the host is told.
-    for address in &endpoint.addresses {
+    for address in endpoint.all_addresses() {
         let key = (Place::Host, bridge.name.clone(), address.addr());
         desired.neighbours.insert(key, endpoint.mac);
     }
@@ -71,7 +71,8 @@ fn settings(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desire
     let endpoint = joined.endpoint;
     // As in Docker: without an IPv6 address the interface does not speak IPv6 at all, and with one it
     // does, whatever the namespace's default is.
-    let off = if endpoint.v6().is_some() { "0" } else { "1" };
+    let has_v6 = endpoint.all_addresses().any(|net| net.addr().is_ipv6());
+    let off = if has_v6 { "0" } else { "1" };
     if super::macvlan::has_ipv6(scene.facts) {
         let key = format!("net/ipv6/conf/{}/disable_ipv6", endpoint.interface);
         let place = Place::Sandbox(joined.sandbox.id);
@@ -119,7 +120,7 @@ pub(super) fn entries(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &
         return;
     };
     desired.put(Entry::Interface(value.ifindex, value));
-    for address in &endpoint.addresses {
+    for address in endpoint.all_addresses() {
         let key = EndpointKey {
             network: network.index,
             address: Addr::from(address.addr()),

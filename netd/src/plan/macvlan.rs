@@ -65,7 +65,7 @@ pub(super) fn endpoint_link(
         mac: (!inherits).then_some(endpoint.mac),
         mtu: options.mtu,
         master: None,
-        addresses: endpoint.addresses.iter().copied().collect(),
+        addresses: endpoint.all_addresses().copied().collect(),
         routes,
         fdb: BTreeSet::new(),
     };

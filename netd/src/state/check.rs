@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    interface::link_local,
     interval::IntervalSet,
     table::{Contradiction, State},
 };
@@ -126,6 +127,13 @@ impl State {
         refuse(self.index.macs.contains_key(&mac), || {
             format!("MAC {} twice", endpoint.mac)
         })?;
+        for net in &endpoint.link_local {
+            let key = (network.id, net.addr());
+            let taken = self.index.addresses.contains_key(&key);
+            refuse(taken || link_local(net.addr()) != Some(*net), || {
+                format!("link-local address {net} in network {}", network.name)
+            })?;
+        }
         for net in &endpoint.addresses {
             let address = net.addr();
             refuse(self.ipam.is_used(network.id, address), || {

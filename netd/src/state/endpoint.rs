@@ -95,7 +95,7 @@ impl Draft<'_, '_> {
         sandbox: Id,
         spec: &EndpointSpec,
     ) -> Result<(), Refusal> {
-        let (Some(network), Some(sandbox)) = (
+        let (Some(network), Some(mut sandbox)) = (
             self.state.networks.get(&network).cloned(),
             self.state.sandboxes.get(&sandbox).cloned(),
         ) else {
@@ -113,6 +113,11 @@ impl Draft<'_, '_> {
         }
         self.refuse_second_of_passthru(&network)?;
         let addresses = self.choose_addresses(&network, spec)?;
+        let link_local = self.link_local_addresses(network.id, spec)?;
+        let interface = match &spec.interface {
+            Some(given) => self.given_interface(sandbox.id, given)?,
+            None => self.next_interface(&mut sandbox, &network)?,
+        };
         let id = self.fresh_endpoint_id()?;
         let mac = match self.passthru_mac(&network, spec.mac)? {
             Some(mac) => mac,
@@ -128,8 +133,10 @@ impl Draft<'_, '_> {
             network: network.id,
             sandbox: Some(sandbox.id),
             host_interface: host_interface(id)?,
-            interface: format!("eth{}", sandbox.next_interface).parse()?,
+            interface,
             addresses,
+            link_local,
+            driver_opts: spec.driver_opts.clone(),
             mac,
             given: Given {
                 ip: spec.ip,
@@ -141,10 +148,7 @@ impl Draft<'_, '_> {
             gateway_priority: spec.gateway_priority,
         };
         self.put_endpoint(endpoint)?;
-        self.put_sandbox(Sandbox {
-            next_interface: sandbox.next_interface + 1,
-            ..sandbox
-        })?;
+        self.put_sandbox(sandbox)?;
         let (limit, what) = bounds::ENDPOINTS;
         within(self.state.endpoints.len(), limit, what)?;
         let (limit, what) = bounds::ADDRESSES;

@@ -7,6 +7,7 @@ mod check;
 mod config_network;
 mod endpoint;
 pub mod gateway;
+mod interface;
 mod interval;
 pub mod ipam;
 mod links;

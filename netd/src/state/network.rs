@@ -73,6 +73,7 @@ impl Draft<'_, '_> {
                 masquerade: true,
                 mtu: settings.mtu,
                 host_binding: None,
+                interface_prefix: None,
             }),
         );
         self.refuse_bridge_name(&settings.bridge)?;
@@ -234,6 +235,7 @@ impl Draft<'_, '_> {
             masquerade,
             mtu,
             host_binding,
+            interface_prefix,
         } = spec
         else {
             return Err(Refusal::Invalid(
@@ -255,6 +257,7 @@ impl Draft<'_, '_> {
             masquerade: masquerade.unwrap_or(true),
             mtu,
             host_binding: *host_binding,
+            interface_prefix: interface_prefix.clone(),
         })
     }
 

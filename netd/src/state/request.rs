@@ -176,6 +176,8 @@ pub enum DriverSpec {
         mtu: Option<u32>,
         /// `com.docker.network.bridge.host_binding_ipv4`.
         host_binding: Option<IpAddr>,
+        /// `com.docker.network.container_iface_prefix`.
+        interface_prefix: Option<IfName>,
     },
     /// `-d macvlan`.
     Macvlan {
@@ -238,8 +240,14 @@ pub struct EndpointSpec {
     pub ip: Option<Ipv4Addr>,
     /// `--ip6`.
     pub ip6: Option<Ipv6Addr>,
+    /// `--link-local-ip`: link-local addresses.
+    pub link_local: Vec<IpAddr>,
     /// `--mac-address`.
     pub mac: Option<Mac>,
+    /// The interface's name inside; else the next number.
+    pub interface: Option<IfName>,
+    /// `--driver-opt` as given, for inspect.
+    pub driver_opts: BTreeMap<String, String>,
     /// `--alias`.
     pub aliases: Vec<Name>,
     /// `--link`.

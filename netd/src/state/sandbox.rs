@@ -1,6 +1,9 @@
 //! Sandboxes: create and remove.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{
     Change, Context, Refusal, Reply, State,
@@ -64,6 +67,7 @@ impl Draft<'_, '_> {
             extra_hosts: self.extra_hosts(spec)?,
             labels: spec.labels.clone(),
             next_interface: 0,
+            next_of_prefix: BTreeMap::new(),
             created: self.context.now,
         };
         self.state.meta.last_sandbox = sandbox.index;

@@ -252,6 +252,9 @@ impl State {
             index.by_sandbox.entry(sandbox).or_default().insert(id);
         }
         index.macs.insert((network, endpoint.mac), id);
+        for net in &endpoint.link_local {
+            index.addresses.insert((network, net.addr()), id);
+        }
         for net in &endpoint.addresses {
             index.addresses.insert((network, net.addr()), id);
             self.ipam.take(network, net.addr());
@@ -275,6 +278,9 @@ impl State {
             remove_from(&mut index.by_sandbox, &sandbox, &id);
         }
         index.macs.remove(&(network, endpoint.mac));
+        for net in &endpoint.link_local {
+            index.addresses.remove(&(network, net.addr()));
+        }
         for net in &endpoint.addresses {
             index.addresses.remove(&(network, net.addr()));
             self.ipam.release(network, net.addr());

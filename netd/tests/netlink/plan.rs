@@ -129,6 +129,7 @@ fn network(name: &str) -> Request {
             masquerade: None,
             mtu: Some(1400),
             host_binding: None,
+            interface_prefix: None,
         },
         subnets: Vec::new(),
         ipam: Ipam::Default,

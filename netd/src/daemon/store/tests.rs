@@ -58,6 +58,7 @@ fn network(n: u8) -> Network {
             masquerade: true,
             mtu: 1500,
             host_binding: None,
+            interface_prefix: None,
         }),
         scope: Scope::Local,
         lifetime: Lifetime::UntilRemoved,

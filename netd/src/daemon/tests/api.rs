@@ -90,8 +90,8 @@ fn sandboxes_come_and_go() {
     let short = &id[..12];
     assert_eq!(rig.out("sandbox ls -q"), format!("{short}\n"));
     expect![[r#"
-        SANDBOX ID     NAME   STATE     NETWORKS   ADDRESSES   PORTS
-        SHORTSHORTID   web    running   app        10.9.0.9    0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 0.0.0.0:7000-7099->7000-7099/udp, [::]:7000-7099->7000-7099/udp
+        SANDBOX ID     NAME      STATE     NETWORKS   ADDRESSES   PORTS
+        SHORTSHORTID   web       running   app        10.9.0.9    0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 0.0.0.0:7000-7099->7000-7099/udp, [::]:7000-7099->7000-7099/udp
     "#]].assert_eq(&rig.out("sandbox ls").replace(short, "SHORTSHORTID"));
     expect![[r#"
         80/tcp -> 0.0.0.0:8080

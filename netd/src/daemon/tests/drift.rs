@@ -8,7 +8,7 @@ use crate::{
         sandbox::{Joined, Namespace},
     },
     plan::{Attachment, EntryKey, Place},
-    state::{Reply, request::SandboxSpec},
+    state::{Reply, Request, request::SandboxSpec},
 };
 
 fn agent() -> Agent {
@@ -207,19 +207,57 @@ fn a_host_without_name_servers_gets_the_fallback() {
     );
 }
 
-#[test]
-fn a_sandbox_whose_joined_namespace_ends_is_collected() {
-    let mut agent = agent();
+/// A sandbox in a namespace that somebody else made.
+fn guest(networks: &[&str]) -> Request {
     let joined = Joined {
         cookie: 99,
         device: 4,
         inode: 77,
         path: "/proc/1/ns/net".into(),
     };
-    agent.does(&create(SandboxSpec {
+    create(SandboxSpec {
         namespace: Some(joined),
-        ..sandbox("guest", &["app"])
-    }));
+        ..sandbox("guest", networks)
+    })
+}
+
+#[test]
+fn a_joined_namespace_that_nobody_tells_of_is_missed_by_the_walk() {
+    for networks in [&["app"][..], &["none"]] {
+        let mut agent = agent();
+        agent.does(&guest(networks));
+        agent.walk();
+        let view = agent.control.state().inspect_sandbox("guest").unwrap();
+        agent
+            .kernel()
+            .kill_namespace(Place::Sandbox(view.sandbox.id));
+        agent.walk();
+        assert!(agent.control.state().inspect_sandbox("guest").is_err());
+        agent.check();
+    }
+}
+
+#[test]
+fn after_a_boot_joined_sandboxes_are_gone_and_others_as_they_were() {
+    let mut agent = agent();
+    agent.does(&guest(&["app"]));
+    let before = agent.seen().1;
+    let Agent { control, .. } = agent;
+    let mut agent = Agent::over(control.kernel, control.store, control.state);
+    agent.control.forget_joined(8).unwrap();
+    let report = agent.start();
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    agent.check();
+    let after = agent.seen().1;
+    let names: Vec<&str> = after.iter().map(|v| v.sandbox.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert!(after.iter().all(|view| before.contains(view)));
+}
+
+#[test]
+fn a_sandbox_whose_joined_namespace_ends_is_collected() {
+    let mut agent = agent();
+    agent.does(&guest(&["app"]));
     let view = agent.control.state().inspect_sandbox("guest").unwrap();
     assert!(matches!(view.sandbox.namespace, Namespace::Joined(_)));
     let (id, name) = (view.sandbox.id, veth(&agent, "guest"));

@@ -9,11 +9,14 @@ use crate::{model::IfName, state::request::DriverSpec};
 const PREFIX: &str = "com.docker.network.";
 /// Drivers of Docker for Windows.
 const WINDOWS: [&str; 5] = ["nat", "transparent", "l2bridge", "l2tunnel", "ics"];
-const KEYS: [&str; 5] = [
+/// Letters that an interface's number is put behind: 15 are all that a name may have.
+const LONGEST_PREFIX: usize = 11;
+const KEYS: [&str; 6] = [
     "bridge.name",
     "bridge.enable_icc",
     "bridge.enable_ip_masquerade",
     "bridge.host_binding_ipv4",
+    "container_iface_prefix",
     "driver.mtu",
 ];
 
@@ -51,6 +54,7 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
     let mut masquerade = None;
     let mut mtu = None;
     let mut host_binding = None;
+    let mut interface_prefix = None;
     for (key, value) in options {
         match key.strip_prefix(PREFIX) {
             Some("bridge.name") => {
@@ -66,6 +70,7 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
                 let address: Ipv4Addr = value.parse().map_err(|_| failed(key, value, "nil ip"))?;
                 host_binding = Some(address.into());
             }
+            Some("container_iface_prefix") => interface_prefix = Some(prefix(key, value)?),
             Some("driver.mtu") => mtu = Some(octets(key, value)?),
             _ => {
                 let known = KEYS.map(|key| format!("{PREFIX}{key}"));
@@ -79,7 +84,23 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
         masquerade,
         mtu,
         host_binding,
+        interface_prefix,
     })
+}
+
+/// The name of the interface inside, the only option of an endpoint that there is.
+pub fn endpoint(options: &BTreeMap<String, String>) -> Result<Option<IfName>, ApiError> {
+    const NAME: &str = "com.docker.network.endpoint.ifname";
+    let mut name = None;
+    for (key, value) in options {
+        if key != NAME {
+            let text = format!("unknown driver-opt {key}");
+            return Err(ApiError::bad(text).hint(format!("one of {NAME}")));
+        }
+        let parsed = value.parse::<IfName>();
+        name = Some(parsed.map_err(|bad| failed(key, value, bad))?);
+    }
+    Ok(name)
 }
 
 pub(super) fn unknown(driver: &str, key: &str, known: &str) -> ApiError {
@@ -89,6 +110,20 @@ pub(super) fn unknown(driver: &str, key: &str, known: &str) -> ApiError {
 
 pub(super) fn failed(key: &str, value: &str, why: impl std::fmt::Display) -> ApiError {
     ApiError::bad(format!("failed to parse {key} value: {value} ({why})"))
+}
+
+fn prefix(key: &str, value: &str) -> Result<IfName, ApiError> {
+    let parsed = value
+        .parse::<IfName>()
+        .map_err(|bad| failed(key, value, bad))?;
+    let with_number = value.len() <= LONGEST_PREFIX && value != "lo";
+    with_number.then_some(parsed).ok_or_else(|| {
+        failed(
+            key,
+            value,
+            format!("at most {LONGEST_PREFIX} letters, not lo"),
+        )
+    })
 }
 
 /// The spellings of Go's `strconv.ParseBool`.
@@ -135,6 +170,7 @@ mod tests {
             ("com.docker.network.bridge.enable_ip_masquerade", "0"),
             ("com.docker.network.bridge.host_binding_ipv4", "198.18.0.1"),
             ("com.docker.network.driver.mtu", "1400"),
+            ("com.docker.network.container_iface_prefix", "wan"),
         ];
         let options = options.map(|(k, v)| (k.to_owned(), v.to_owned()));
         let spec = bridge(&BTreeMap::from(options)).unwrap();
@@ -144,6 +180,7 @@ mod tests {
             masquerade: Some(false),
             mtu: Some(1400),
             host_binding: Some([198, 18, 0, 1].into()),
+            interface_prefix: "wan".parse().ok(),
         };
         assert_eq!(spec, expected);
     }
@@ -190,6 +227,11 @@ mod tests {
                 "com.docker.network.bridge.host_binding_ipv4",
                 "999.1.1.1",
                 "failed to parse com.docker.network.bridge.host_binding_ipv4 value: 999.1.1.1 (nil ip)",
+            ),
+            (
+                "com.docker.network.container_iface_prefix",
+                "twelve-chars",
+                "failed to parse com.docker.network.container_iface_prefix value: twelve-chars (at most 11 letters, not lo)",
             ),
             (
                 "com.docker.network.bridge.name",

@@ -94,6 +94,12 @@ pub struct EndpointRequest {
     /// IPv6 address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip6: Option<String>,
+    /// More addresses, link-local ones: valid on this network alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link_local_ips: Vec<String>,
+    /// Options for the driver: `com.docker.network.endpoint.ifname`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
     /// `02:42:0a:01:00:02`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac_address: Option<String>,
@@ -226,6 +232,8 @@ impl EndpointRequest {
         let EndpointRequest {
             ip,
             ip6,
+            link_local_ips,
+            driver_opts,
             mac_address,
             aliases,
             links,
@@ -240,6 +248,12 @@ impl EndpointRequest {
                 Some(text) => Some(text.parse().map_err(|_| family(&text, "IPv6"))?),
                 None => None,
             },
+            link_local: link_local_ips
+                .iter()
+                .map(|text| link_local(text))
+                .collect::<Result<_, _>>()?,
+            interface: driver_options::endpoint(&driver_opts)?,
+            driver_opts,
             mac: match mac_address {
                 Some(text) => Some(
                     text.parse()
@@ -261,6 +275,11 @@ impl EndpointRequest {
             gateway_priority: gw_priority,
         })
     }
+}
+
+fn link_local(text: &str) -> Result<IpAddr, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::bad(format!("invalid link-local IP address: {text}")))
 }
 
 pub(super) fn name(text: &str) -> Result<Name, ApiError> {

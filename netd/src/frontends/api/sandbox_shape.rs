@@ -141,7 +141,7 @@ pub struct EndpointShape {
     pub mac_address: String,
     /// The highest has the default gateway.
     pub gw_priority: i32,
-    /// Always null.
+    /// As given; null if none was.
     pub driver_opts: Option<BTreeMap<String, String>>,
     /// 64 digits.
     #[serde(rename = "NetworkID")]
@@ -188,6 +188,13 @@ pub struct GivenShape {
         skip_serializing_if = "Option::is_none"
     )]
     pub ipv6_address: Option<String>,
+    /// `--link-local-ip`.
+    #[serde(
+        rename = "LinkLocalIPs",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub link_local_ips: Vec<String>,
 }
 
 impl SandboxShape {
@@ -331,20 +338,26 @@ fn connection(sandbox: &Sandbox, view: &EndpointView) -> EndpointShape {
     let v6 = first(endpoint, IpAddr::is_ipv6);
     let text = |net: Option<IpNet>| net.map(|net| net.addr().to_string()).unwrap_or_default();
     let given = &endpoint.given;
+    let has_given = given.ip.is_some() || given.ip6.is_some() || !endpoint.link_local.is_empty();
     let aliases = endpoint.aliases.iter().map(ToString::to_string);
     // The default network has no names (Docker's rule).
     let named = !network.is_default();
     EndpointShape {
-        ipam_config: (given.ip.is_some() || given.ip6.is_some()).then(|| GivenShape {
+        ipam_config: has_given.then(|| GivenShape {
             ipv4_address: given.ip.map(|ip| ip.to_string()),
             ipv6_address: given.ip6.map(|ip| ip.to_string()),
+            link_local_ips: endpoint
+                .link_local
+                .iter()
+                .map(|net| net.addr().to_string())
+                .collect(),
         }),
         links: (!endpoint.links.is_empty())
             .then(|| endpoint.links.iter().map(ToString::to_string).collect()),
         aliases: named.then(|| aliases.chain([sandbox.id.short()]).collect()),
         mac_address: endpoint.mac.to_string(),
         gw_priority: endpoint.gateway_priority,
-        driver_opts: None,
+        driver_opts: (!endpoint.driver_opts.is_empty()).then(|| endpoint.driver_opts.clone()),
         network_id: network.id.to_string(),
         endpoint_id: endpoint.id.to_string(),
         gateway: gateway(network, v4),

@@ -56,6 +56,7 @@ fn network(docker: &Value) -> Network {
             masquerade: true,
             mtu: 1500,
             host_binding: None,
+            interface_prefix: None,
         }),
         scope: Scope::Local,
         lifetime: Lifetime::UntilRemoved,
@@ -83,6 +84,8 @@ fn endpoint(id: &str, network: Id, sandbox: Id, addresses: &[String], mac: &str)
         host_interface: "nd0".parse().unwrap(),
         interface: "eth0".parse().unwrap(),
         addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+        link_local: Vec::new(),
+        driver_opts: BTreeMap::new(),
         mac: mac.parse().unwrap(),
         given: Given::default(),
         aliases: Vec::new(),
@@ -108,6 +111,7 @@ fn sandbox(id: &str, name: &str) -> Sandbox {
         extra_hosts: Vec::new(),
         labels: BTreeMap::new(),
         next_interface: 1,
+        next_of_prefix: BTreeMap::new(),
         created: 0,
     }
 }

@@ -28,8 +28,12 @@ pub fn parse(text: &str) -> Result<Attachment, Failure> {
                 let bad = |_| Failure::usage(format!("invalid gw-priority: {value}"));
                 endpoint.gw_priority = value.parse().map_err(bad)?;
             }
-            known @ ("link-local-ip" | "driver-opt") => {
-                return Err(Failure::usage(format!("{known} is not supported yet")));
+            "link-local-ip" => endpoint.link_local_ips.push(value),
+            "driver-opt" => {
+                let (key, value) = value.split_once('=').unwrap_or((&value, ""));
+                endpoint
+                    .driver_opts
+                    .insert(key.to_owned(), value.to_owned());
             }
             other => return Err(Failure::usage(format!("invalid field key {other}"))),
         }
@@ -54,6 +58,10 @@ mod tests {
                 r#"{"network":"app","endpoint":{"ip":"10.1.0.9","ip6":"fd00::9","mac_address":"02:42:0a:01:00:09","aliases":["a","b"],"gw_priority":-3}}"#,
             ),
             (
+                "name=app,link-local-ip=169.254.9.9,driver-opt=a=b",
+                r#"{"network":"app","endpoint":{"link_local_ips":["169.254.9.9"],"driver_opts":{"a":"b"}}}"#,
+            ),
+            (
                 "NAME=app, alias=x",
                 r#"{"network":"app","endpoint":{"aliases":["x"]}}"#,
             ),
@@ -71,7 +79,6 @@ mod tests {
             ("name=app,bare", "invalid field bare"),
             ("name=app,=x", "invalid field =x"),
             ("name=app,gw-priority=x", "invalid gw-priority: x"),
-            ("name=app,driver-opt=a=b", "driver-opt is not supported yet"),
         ] {
             assert_eq!(parse(text).expect_err(text).message, expected, "{text}");
         }

@@ -65,9 +65,9 @@ mod tests {
         let rows = rows.each_ref().map(row);
         let printed = ListFormat::default().print(&COLUMNS, &rows, "netd drops");
         expect![[r#"
-            REASON              PROGRAM         NETWORK   PACKETS   BYTES   MEANING
-            other-network       from_endpoint   app       12        1008    A sentence.
-            unknown-interface   from_endpoint             1         84      A sentence.
+            REASON              PROGRAM         NETWORK   PACKETS   BYTES     MEANING
+            other-network       from_endpoint   app       12        1008      A sentence.
+            unknown-interface   from_endpoint             1         84        A sentence.
         "#]]
         .assert_eq(&printed.unwrap().out);
     }

@@ -153,9 +153,9 @@ mod tests {
         let rows = [row(&flow), row(&published)];
         let printed = ListFormat::default().print(&COLUMNS, &rows, "netd flow ls");
         expect![[r#"
-            SOURCE               DESTINATION          PROTO   SANDBOX   NAT          TRANSLATED             STATE         AGE   PACKETS   BYTES
-            172.18.0.2:40000     203.0.113.9:443      tcp     web       masquerade   from 192.0.2.7:40000   established   2m    12        3456
-            [2001:db8::9]:5000   [2001:db8::1]:8080   tcp     web       published    to [fd00:1::2]:80      established   2m    12        3456
+            SOURCE               DESTINATION          PROTO     SANDBOX   NAT          TRANSLATED             STATE         AGE       PACKETS   BYTES
+            172.18.0.2:40000     203.0.113.9:443      tcp       web       masquerade   from 192.0.2.7:40000   established   2m        12        3456
+            [2001:db8::9]:5000   [2001:db8::1]:8080   tcp       web       published    to [fd00:1::2]:80      established   2m        12        3456
         "#]].assert_eq(&printed.unwrap().out);
     }
 

@@ -1,10 +1,13 @@
 //! `--format` and `--quiet`: rows as a table, as JSON, or by one of the few templates that Docker
 //! users type. Everything that lists or inspects prints through here.
 
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, Table, Width, presets};
 use serde_json::Value;
 
 use super::{Failure, Printed};
+
+/// Letters of a column with the space behind it, at least: as Docker's.
+const NARROWEST: u16 = 10;
 
 /// What to print of each row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ impl ListFormat {
                 Format::Plain(columns.iter().take(1).map(|c| c.1.into()).collect())
             }
             None => Format::Table,
-            Some(text) => parse(text, verb)?,
+            Some(text) => parse(text, verb).map_err(|failure| meant_filter(failure, text, verb))?,
         };
         match format {
             Format::Table => printed.out = table(columns, rows),
@@ -92,6 +95,19 @@ impl InspectFormat {
             },
         }
         Ok(printed)
+    }
+}
+
+/// Docker's lists take `-f` for `--filter`: who types `-f name=app` is told.
+fn meant_filter(failure: Failure, text: &str, verb: &str) -> Failure {
+    let key = text
+        .split_once('=')
+        .map(|(key, _)| key.trim_end_matches('!'));
+    let is_word = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase());
+    if key.is_some_and(is_word) {
+        failure.hint(format!("{verb} --filter {text}"))
+    } else {
+        failure
     }
 }
 
@@ -209,6 +225,7 @@ fn table(columns: &[Column], rows: &[Value]) -> String {
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 3));
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST)));
     }
     table.trim_fmt() + "\n"
 }
@@ -339,6 +356,14 @@ mod tests {
             netd: format "yaml" is not supported
             try: netd x ls --format json | jq -r '.'
         "#]],
+        );
+        list(
+            false,
+            Some("name=app"),
+            expect![[r#"
+                netd: format "name=app" is not supported
+                try: netd x ls --filter name=app
+            "#]],
         );
         list(
             false,

@@ -47,10 +47,10 @@ pub enum NetworkVerb {
     /// Remove all networks that nothing is connected to
     #[command(after_help = "Example:\n  netd network prune -f")]
     Prune(PruneArgs),
-    /// Connect sandboxes to a network
+    /// Connect sandboxes to a network, each by itself: one that cannot be is told, the rest is done
     #[command(after_help = "Example:\n  netd network connect --ip 10.9.0.9 --alias db app web")]
     Connect(ConnectArgs),
-    /// Disconnect sandboxes from a network
+    /// Disconnect sandboxes from a network, each by itself: one that cannot be is told, the rest is done
     #[command(after_help = "Example:\n  netd network disconnect app web")]
     Disconnect(DisconnectArgs),
 }
@@ -175,9 +175,15 @@ pub struct ConnectArgs {
     /// IPv6 address
     #[arg(long, value_name = "IP")]
     ip6: Option<String>,
+    /// One more address, link-local: 169.254.… or fe80:…
+    #[arg(long, value_name = "IP")]
+    link_local_ip: Vec<String>,
     /// MAC address of the interface inside
     #[arg(long, value_name = "MAC")]
     mac_address: Option<String>,
+    /// Driver option: com.docker.network.endpoint.ifname=NAME
+    #[arg(long, value_name = "K=V")]
+    driver_opt: Vec<String>,
     /// The highest of a sandbox's connections has the default gateway
     #[arg(
         long,
@@ -329,9 +335,23 @@ fn prune_request(filter: &[String]) -> Result<PruneRequest, Failure> {
 }
 
 fn connect(args: ConnectArgs) -> Result<Printed, Failure> {
+    let one_alone = [
+        ("ip", args.ip.is_some()),
+        ("ip6", args.ip6.is_some()),
+        ("link-local-ip", !args.link_local_ip.is_empty()),
+        ("mac-address", args.mac_address.is_some()),
+    ];
+    let given = one_alone.iter().find(|(_, given)| *given);
+    if let ([_, _, ..], Some((flag, _))) = (&args.sandboxes[..], given) {
+        let count = args.sandboxes.len();
+        let text = format!("--{flag} is for one sandbox, and there are {count}");
+        return Err(Failure::usage(text));
+    }
     let endpoint = EndpointRequest {
         ip: args.ip,
         ip6: args.ip6,
+        link_local_ips: args.link_local_ip,
+        driver_opts: labels::pairs(&args.driver_opt),
         mac_address: args.mac_address,
         aliases: args.alias,
         links: args.link,

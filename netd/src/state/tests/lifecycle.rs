@@ -192,3 +192,37 @@ fn other_owners_objects_are_found_and_not_changed() {
     assert_eq!(host.says(&remove_sandbox), foreign);
     assert_eq!(host.state.inspect_sandbox("c").unwrap().endpoints.len(), 1);
 }
+
+#[test]
+fn interfaces_are_numbered_by_what_their_names_begin_with() {
+    let mut host = Host::new();
+    let mut prefixed = network("wide");
+    if let DriverSpec::Bridge {
+        interface_prefix, ..
+    } = &mut prefixed.driver
+    {
+        *interface_prefix = "wan".parse().ok();
+    }
+    host.says(&Request::NetworkCreate(prefixed));
+    host.says(&Request::NetworkCreate(network("plain")));
+    host.says(&create(sandbox("a", &["plain", "wide"])));
+    let disconnect = Request::Disconnect {
+        network: "wide".to_owned(),
+        sandbox: "a".to_owned(),
+        force: false,
+    };
+    let connect = Request::Connect {
+        network: "wide".to_owned(),
+        sandbox: "a".to_owned(),
+        endpoint: Default::default(),
+    };
+    assert_eq!(host.says(&disconnect), "ok");
+    assert_eq!(host.says(&connect), "ok");
+    let view = host.state.inspect_sandbox("a").unwrap();
+    let names: Vec<&str> = view
+        .endpoints
+        .iter()
+        .map(|view| view.endpoint.interface.as_str())
+        .collect();
+    assert_eq!(names, ["eth0", "wan1"]);
+}

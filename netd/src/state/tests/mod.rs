@@ -113,6 +113,7 @@ pub fn network(name: &str) -> NetworkSpec {
             masquerade: None,
             mtu: None,
             host_binding: None,
+            interface_prefix: None,
         },
         subnets: Vec::new(),
         ipam: Ipam::Default,

@@ -142,6 +142,7 @@ fn networks_choose_where_ports_are_heard_and_whether() {
             masquerade: None,
             mtu: None,
             host_binding: "198.18.0.1".parse().ok(),
+            interface_prefix: None,
         },
         ..network("bound")
     };
