@@ -21,7 +21,7 @@ pub fn start(plan: &Plan) -> Result<Engine> {
     let lab = Lab::create("podman", &plan.netd)?;
     // netavark keeps namespaces as mounts that containers have to see.
     lab.host().run_checked("mount --make-rshared /")?;
-    // The runtime that Docker uses, too, for the same work. Limits of their own: raising them to
+    // Networks are kept below /etc by default, which is the machine's. The runtime that Docker uses, too, for the same work. Limits of their own: raising them to
     // Podman's usual ones takes a capability that this machine may not give.
     lab.world().write(
         CONFIGURATION,
@@ -32,6 +32,7 @@ pub fn start(plan: &Plan) -> Result<Engine> {
          events_logger = \"none\"\n\
          runtime = \"runc\"\n\
          [network]\n\
+         network_config_dir = \"/run/lab/networks\"\n\
          network_backend = \"netavark\"\n",
     )?;
     let command = format!("env CONTAINERS_CONF={CONFIGURATION} {PODMAN}");
