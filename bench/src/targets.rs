@@ -120,7 +120,8 @@ const TARGETS: [Target; 20] = [
         group: Group::Dns,
         works: &["dns-local"],
         paths: NO_PATH,
-        scale: None,
+        // Engines are asked among fewer names.
+        scale: Some(100),
         against: Against::Mode("aardvark-dns"),
         bound: Bound::AtLeast(5.0),
     },

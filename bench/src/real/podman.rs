@@ -21,8 +21,9 @@ pub fn start(plan: &Plan) -> Result<Engine> {
     let lab = Lab::create("podman", &plan.netd)?;
     // netavark keeps namespaces as mounts that containers have to see.
     lab.host().run_checked("mount --make-rshared /")?;
-    // Networks are kept below /etc by default, which is the machine's. The runtime that Docker uses, too, for the same work. Limits of their own: raising them to
-    // Podman's usual ones takes a capability that this machine may not give.
+    // The runtime that Docker uses, too, for the same work. Limits of their own: raising them to
+    // Podman's usual ones takes a capability that this machine may not give. Networks in the lab: by
+    // default they are kept below /etc, which is the machine's.
     lab.world().write(
         CONFIGURATION,
         "[containers]\n\
