@@ -133,7 +133,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
                 match &sandbox.namespace {
                     Namespace::Made => Some(self.namespaces.join(sandbox.id.to_string())),
                     Namespace::Joined(joined) => Some(joined.path.clone()),
-                    Namespace::Host => None,
+                    Namespace::Host | Namespace::Shared(_) => None,
                 }
             }
             _ => None,

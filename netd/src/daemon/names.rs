@@ -95,7 +95,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
     fn joined_cookie(&self, sandbox: Id) -> Option<u64> {
         match &self.state.sandbox(sandbox)?.namespace {
             Namespace::Joined(joined) => Some(joined.cookie),
-            Namespace::Made | Namespace::Host => None,
+            Namespace::Made | Namespace::Host | Namespace::Shared(_) => None,
         }
     }
 
@@ -103,7 +103,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
         match &self.state.sandbox(sandbox)?.namespace {
             Namespace::Made => Some(self.namespaces.join(sandbox.to_string())),
             Namespace::Joined(joined) => Some(joined.path.clone()),
-            Namespace::Host => None,
+            Namespace::Host | Namespace::Shared(_) => None,
         }
     }
 }

@@ -68,6 +68,8 @@ pub enum Namespace {
     Joined(Joined),
     /// The host's own.
     Host,
+    /// Another sandbox's, which says where it is.
+    Shared(Id),
 }
 
 /// A namespace that netd was given.
@@ -93,6 +95,8 @@ pub enum Mode {
     Host,
     /// Not at all.
     None,
+    /// As another sandbox, in whose namespace it is.
+    Shared(Id),
 }
 
 /// `--dns`, `--dns-search`, `--dns-option`.

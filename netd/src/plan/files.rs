@@ -42,7 +42,7 @@ fn direct_conf(scene: &Scene<'_>, sandbox: &Sandbox) -> String {
     let (facts, settings) = (scene.facts, &sandbox.dns);
     let host = match sandbox.mode {
         Mode::Host => &facts.resolv_conf.servers,
-        Mode::Bridge | Mode::None => &facts.external_servers,
+        Mode::Bridge | Mode::None | Mode::Shared(_) => &facts.external_servers,
     };
     let given = &settings.servers;
     let mut servers: Vec<&IpAddr> = if given.is_empty() { host } else { given }.iter().collect();
@@ -113,7 +113,7 @@ const LOCALHOST: &str = "127.0.0.1\tlocalhost\n\
 fn hosts(scene: &Scene<'_>, sandbox: &Sandbox) -> String {
     let mut text = match sandbox.mode {
         Mode::Host => scene.facts.hosts.clone(),
-        Mode::Bridge | Mode::None => LOCALHOST.to_owned(),
+        Mode::Bridge | Mode::None | Mode::Shared(_) => LOCALHOST.to_owned(),
     };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

@@ -34,6 +34,8 @@ pub(super) fn links(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired)
             desired.namespaces.insert(place, Some(joined.clone()));
         }
         Namespace::Host => {}
+        // The holder's namespace and files are its own.
+        Namespace::Shared(_) => return,
     }
     let files = files::files(scene, sandbox);
     desired.files.insert(sandbox.id, files);

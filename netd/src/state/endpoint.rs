@@ -34,6 +34,7 @@ impl Draft<'_, '_> {
         let connected = self.state.index.by_sandbox.contains_key(&sandbox.id);
         match (&network.driver, sandbox.mode) {
             (Driver::Config(_), _) => Err(no_endpoints()),
+            (_, Mode::Shared(_)) => Err(Refusal::SharedNetwork),
             (Driver::Host, _) | (_, Mode::Host) => Err(Refusal::HostNetwork),
             (Driver::None, Mode::None) => Err(already_connected(&sandbox, &network)),
             (Driver::None, Mode::Bridge) if connected => Err(Refusal::NoneNetwork),

@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod request;
 mod sandbox;
 pub mod settings;
+mod sharers;
 mod subnets;
 pub mod table;
 #[cfg(test)]

@@ -26,6 +26,12 @@ impl Draft<'_, '_> {
         let sandbox = self.state.find_sandbox(text, Owner::Netd)?;
         own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
         let mut warnings = Vec::new();
+        if let Mode::Shared(_) = sandbox.mode {
+            return Err(Refusal::Invalid(
+                "conflicting options: port publishing and the container type network mode"
+                    .to_owned(),
+            ));
+        }
         if sandbox.mode == Mode::Host {
             warnings.push(DISCARDED.to_owned());
         } else {

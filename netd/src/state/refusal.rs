@@ -144,6 +144,19 @@ pub enum Refusal {
     /// `host` cannot be combined.
     #[error("sandbox cannot be disconnected from host network or connected to host network")]
     HostNetwork,
+    /// A sandbox in another one's namespace cannot be connected.
+    #[error(
+        "sandbox sharing network namespace with another sandbox or host cannot be connected to any other network"
+    )]
+    SharedNetwork,
+    /// Others are in the sandbox's namespace.
+    #[error("sandbox {sandbox} shares its network namespace with others: {sharers}")]
+    Shared {
+        /// Whose it is.
+        sandbox: String,
+        /// Their names.
+        sharers: String,
+    },
     /// `none` cannot be combined.
     #[error(
         "sandbox cannot be connected to multiple networks with one of the networks in private (none) mode"

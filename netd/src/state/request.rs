@@ -269,6 +269,8 @@ pub struct SandboxSpec {
     pub hostname: Option<Name>,
     /// `--netns`, `--pid`: identified by the daemon before the change; `None`: netd makes one.
     pub namespace: Option<Joined>,
+    /// `--network container:NAME`: name, id or id prefix of the sandbox whose namespace it has too.
+    pub share: Option<String>,
     /// `--network`, in order; empty: the default network. `host` and `none` stand alone.
     pub networks: Vec<(String, EndpointSpec)>,
     /// `-p`.

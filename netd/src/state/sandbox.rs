@@ -43,6 +43,9 @@ impl Draft<'_, '_> {
                 id: *id,
             });
         }
+        if let Some(target) = &spec.share {
+            return self.create_shared(id, name, target, spec);
+        }
         let mut networks = self.resolve_networks(spec)?;
         let mode = choose_mode(&networks)?;
         let mut warnings = self.without_servers(mode, &networks, &spec.dns);
@@ -78,6 +81,7 @@ impl Draft<'_, '_> {
             }
         } else if let Some((_, endpoint)) = networks.first() {
             refuse_options(endpoint)?;
+            refuse_interface(endpoint)?;
         }
         if mode == Mode::Host && (!spec.ports.is_empty() || spec.publish_all) {
             warnings.push(DISCARDED.to_owned());
@@ -102,7 +106,7 @@ impl Draft<'_, '_> {
         let has_servers = match (mode, has_names) {
             (Mode::Bridge, false) => !facts.external_servers.is_empty(),
             // It asks netd, whose log tells of this; it is the host; it asks nobody.
-            (Mode::Bridge, true) | (Mode::Host | Mode::None, _) => true,
+            (Mode::Bridge, true) | (Mode::Host | Mode::None | Mode::Shared(_), _) => true,
         };
         if has_servers || !dns.servers.is_empty() {
             return Vec::new();
@@ -148,7 +152,7 @@ impl Draft<'_, '_> {
     fn choose_hostname(&self, mode: Mode, spec: &SandboxSpec) -> Option<Name> {
         let hosts = || match mode {
             Mode::Host => self.context.facts.hostname.clone(),
-            Mode::Bridge | Mode::None => None,
+            Mode::Bridge | Mode::None | Mode::Shared(_) => None,
         };
         spec.hostname.clone().or_else(hosts)
     }
@@ -197,13 +201,17 @@ impl Draft<'_, '_> {
             found => found?,
         };
         own(sandbox.name.as_str(), sandbox.owner, Owner::Netd)?;
+        self.refuse_shared(sandbox, force)?;
         let id = sandbox.id;
         self.drop_sandbox(id);
         Ok(Reply::Done)
     }
 
-    /// Removes a sandbox with its endpoints.
+    /// Removes a sandbox with its endpoints, and those in its namespace.
     pub(super) fn drop_sandbox(&mut self, id: Id) {
+        let sharers = self.state.sharers(id).into_iter();
+        let sharers: Vec<Id> = sharers.map(|sandbox| sandbox.id).collect();
+        sharers.into_iter().for_each(|id| self.delete_sandbox(id));
         let endpoints = self.state.index.by_sandbox.get(&id).cloned();
         for endpoint in endpoints.unwrap_or_else(BTreeSet::new) {
             self.delete_endpoint(endpoint);
@@ -250,6 +258,20 @@ fn unnamed(spec: &SandboxSpec) -> Vec<PortSpec> {
         protocol: ports.protocol,
     })
     .collect()
+}
+
+/// Without an interface of its own there is nothing to give an address to (Docker's text, which it has
+/// for the host alone).
+fn refuse_interface(spec: &EndpointSpec) -> Result<(), Refusal> {
+    if spec.mac.is_some() {
+        let text = "conflicting options: mac-address and the network mode";
+        return Err(Refusal::Invalid(text.to_owned()));
+    }
+    if spec.gateway_priority != 0 {
+        let text = "conflicting options: gw-priority and the network mode";
+        return Err(Refusal::Invalid(text.to_owned()));
+    }
+    Ok(())
 }
 
 /// `host` and `none` stand alone.

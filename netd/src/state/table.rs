@@ -48,6 +48,8 @@ pub(super) struct Index {
     pub(super) addresses: BTreeMap<(Id, IpAddr), Id>,
     /// Joined namespaces, by device and inode.
     pub(super) namespaces: BTreeMap<(u64, u64), Id>,
+    /// Sandboxes in the namespace of another one, by that.
+    pub(super) sharers: BTreeMap<Id, BTreeSet<Id>>,
     /// DNS names of a network (lower case, with and without `.network`): the endpoints that have it.
     pub(super) dns: BTreeMap<(Id, String), BTreeSet<Id>>,
     /// Names of a network (lower case) that endpoints link to: those endpoints.
@@ -90,6 +92,7 @@ impl State {
             state.check_sandbox(&sandbox)?;
             state.set_sandbox(sandbox.id, Some(sandbox));
         }
+        state.check_sharers()?;
         for endpoint in endpoints {
             state.check_endpoint(&endpoint)?;
             state.set_endpoint(endpoint.id, Some(endpoint));
@@ -192,6 +195,7 @@ impl State {
         if let Some(old) = &old {
             index.sandbox_names.remove(&(old.name.clone(), old.owner));
             index.sandbox_numbers.remove(&old.index);
+            super::sharers::index(&mut index.sharers, old, false);
             if let Namespace::Joined(joined) = &old.namespace {
                 index.namespaces.remove(&(joined.device, joined.inode));
             }
@@ -205,6 +209,7 @@ impl State {
                 .sandbox_names
                 .insert((new.name.clone(), new.owner), id);
             index.sandbox_numbers.insert(new.index, id);
+            super::sharers::index(&mut index.sharers, new, true);
             if let Namespace::Joined(joined) = &new.namespace {
                 index.namespaces.insert((joined.device, joined.inode), id);
             }

@@ -41,6 +41,8 @@ pub struct EndpointView {
 pub struct SandboxView {
     /// The record.
     pub sandbox: Sandbox,
+    /// Whose namespace and files it has: mostly itself.
+    pub holder: Sandbox,
     /// In the order they were made.
     pub endpoints: Vec<EndpointView>,
     /// All its published ports.
@@ -120,7 +122,7 @@ impl State {
 
     fn mode_network(&self, sandbox: &Sandbox) -> Option<Id> {
         let name = match sandbox.mode {
-            Mode::Bridge => return None,
+            Mode::Bridge | Mode::Shared(_) => return None,
             Mode::Host => "host",
             Mode::None => "none",
         };
@@ -143,6 +145,7 @@ impl State {
                 .filter_map(|endpoint| self.view_endpoint(endpoint))
                 .collect(),
             ports: ports.collect(),
+            holder: self.holder(sandbox).clone(),
             mode_network: self.mode_network(sandbox),
             links: self.link_texts(sandbox),
         })

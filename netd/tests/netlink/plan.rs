@@ -155,6 +155,7 @@ fn sandbox(name: &str, networks: &[&str]) -> SandboxSpec {
         owner: Owner::Netd,
         hostname: None,
         namespace: None,
+        share: None,
         networks: networks.collect(),
         ports: Vec::new(),
         dns: DnsSettings::default(),

@@ -204,11 +204,21 @@ fn modes_without_a_network_of_their_own() {
         netd: conflicting options: port publishing and the container type network mode
     "#]],
     );
+    rig.out("sandbox create --name s --network container:n");
     rig.refused(
-        "sandbox create --network container:h",
+        "sandbox rm n",
         expect![[r#"
-        netd: network mode container:h is not supported yet
-    "#]],
+            netd: sandbox n shares its network namespace with others: s
+            try: remove those first, or -f to remove them with it
+        "#]],
+    );
+    assert_eq!(rig.out("sandbox rm -f n"), "n\n");
+    rig.refused(
+        "sandbox rm s",
+        expect![[r#"
+            netd: No such sandbox: s
+            try: netd sandbox ls
+        "#]],
     );
 }
 

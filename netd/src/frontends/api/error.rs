@@ -151,7 +151,7 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::BridgeNameInUse(_)
         | Refusal::NamespaceInUse(_) => Code::NameInUse,
         Refusal::IdExists(_) => Code::IdInUse,
-        Refusal::ActiveEndpoints { .. } => Code::InUse,
+        Refusal::ActiveEndpoints { .. } | Refusal::Shared { .. } => Code::InUse,
         Refusal::Predefined(_) | Refusal::PredefinedName(_) => Code::Predefined,
         Refusal::PoolOverlaps | Refusal::HostOverlap { .. } => Code::SubnetOverlaps,
         Refusal::PoolsExhausted(_)
@@ -164,6 +164,7 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::Invalid(_)
         | Refusal::BadName(_)
         | Refusal::HostNetwork
+        | Refusal::SharedNetwork
         | Refusal::NoneNetwork => Code::BadRequest,
         Refusal::AddressInUse(_) | Refusal::AddressOutside { .. } | Refusal::MacInUse(_) => {
             Code::AddressUnavailable
@@ -188,6 +189,7 @@ fn hint(refusal: &Refusal) -> Option<&'static str> {
         Refusal::ActiveEndpoints { .. } => {
             Some("netd network inspect shows them; netd network disconnect -f removes one")
         }
+        Refusal::Shared { .. } => Some("remove those first, or -f to remove them with it"),
         Refusal::PoolOverlaps => Some("netd network inspect shows the subnets in use"),
         Refusal::HostOverlap { .. } => Some("another --subnet, or --force to insist"),
         Refusal::PoolsExhausted(_) => {

@@ -102,6 +102,7 @@ fn brief(state: &State, sandbox: &Sandbox, [host, none]: &[EndpointBrief; 2]) ->
     let networks: BTreeMap<String, EndpointBrief> = match sandbox.mode {
         Mode::Host => [("host".to_owned(), host.clone())].into(),
         Mode::None => [("none".to_owned(), none.clone())].into(),
+        Mode::Shared(_) => BTreeMap::new(),
         Mode::Bridge => state
             .endpoints_of_sandbox(sandbox.id)
             .into_iter()

@@ -128,13 +128,15 @@ impl SandboxCreate {
             search: plain_words("dns-search", self.dns.search)?,
             options: plain_words("dns-option", self.dns.options)?,
         };
+        let (share, attached) = shared(self.networks)?;
         let spec = SandboxSpec {
             name: self.name.as_deref().map(name).transpose()?,
             id: self.id.as_deref().map(super::parse_id).transpose()?,
             owner: Owner::Netd,
             hostname: self.hostname.as_deref().map(name).transpose()?,
             namespace: None,
-            networks: networks(self.networks)?,
+            share,
+            networks: networks(attached)?,
             ports: self
                 .ports
                 .into_iter()
@@ -163,13 +165,46 @@ fn conflicting(what: &str) -> ApiError {
     ApiError::bad(format!("conflicting options: {what}"))
 }
 
+/// The sandbox of `container:NAME`, which takes nothing else (Docker's texts), and the other networks.
+fn shared(asked: Vec<Attachment>) -> Result<(Option<String>, Vec<Attachment>), ApiError> {
+    const PREFIX: &str = "container:";
+    let is_shared = |attached: &Attachment| attached.network.starts_with(PREFIX);
+    let (shared, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_shared);
+    let Some(Attachment { network, endpoint }) = shared.first() else {
+        return Ok((None, others));
+    };
+    let target = network.strip_prefix(PREFIX).unwrap_or_default();
+    if target.is_empty() {
+        let text = "invalid container format container:<name|id>";
+        return Err(ApiError::bad(text));
+    }
+    if shared.len() > 1 {
+        let text = "cannot attach both user-defined and non-user-defined network-modes";
+        return Err(conflicting(text));
+    }
+    let spec = endpoint.clone().check()?;
+    let only_user_defined = [
+        (!spec.aliases.is_empty(), "network-scoped aliases are only"),
+        (!spec.links.is_empty(), "links are only"),
+    ];
+    if let Some((_, what)) = only_user_defined.into_iter().find(|(given, _)| *given) {
+        let text = format!("{what} supported for user-defined networks");
+        return Err(ApiError::bad(text));
+    }
+    if spec.ip.is_some() || spec.ip6.is_some() {
+        let text = "user specified IP address is supported on user defined networks only";
+        return Err(ApiError::bad(text));
+    }
+    match spec {
+        spec if spec.mac.is_some() => Err(conflicting("mac-address and the network mode")),
+        spec if spec.gateway_priority != 0 => Err(conflicting("gw-priority and the network mode")),
+        _ => Ok((Some(target.to_owned()), others)),
+    }
+}
+
 /// `default` is `bridge`, as for Docker. What goes together is state's to say.
 fn networks(asked: Vec<Attachment>) -> Result<Vec<(String, EndpointSpec)>, ApiError> {
     let check = |Attachment { network, endpoint }: Attachment| {
-        if network.starts_with("container:") {
-            let text = format!("network mode {network} is not supported yet");
-            return Err(ApiError::bad(text));
-        }
         let network = match network.as_str() {
             "default" => "bridge".to_owned(),
             _ => network,
@@ -281,8 +316,24 @@ mod tests {
     fn bad_bodies_are_refused_with_the_reason() {
         for (json, text) in [
             (
-                r#"{"networks":[{"network":"container:x"}]}"#,
-                "network mode container:x is not supported yet",
+                r#"{"networks":[{"network":"container:"}]}"#,
+                "invalid container format container:<name|id>",
+            ),
+            (
+                r#"{"networks":[{"network":"container:x","endpoint":{"aliases":["q"]}}]}"#,
+                "network-scoped aliases are only supported for user-defined networks",
+            ),
+            (
+                r#"{"networks":[{"network":"container:x","endpoint":{"links":["b:z"]}}]}"#,
+                "links are only supported for user-defined networks",
+            ),
+            (
+                r#"{"networks":[{"network":"container:x","endpoint":{"mac_address":"02:11:11:11:11:11"}}]}"#,
+                "conflicting options: mac-address and the network mode",
+            ),
+            (
+                r#"{"networks":[{"network":"container:x"},{"network":"container:y"}]}"#,
+                "conflicting options: cannot attach both user-defined and non-user-defined network-modes",
             ),
             (
                 r#"{"networks":[{"network":"a","endpoint":{"ip":"bad"}}]}"#,

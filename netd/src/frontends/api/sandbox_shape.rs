@@ -212,8 +212,8 @@ impl SandboxShape {
             })
             .chain(predefined_mode(view))
             .collect();
-        let key = sandbox_key(sandbox, run_dir);
-        let files = run_dir.join("sandboxes").join(sandbox.id.to_string());
+        let key = sandbox_key(&view.holder, run_dir);
+        let files = run_dir.join("sandboxes").join(view.holder.id.to_string());
         let file = |name| files.join(name).display().to_string();
         let exposed = exposed_ports(sandbox);
         let mut ports = bindings(&view.ports);
@@ -248,12 +248,16 @@ impl SandboxShape {
     }
 }
 
+/// What stands for the host's namespace, which has no file below the run directory.
+pub const HOST_NAMESPACE: &str = "/proc/1/ns/net";
+
 /// Where the namespace is found: netd's own below its run directory, others' as they were given.
 fn sandbox_key(sandbox: &Sandbox, run_dir: &Path) -> String {
     match &sandbox.namespace {
         Namespace::Made => run_dir.join("netns").join(sandbox.id.to_string()),
         Namespace::Joined(joined) => joined.path.clone(),
-        Namespace::Host => "/proc/1/ns/net".into(),
+        // Who shares with a sandbox is shown that one's.
+        Namespace::Host | Namespace::Shared(_) => HOST_NAMESPACE.into(),
     }
     .display()
     .to_string()
@@ -262,7 +266,7 @@ fn sandbox_key(sandbox: &Sandbox, run_dir: &Path) -> String {
 /// Docker lists `host` and `none` among the networks.
 fn predefined_mode(view: &SandboxView) -> Option<(String, EndpointShape)> {
     let name = match view.sandbox.mode {
-        Mode::Bridge => return None,
+        Mode::Bridge | Mode::Shared(_) => return None,
         Mode::Host => "host",
         Mode::None => "none",
     };

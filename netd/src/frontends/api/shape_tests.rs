@@ -225,6 +225,7 @@ fn check_settings(fixture: &str, name: &str, sandbox_id: &str, aliases: &[&str])
         links: Vec::new(),
         endpoints: vec![view(&network, &sandbox, endpoint)],
         mode_network: None,
+        holder: sandbox.clone(),
         sandbox,
     };
     let shape = SandboxShape::new(&view, Path::new("/run/netd"));
@@ -277,6 +278,7 @@ fn ports_that_no_network_carries_are_null() {
         links: Vec::new(),
         endpoints: Vec::new(),
         mode_network: None,
+        holder: alone.clone(),
         sandbox: alone,
     };
     let shape = SandboxShape::new(&view, Path::new("/run/netd"));

@@ -3,7 +3,6 @@
 //! the command: user, stdio, signals and exit code need no passing on. Changes nothing on the host.
 
 use std::{
-    collections::BTreeMap,
     ffi::OsString,
     fs, io,
     os::unix::process::CommandExt,
@@ -16,13 +15,16 @@ use nix::{
     sched::{CloneFlags, setns, unshare},
     unistd::sethostname,
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use super::{
     Failure,
     client::{Client, segment},
 };
-use crate::{frontends::api::reports::EnvReport, kernel::netns};
+use crate::{
+    frontends::api::{reports::EnvReport, sandbox_shape::HOST_NAMESPACE},
+    kernel::netns,
+};
 
 /// netd itself failed.
 const FAILED: u8 = 125;
@@ -59,7 +61,6 @@ struct Target {
     resolv_conf_path: PathBuf,
     hosts_path: PathBuf,
     hostname_path: PathBuf,
-    networks: BTreeMap<String, IgnoredAny>,
 }
 
 /// Becomes the command. Returns only if that fails.
@@ -81,7 +82,7 @@ pub fn run(exec: &Exec, client: &Client) -> Failure {
 
 /// Moves this process into the sandbox.
 fn enter(target: &Target) -> Result<(), Failure> {
-    let is_host = target.networks.contains_key("host");
+    let is_host = target.sandbox_key == Path::new(HOST_NAMESPACE);
     if !is_host {
         let namespace = netns::open(&target.sandbox_key).map_err(|error| refused(&error))?;
         setns(&namespace, CloneFlags::CLONE_NEWNET)
@@ -197,7 +198,6 @@ mod tests {
             "Networks": {"host": {"IPAddress": ""}}, "Ports": {}}"#;
         let target: Target = serde_json::from_str(json).unwrap();
         assert_eq!(target.sandbox_key, Path::new("/run/netd/netns/x"));
-        assert!(target.networks.contains_key("host"));
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub struct EnvArgs {
 /// `netd sandbox rm`.
 #[derive(Debug, Args)]
 pub struct RmArgs {
-    /// Say nothing of sandboxes that do not exist
+    /// Say nothing of sandboxes that do not exist; remove those in its namespace with it
     #[arg(short, long)]
     force: bool,
     /// Names, ids or id prefixes
@@ -198,11 +198,6 @@ fn body(args: CreateArgs) -> Result<SandboxCreate, Failure> {
     }
     let ports = args.publish.iter().map(|spec| publish::parse(spec));
     let ports = ports.collect::<Result<Vec<_>, _>>()?;
-    let container = |attached: &Attachment| attached.network.starts_with("container:");
-    if networks.iter().any(container) && (!ports.is_empty() || args.publish_all) {
-        let text = "conflicting options: port publishing and the container type network mode";
-        return Err(Failure::refused(text));
-    }
     let hosts = args.add_host.iter().map(|text| extra_host(text));
     let exposed = args.expose.iter().map(|text| publish::exposed(text));
     let servers = args.dns.iter().map(|text| server(text));
@@ -291,8 +286,13 @@ fn rm(args: &RmArgs) -> Result<Printed, Failure> {
     let client = args.connection.client()?;
     let mut printed = Printed::default();
     for sandbox in &args.sandboxes {
-        let removed: Result<Done, Failure> =
-            client.delete(&format!("/sandboxes/{}", segment(sandbox)));
+        let path = format!("/sandboxes/{}", segment(sandbox));
+        let mut removed: Result<Done, Failure> = client.delete(&path);
+        // Others are in its namespace.
+        let in_use = removed.as_ref().err().and_then(|failure| failure.code) == Some(Code::InUse);
+        if args.force && in_use {
+            removed = client.delete(&format!("{path}?force=true"));
+        }
         match removed {
             Ok(_) => printed.line(sandbox),
             Err(failure) if args.force && failure.code == Some(Code::NoSuchSandbox) => {}

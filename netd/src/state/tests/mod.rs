@@ -9,6 +9,7 @@ mod networks;
 mod ports;
 mod random;
 mod sandboxes;
+mod sharers;
 
 use std::collections::BTreeMap;
 
@@ -152,6 +153,7 @@ pub fn sandbox(name: &str, networks: &[&str]) -> SandboxSpec {
         owner: Owner::Netd,
         hostname: None,
         namespace: None,
+        share: None,
         networks: networks
             .iter()
             .map(|name| ((*name).to_owned(), EndpointSpec::default()))

@@ -1,0 +1,185 @@
+//! Sandboxes that are the host, have nothing, or are in another one's namespace.
+
+use std::net::IpAddr;
+
+use netd_tests::lab::{App, EchoServer, Lab, addresses::*, reaches};
+
+const PORT: u16 = 7000;
+
+#[test]
+fn one_that_shares_has_the_others_network() {
+    let mut app = App::start("mode-shared");
+    let lab = &app.lab;
+    lab.netd("sandbox create --name side --network container:web");
+    // The same namespace, files and name.
+    let key = |name: &str| lab.netd(&format!("sandbox inspect -f {{{{.SandboxKey}}}} {name}"));
+    assert_eq!(key("side"), key("web"));
+    for command in ["cat /etc/hosts", "cat /etc/resolv.conf", "hostname"] {
+        let of = |name: &str| lab.netd(&format!("exec {name} -- {command}"));
+        assert_eq!(of("side"), of("web"), "{command}");
+    }
+    // What listens in one is heard in the other by loopback, and by the network.
+    let _server = EchoServer::start(&app.web, PORT);
+    let web = lab.address("web", "app");
+    reaches(&lab.sandbox("side"), IpAddr::from([127, 0, 0, 1]), PORT);
+    reaches(&app.client, web, PORT);
+    assert!(
+        lab.netd("exec side -- getent ahostsv4 client")
+            .contains("STREAM")
+    );
+    // The other one stays as long as somebody is in its namespace.
+    let refused = lab.netd_refuses("sandbox rm web");
+    assert_eq!(
+        refused.stderr,
+        "netd: sandbox web shares its network namespace with others: side\n\
+         try: remove those first, or -f to remove them with it\n"
+    );
+    app.agent.kill();
+    app.agent.start_again().expect("the agent");
+    let lab = &app.lab;
+    lab.netd("exec side -- true");
+    lab.netd("sandbox rm side");
+    reaches(&app.client, web, PORT);
+    lab.netd("sandbox create --name side --network container:web");
+    lab.netd("sandbox rm -f web");
+    lab.netd_refuses("sandbox inspect side");
+}
+
+#[test]
+fn modes_refuse_what_docker_refuses() {
+    let app = App::start("mode-errors");
+    let lab = &app.lab;
+    let table = [
+        (
+            "container:web -p 1:1",
+            "conflicting options: port publishing and the container type network mode",
+        ),
+        (
+            "container:web -P",
+            "conflicting options: port publishing and the container type network mode",
+        ),
+        (
+            "container:web --expose 80",
+            "conflicting options: port exposing and the container type network mode",
+        ),
+        (
+            "container:web --hostname x",
+            "conflicting options: hostname and the network mode",
+        ),
+        (
+            "container:web --dns 1.1.1.1",
+            "conflicting options: dns and the network mode",
+        ),
+        (
+            "container:web --network-alias q",
+            "network-scoped aliases are only supported for user-defined networks",
+        ),
+        (
+            "container:web --link web:z",
+            "links are only supported for user-defined networks",
+        ),
+        (
+            "container:web --add-host a:1.2.3.4",
+            "conflicting options: custom host-to-IP mapping and the network mode",
+        ),
+        (
+            "container:web --mac-address 02:11:11:11:11:11",
+            "conflicting options: mac-address and the network mode",
+        ),
+        ("container:nosuch", "No such sandbox: nosuch"),
+        (
+            "host --link web:z",
+            "links are only supported for user-defined networks",
+        ),
+        (
+            "host --network-alias zz",
+            "network-scoped aliases are only supported for user-defined networks",
+        ),
+        (
+            "none --network-alias zz",
+            "network-scoped aliases are only supported for user-defined networks",
+        ),
+        (
+            "none --ip 1.2.3.4",
+            "user specified IP address is supported on user defined networks only",
+        ),
+        ("nosuchnet", "network nosuchnet not found"),
+    ];
+    for (options, text) in table {
+        let refused = lab.netd_refuses(&format!("sandbox create --network {options}"));
+        let first = refused.stderr.lines().next().unwrap_or_default();
+        assert_eq!(first, format!("netd: {text}"), "{options}");
+        assert_eq!(refused.stdout, "", "{options}");
+    }
+    // What it lets pass, it lets pass.
+    for options in ["host --hostname x", "host --dns 1.1.1.1", "none -p 1234:80"] {
+        lab.netd(&format!("sandbox create --network {options}"));
+    }
+}
+
+#[test]
+fn the_host_is_the_host() {
+    let lab = Lab::new("mode-host");
+    let _agent = lab.agent("");
+    let made = lab
+        .host()
+        .run("netd sandbox create --name hh --network host -p 80:80");
+    let made = made.expect("netd");
+    assert!(made.succeeded(), "{}", made.describe());
+    assert_eq!(
+        made.stderr,
+        "WARNING: Published ports are discarded when using host network mode\n"
+    );
+    let inside = lab.netd("exec hh -- ip -o address show dev eth0");
+    assert!(inside.contains(HOST), "{inside}");
+    // Who shares with it is the host, too.
+    lab.netd("sandbox create --name hs --network container:hh");
+    let inside = lab.netd("exec hs -- ip -o address show dev eth0");
+    assert!(inside.contains(HOST), "{inside}");
+    for line in [
+        "network connect bridge hh",
+        "network connect host hh",
+        "network disconnect host hh",
+    ] {
+        let refused = lab.netd_refuses(line);
+        assert!(
+            refused.stderr.starts_with("netd: sandbox cannot be disconnected from host network or connected to host network"),
+            "{line}: {}",
+            refused.stderr
+        );
+    }
+    let refused = lab.netd_refuses("network connect bridge hs");
+    assert!(
+        refused
+            .stderr
+            .starts_with("netd: sandbox sharing network namespace with another sandbox or host"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn none_is_loopback_alone_until_it_is_left() {
+    let lab = Lab::new("mode-none");
+    let _agent = lab.agent("");
+    lab.netd("network create app");
+    lab.netd("sandbox create --name nn --network none");
+    let links = lab.netd("exec nn -- ip -o link show");
+    assert_eq!(links.lines().count(), 1, "{links}");
+    assert!(links.contains("lo:"), "{links}");
+    let refused = lab.netd_refuses("network connect app nn");
+    assert!(
+        refused.stderr.starts_with(
+            "netd: sandbox cannot be connected to multiple networks with one of the networks in private (none) mode"
+        ),
+        "{}",
+        refused.stderr
+    );
+    // What the user puts into it himself is left alone.
+    let inside = lab.sandbox("nn");
+    inside.ok("ip link add own type bridge");
+    lab.netd("network disconnect none nn");
+    lab.netd("network connect app nn");
+    inside.ok("ip link show dev eth0");
+    inside.ok("ip link show dev own");
+}
