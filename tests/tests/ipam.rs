@@ -1,6 +1,8 @@
 //! Addresses as sandboxes have them: usable when the command returns, of the families that the network
 //! speaks and the namespace allows, in the smallest subnets, and the next holder's at once.
 
+use std::time::Duration;
+
 use netd_tests::lab::{App, EchoServer, Lab, Namespace, addresses, reaches};
 
 const PORT: u16 = 7000;
@@ -267,4 +269,34 @@ fn the_default_network_follows_its_settings() {
         lab.netd("sandbox rm a");
         agent.stop();
     }
+}
+
+/// On a link of the host others keep what they know of an address: they are told of its next holder.
+#[test]
+fn a_macvlan_sandbox_announces_its_addresses() {
+    let lab = Lab::new("announce");
+    let _agent = lab.agent("");
+    lab.netd(
+        "network create -d macvlan -o parent=eth0 --subnet 198.18.0.0/24 --gateway 198.18.0.1 \
+         --ipv6 --subnet 2001:db8:18::/64 --gateway 2001:db8:18::1 mv",
+    );
+    let (v4, v6) = ("198.18.0.150", "2001:db8:18::150");
+    let create = |mac: &str| {
+        lab.netd(&format!(
+            "sandbox create --name a --network mv --ip {v4} --ip6 {v6} --mac-address {mac}"
+        ));
+    };
+    let (former, next) = ("02:00:00:00:00:01", "02:00:00:00:00:02");
+    create(former);
+    let addresses = [v4, v6].map(|text| text.parse().expect("an address"));
+    for address in addresses {
+        lab.outside().ok(&format!("ping -n -c 1 -W 5 {address}"));
+        assert_eq!(noted_mac(lab.outside(), address), former);
+    }
+    lab.netd("sandbox rm a");
+    create(next);
+    // Nobody has sent anything to it since.
+    lab.wait_until("the outside was told", Duration::from_secs(20), || {
+        addresses.map(|address| noted_mac(lab.outside(), address)) == [next, next]
+    });
 }

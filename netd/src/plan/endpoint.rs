@@ -73,10 +73,25 @@ fn settings(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desire
     // does, whatever the namespace's default is.
     let has_v6 = endpoint.all_addresses().any(|net| net.addr().is_ipv6());
     let off = if has_v6 { "0" } else { "1" };
-    if super::macvlan::has_ipv6(scene.facts) {
-        let key = format!("net/ipv6/conf/{}/disable_ipv6", endpoint.interface);
+    let ipv6 = super::macvlan::has_ipv6(scene.facts);
+    let mut set = |family: &str, name: &str, value: &str| {
+        let key = format!("net/{family}/conf/{}/{name}", endpoint.interface);
         let place = Place::Sandbox(joined.sandbox.id);
-        desired.sysctls.insert((place, key), off.to_owned());
+        desired.sysctls.insert((place, key), value.to_owned());
+    };
+    if ipv6 {
+        set("ipv6", "disable_ipv6", off);
+    }
+    // Neighbours on a macvlan's link may know the address from another MAC, and switches the MAC from
+    // another port: the kernel tells them when the interface comes up. On a bridge of netd's the
+    // address alone decides, and nobody need be told.
+    if joined.network.macvlan().is_some() {
+        if endpoint.v4().is_some() {
+            set("ipv4", "arp_notify", "1");
+        }
+        if ipv6 && endpoint.v6().is_some() {
+            set("ipv6", "ndisc_notify", "1");
+        }
     }
 }
 
