@@ -71,6 +71,7 @@ reasons! {
     38 EndpointFlows "endpoint-flows" "The endpoint has as many established flows as it may have.";
     39 FragmentOverflow "fragment-overflow" "A fragment that came before the first of its datagram, and no room for it to wait.";
     40 FragmentTimeout "fragment-timeout" "A fragment whose datagram's first one did not come within a second.";
+    41 DhcpServer "dhcp-server" "An endpoint pretended to be a DHCP server.";
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub const MAX_NEW_FLOWS: u32 = 65_536;
 pub const MAX_NAMES: u32 = 131_072;
 /// Sandboxes known to the socket programs and the name scopes.
 pub const MAX_SANDBOXES: u32 = 32_768;
+/// Pairs of a network and an interface that it trusts. Full: the create is refused.
+pub const MAX_TRUSTED: u32 = 8_192;
 /// Addresses of the host.
 pub const MAX_HOST_ADDRESSES: u32 = 4_096;
 /// Uplinks.

@@ -13,7 +13,7 @@ use netd_common::{
     Addr,
     abi::{
         drops::{DropCount, DropKey},
-        endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet},
+        endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet, TrustedKey},
         flow::{Flow, FlowKey},
         fragment::{FragmentKey, Fragments, Parked},
         host::{Config, HostAddress, Uplink},
@@ -50,6 +50,10 @@ pub static ENDPOINT_STATS: PerCpuHashMap<
 
 #[btf_map]
 pub static SUBNETS: LpmTrie<Addr, Subnet, { limits::MAX_SUBNETS as usize }> = LpmTrie::new();
+
+#[btf_map]
+pub static TRUSTED: HashMap<TrustedKey, u32, { limits::MAX_TRUSTED as usize }, GROWS> =
+    HashMap::new();
 
 #[btf_map]
 pub static HOST_ADDRESSES: HashMap<

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use netd_common::{
     Addr,
     abi::{
-        endpoint::{Endpoint, EndpointKey, Subnet},
+        endpoint::{Endpoint, EndpointKey, Subnet, TrustedKey},
         flow::{Flow, FlowKey},
         fragment::{FragmentKey, Fragments},
         host::{Config, HostAddress, Uplink},
@@ -26,7 +26,7 @@ use crate::{
     ctx::{counter, fib, quote, skb::Skb, sockets},
     maps::{
         CONFIG, ENDPOINTS, FLOW_COUNTS, FLOWS, FLOWS_COLLECTED, FRAGMENTS, HOST_ADDRESSES,
-        INTERFACES, LINKS, NEW_FLOWS, PORTS, SUBNETS, UPLINKS,
+        INTERFACES, LINKS, NEW_FLOWS, PORTS, SUBNETS, TRUSTED, UPLINKS,
     },
 };
 
@@ -76,6 +76,20 @@ impl Tables for Maps<'_> {
 
     fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool {
         copy(LINKS.get_ptr(key), into)
+    }
+
+    fn open_port(&mut self, protocol: u8, address: &Addr, port: [u8; 2]) -> bool {
+        let key = PortKey {
+            protocol,
+            purpose: purpose::OPEN,
+            address: *address,
+            port,
+        };
+        PORTS.get(&Key::new(PORT_PREFIX_BITS, key)).is_some()
+    }
+
+    fn trusts(&mut self, network: u32, ifindex: u32) -> bool {
+        TRUSTED.get_ptr(TrustedKey { network, ifindex }).is_some()
     }
 
     fn config(&mut self) -> Config {

@@ -98,6 +98,24 @@ pub mod flags {
     pub const IS_RESOLVER: u32 = 1 << 6;
     /// On a network without [`ICC`]: a link opens ports from or to this endpoint.
     pub const LINKED: u32 = 1 << 7;
+    /// Gateway mode `routed`, by family: nothing is translated, and open ports are dialled directly.
+    pub const ROUTED: [u32; 2] = [1 << 8, 1 << 9];
+    /// Gateway mode `nat-unprotected`, by family: every port may be dialled directly.
+    pub const UNPROTECTED: [u32; 2] = [1 << 10, 1 << 11];
+    /// The network has an address of its own that it is masqueraded with, by family: in
+    /// [`super::Subnet::egress`].
+    pub const EGRESS: [u32; 2] = [1 << 12, 1 << 13];
+    /// Open ports are dialled directly, wherever the packet comes from.
+    pub const DIRECT: u32 = 1 << 14;
+    /// Open ports are dialled directly by some interfaces (`TRUSTED`).
+    pub const TRUSTS: u32 = 1 << 15;
+    /// Endpoints may be DHCP servers.
+    pub const SERVES_DHCP: u32 = 1 << 16;
+
+    /// The bit of a family.
+    pub fn of_family([v4, v6]: [u32; 2], is_v4: bool) -> u32 {
+        if is_v4 { v4 } else { v6 }
+    }
 }
 
 /// Key data of `SUBNETS` is an [`Addr`]; IPv4 prefixes are 96 longer.
@@ -122,6 +140,31 @@ pub struct Subnet {
     pub network: u32,
     /// [`flags`] of the network.
     pub flags: u32,
+    /// What the network is masqueraded with; [`Addr::NONE`]: the uplink's address.
+    pub egress: Addr,
+}
+
+/// Key of `TRUSTED`.
+#[repr(C)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+pub struct TrustedKey {
+    /// The network's index.
+    pub network: u32,
+    /// An uplink, or the bridge of another network.
+    pub ifindex: u32,
 }
 
 /// Per-CPU counters of an endpoint, seen from the container.

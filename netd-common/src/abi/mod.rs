@@ -25,6 +25,9 @@ pub mod maps {
     pub const ENDPOINT_STATS: &str = "ENDPOINT_STATS";
     /// LPM_TRIE address → [`super::endpoint::Subnet`]; agent writes.
     pub const SUBNETS: &str = "SUBNETS";
+    /// HASH [`super::endpoint::TrustedKey`] → 1 (u32): interfaces that may dial open ports of a
+    /// network's endpoints directly; agent writes.
+    pub const TRUSTED: &str = "TRUSTED";
     /// HASH [`crate::Addr`] → [`super::host::HostAddress`]; agent writes.
     pub const HOST_ADDRESSES: &str = "HOST_ADDRESSES";
     /// HASH ifindex (u32) → [`super::host::Uplink`]; agent writes.

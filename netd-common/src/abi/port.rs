@@ -39,6 +39,9 @@ pub mod purpose {
     /// Published at some address of the wildcard's family that is not the wildcard: held against
     /// who binds to all addresses. The value means nothing.
     pub const SOMEWHERE: u8 = 1;
+    /// Not a host's address and port but a container's: published, so open to who may dial the
+    /// container directly. The value means nothing.
+    pub const OPEN: u8 = 2;
 }
 
 /// Prefix length of a key that names one port.

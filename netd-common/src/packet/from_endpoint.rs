@@ -2,7 +2,7 @@
 //! host's addresses, leaves through an uplink, is answered, or is dropped for a named reason.
 
 use super::{
-    Packet, Tables, Work, arp, dns,
+    Packet, Tables, Work, arp, dhcp, direct, dns,
     fragment::{self, Cut},
     icmp_error, links, nat, neighbour, onward, published, rewrite, transport,
     verdict::Verdict,
@@ -53,6 +53,9 @@ fn judge<P: Packet, T: Tables>(
     let ip = &work.view.ip;
     if ip.source.is_loopback() || ip.destination.is_loopback() {
         return Err(DropReason::LoopbackAddress);
+    }
+    if work.source.flags & flags::SERVES_DHCP == 0 && dhcp::is_of_server(packet, &work.view) {
+        return Err(DropReason::DhcpServer);
     }
     if ip.destination.is_multicast() {
         return Err(DropReason::Multicast);
@@ -235,15 +238,14 @@ fn prepare_published<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), D
 }
 
 /// A flow out through an uplink, if the packet may leave: masqueraded unless the network says
-/// otherwise.
+/// otherwise; or into another network that lets it in.
 fn prepare_outside<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
     let destination = &work.view.ip.destination;
     if let Some(subnet) = tables.subnet(destination) {
-        return Err(if subnet.network == work.source.network {
-            DropReason::NoNeighbor
-        } else {
-            DropReason::Isolated
-        });
+        if subnet.network == work.source.network {
+            return Err(DropReason::NoNeighbor);
+        }
+        return direct::between(tables, &subnet, work);
     }
     if destination.is_link_local_v6() {
         return Err(DropReason::NoNeighbor);
@@ -273,7 +275,8 @@ fn prepare_outside<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), Dro
         flags: flow_flags::ORIGINAL,
         ..Flow::default()
     };
-    if work.source.flags & flags::MASQUERADE != 0 {
+    let routed = flags::of_family(flags::ROUTED, work.view.ip.is_v4());
+    if work.source.flags & (flags::MASQUERADE | routed) == flags::MASQUERADE {
         nat::masquerade(tables, work)?;
     }
     Ok(())

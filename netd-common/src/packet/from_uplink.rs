@@ -1,8 +1,9 @@
 //! What arrives at an uplink. Replies to flows and packets to published ports are netd's; a
-//! container's address is not for dialling from outside; everything else is left alone.
+//! container's address is for dialling from outside only where its network says so; everything else
+//! is left alone.
 
 use super::{
-    Packet, Tables, Work,
+    Packet, Tables, Work, direct,
     fragment::{self, Cut},
     icmp_error, nat, onward, published, transport,
     verdict::Verdict,
@@ -10,14 +11,21 @@ use super::{
 };
 use crate::{DropReason, abi::fragment::arrival};
 
-/// Decides about a packet that came in by an uplink.
-pub fn decide<P: Packet, T: Tables>(packet: &P, tables: &mut T, work: &mut Work) -> Verdict {
+/// Decides about a packet that came in by the uplink `ifindex`.
+pub fn decide<P: Packet, T: Tables>(
+    packet: &P,
+    ifindex: u32,
+    tables: &mut T,
+    work: &mut Work,
+) -> Verdict {
     work.begin();
-    judge(packet, tables, work).unwrap_or_else(|reason| icmp_error::refused(reason, 0, work))
+    judge(packet, ifindex, tables, work)
+        .unwrap_or_else(|reason| icmp_error::refused(reason, 0, work))
 }
 
 fn judge<P: Packet, T: Tables>(
     packet: &P,
+    ifindex: u32,
     tables: &mut T,
     work: &mut Work,
 ) -> Result<Verdict, DropReason> {
@@ -59,7 +67,14 @@ fn judge<P: Packet, T: Tables>(
     }
     if let Some(subnet) = tables.subnet(&work.view.ip.destination) {
         work.outcome.network = subnet.network;
-        return Err(DropReason::DirectRouting);
+        direct::from_outside(tables, &subnet, ifindex, work)?;
+        nat::open(tables, work)?;
+        let verdict = onward::go(work)?;
+        return Ok(if work.awaited != 0 {
+            Verdict::Fragment
+        } else {
+            verdict
+        });
     }
     Ok(Verdict::Pass)
 }

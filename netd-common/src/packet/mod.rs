@@ -4,7 +4,9 @@
 pub mod arp;
 pub mod bytes;
 pub mod checksum;
+pub mod dhcp;
 pub mod dial;
+pub mod direct;
 pub mod dns;
 pub mod extension;
 pub mod flow;

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Addr, DropReason,
     abi::{
+        endpoint::flags,
         flow::{Flow, FlowKey, flow_flags},
         host::Config,
     },
@@ -42,13 +43,19 @@ pub fn open<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason
     }
 }
 
-/// Gives the flow in `work` the source address that it has outside: what the host itself would send
-/// from by the route that [`super::onward::exit`] found, where the kernel tells, else the uplink's.
+/// Gives the flow in `work` the source address that it has outside: the network's own; what the host
+/// itself would send from by the route that [`super::onward::exit`] found, where the kernel tells; else
+/// the uplink's.
 ///
 /// # Errors
 /// [`DropReason::NoAddress`] where there is none.
 pub fn masquerade<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
-    let preferred = tables.preferred_source(work.source.bridge, &work.view);
+    let preferred = if has_own_address(work) {
+        let subnet = tables.subnet(&work.view.ip.source);
+        subnet.map_or(Addr::NONE, |subnet| subnet.egress)
+    } else {
+        tables.preferred_source(work.source.bridge, &work.view)
+    };
     work.flow.source = if preferred.is_unspecified() || preferred.is_link_local_v6() {
         *of_uplink(work)
     } else {
@@ -63,11 +70,19 @@ pub fn masquerade<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), Drop
 }
 
 /// Whether the masqueraded flow in `work` may go on by the uplink there: it is the one that the flow
-/// was begun through, and the host still has the address.
+/// was begun through, and the host still has the address. An address that was given to the network is
+/// the administrator's affair.
 pub fn still_fits<T: Tables>(tables: &mut T, work: &Work) -> bool {
     let source = &work.flow.source;
+    if has_own_address(work) {
+        return true;
+    }
     work.flow.uplink == work.outcome.ifindex
         && (source == of_uplink(work) || tables.host_address(source).is_some())
+}
+
+fn has_own_address(work: &Work) -> bool {
+    work.source.flags & flags::of_family(flags::EGRESS, work.view.ip.is_v4()) != 0
 }
 
 fn of_uplink(work: &Work) -> &Addr {

@@ -73,6 +73,10 @@ pub trait Tables {
     fn port(&mut self, protocol: u8, address: &Addr, port: [u8; 2], into: &mut Port) -> bool;
     /// What may pass between two endpoints of a network that keeps them apart (`LINKS`).
     fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool;
+    /// Whether a container's port is published, so open to who may dial it directly (`PORTS`).
+    fn open_port(&mut self, protocol: u8, address: &Addr, port: [u8; 2]) -> bool;
+    /// Whether an interface may dial open ports of a network's endpoints directly (`TRUSTED`).
+    fn trusts(&mut self, network: u32, ifindex: u32) -> bool;
     /// The agent's settings (`CONFIG`).
     fn config(&mut self) -> Config;
 

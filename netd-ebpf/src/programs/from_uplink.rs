@@ -19,7 +19,7 @@ pub fn from_uplink(ctx: TcContext) -> i32 {
     let Some(work) = work() else {
         return TC_ACT_UNSPEC;
     };
-    let verdict = decide(&skb, &mut Maps { skb: &skb }, work);
+    let verdict = decide(&skb, skb.ifindex(), &mut Maps { skb: &skb }, work);
     if verdict == Verdict::IcmpError {
         skb.tail_call(&TAIL_CALLS, tail_calls::ICMP);
     }

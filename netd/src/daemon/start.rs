@@ -225,6 +225,7 @@ fn settings(config: &Config) -> Settings {
         },
         publish_address: config.publish_address,
         icc: config.icc,
+        allow_direct_routing: config.allow_direct_routing,
         flows: config.flow.settings(),
         ..default
     }

@@ -206,6 +206,40 @@ pub struct BridgeOptions {
     /// `None`: `eth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface_prefix: Option<IfName>,
+    /// How the network meets what is beyond it.
+    #[serde(default)]
+    pub gateway: GatewayOptions,
+}
+
+/// How a bridge network meets the outside and other networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatewayOptions {
+    /// IPv4 and IPv6 (`….gateway_mode_ipv4`, `….gateway_mode_ipv6`).
+    pub modes: [GatewayMode; 2],
+    /// Interfaces of the host whose packets may dial published container ports directly
+    /// (`….trusted_host_interfaces`).
+    pub trusted: Vec<IfName>,
+    /// What it is masqueraded with, IPv4 and IPv6 (`com.docker.network.host_ipv4`, `….host_ipv6`); the
+    /// uplink's address where it is `None`.
+    pub egress: [Option<IpAddr>; 2],
+    /// Endpoints may answer DHCP (`netd.bridge.dhcp_server`).
+    pub dhcp_server: bool,
+}
+
+/// What a family's gateway does, as in Docker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatewayMode {
+    /// Masquerade and published ports; no container is dialled directly.
+    #[default]
+    Nat,
+    /// The same, but every port of a container may be dialled directly.
+    NatUnprotected,
+    /// Nothing is translated; published container ports may be dialled directly, and pinged.
+    Routed,
+    /// The host has no address on the bridge. Of internal networks only.
+    Isolated,
 }
 
 /// One host or many.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use netd_common::{
     Addr,
-    abi::{endpoint::Subnet, host::HostAddress},
+    abi::{
+        endpoint::{Subnet, TrustedKey, flags},
+        host::HostAddress,
+    },
 };
 
 use super::{
@@ -53,9 +56,16 @@ pub(super) fn entries(scene: &Scene<'_>, network: &Network, desired: &mut Desire
         } else {
             0
         };
+        let direct = if scene.settings.allow_direct_routing {
+            flags::DIRECT
+        } else {
+            0
+        };
+        let egress = bridge.gateway.egress[usize::from(v4_bits == 0)];
         let value = Subnet {
             network: network.index,
-            flags: network_flags(network),
+            flags: network_flags(network) | direct,
+            egress: egress.map_or(Addr::NONE, Addr::from),
         };
         desired.put(Entry::Subnet(
             u32::from(subnet.pool.prefix_len()) + v4_bits,
@@ -63,6 +73,7 @@ pub(super) fn entries(scene: &Scene<'_>, network: &Network, desired: &mut Desire
             value,
         ));
     }
+    trusted(scene, network, desired);
     let Some(ifindex) = scene.ifindex(&bridge.name, desired) else {
         return;
     };
@@ -72,5 +83,19 @@ pub(super) fn entries(scene: &Scene<'_>, network: &Network, desired: &mut Desire
             network: network.index,
         };
         desired.put(Entry::HostAddress(Addr::from(gateway.addr()), value));
+    }
+}
+
+/// The interfaces that a network trusts, as far as they are there: uplinks, and bridges of netd's.
+pub(super) fn trusted(scene: &Scene<'_>, network: &Network, desired: &mut Desired) {
+    let names = network.bridge().map(|bridge| &bridge.gateway.trusted);
+    for name in names.into_iter().flatten() {
+        let uplink = scene.facts.uplinks.get(name).map(|uplink| uplink.ifindex);
+        if let Some(ifindex) = uplink.or_else(|| scene.identities.ifindex(name)) {
+            desired.put(Entry::Trusted(TrustedKey {
+                network: network.index,
+                ifindex,
+            }));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use netd_common::{
     Addr,
     abi::{
-        endpoint::{Endpoint, EndpointKey, Subnet},
+        endpoint::{Endpoint, EndpointKey, Subnet, TrustedKey},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Resolver, Scopes},
@@ -22,6 +22,8 @@ pub enum EntryKey {
     EndpointStats(u32),
     /// SUBNETS: prefix length in bits of the 16 bytes, address.
     Subnet(u32, Addr),
+    /// TRUSTED.
+    Trusted(TrustedKey),
     /// HOST_ADDRESSES.
     HostAddress(Addr),
     /// UPLINKS, by ifindex.
@@ -51,6 +53,8 @@ pub enum Entry {
     EndpointStats(u32),
     /// SUBNETS: prefix length in bits of the 16 bytes, address.
     Subnet(u32, Addr, Subnet),
+    /// TRUSTED: an interface that a network trusts.
+    Trusted(TrustedKey),
     /// HOST_ADDRESSES.
     HostAddress(Addr, HostAddress),
     /// UPLINKS, by ifindex.
@@ -77,6 +81,7 @@ impl Entry {
             Entry::Interface(ifindex, _) => EntryKey::Interface(ifindex),
             Entry::EndpointStats(index) => EntryKey::EndpointStats(index),
             Entry::Subnet(bits, address, _) => EntryKey::Subnet(bits, address),
+            Entry::Trusted(key) => EntryKey::Trusted(key),
             Entry::HostAddress(address, _) => EntryKey::HostAddress(address),
             Entry::Uplink(ifindex, _) => EntryKey::Uplink(ifindex),
             Entry::Config(_) => EntryKey::Config,

@@ -72,6 +72,10 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             desired.attachments.insert(Attachment::Cgroup(program));
         }
     }
+    // Uplinks come and go.
+    for network in scene.state.networks() {
+        super::bridge::trusted(scene, network, desired);
+    }
     config(scene, desired);
 }
 

@@ -50,6 +50,7 @@ pub(super) fn rank((purpose, action): &Step) -> u8 {
         (_, Action::Put(entry)) => match entry {
             Entry::Config(_)
             | Entry::Uplink(..)
+            | Entry::Trusted(_)
             | Entry::HostAddress(..)
             | Entry::Subnet(..)
             | Entry::EndpointStats(_) => 22,
@@ -76,6 +77,7 @@ pub(super) fn rank((purpose, action): &Step) -> u8 {
             | EntryKey::Subnet(..)
             | EntryKey::HostAddress(_)
             | EntryKey::Uplink(_)
+            | EntryKey::Trusted(_)
             | EntryKey::Config => 53,
         },
         (_, Action::EndFlows(_)) => 54,

@@ -17,7 +17,7 @@ use netd_common::{
 
 use super::{Action, Desired, Entry, Place, files, scene::Scene, table::ClientRecord};
 use crate::{
-    model::{Endpoint, Network, PublishedPort, Sandbox, sandbox::Namespace},
+    model::{Endpoint, Network, PublishedPort, Sandbox, network::GatewayMode, sandbox::Namespace},
     state::{
         Change,
         ports::{Family, NamedPiece},
@@ -50,6 +50,7 @@ pub(super) fn entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desire
             port_entries(port, endpoint, network, desired);
         }
     }
+    open_entries(scene, sandbox, desired);
     if scene.uses_resolver(sandbox) {
         resolver_entries(scene, sandbox, desired);
     }
@@ -88,6 +89,11 @@ fn port_entries(
     let Some(address) = address else {
         return;
     };
+    // A routed network has no port of the host's.
+    let mode = mode_of(network, address);
+    if mode.is_none_or(|mode| mode == GatewayMode::Routed) {
+        return;
+    }
     let value = Port {
         network: network.index,
         endpoint: endpoint.index,
@@ -104,6 +110,43 @@ fn port_entries(
             port: first.to_be_bytes(),
         };
         desired.put(Entry::Port(PORT_PREFIX_BITS - 16 + bits, key, value));
+    }
+}
+
+fn mode_of(network: &Network, address: IpAddr) -> Option<GatewayMode> {
+    let bridge = network.bridge()?;
+    Some(bridge.gateway.modes[usize::from(address.is_ipv6())])
+}
+
+/// Published container ports that may be dialled directly: on every routed network of the sandbox, not
+/// only where its gateway is, and where interfaces are trusted or the settings allow it.
+fn open_entries(scene: &Scene<'_>, sandbox: &Sandbox, desired: &mut Desired) {
+    if sandbox.ports.is_empty() {
+        return;
+    }
+    for (network, endpoint) in scene.networks_of(sandbox.id) {
+        let trusts = (network.bridge()).is_some_and(|bridge| !bridge.gateway.trusted.is_empty());
+        let always = scene.settings.allow_direct_routing || trusts;
+        for net in &endpoint.addresses {
+            let address = net.addr();
+            match mode_of(network, address) {
+                Some(GatewayMode::Routed) => {}
+                Some(_) if always => {}
+                _ => continue,
+            }
+            for port in &sandbox.ports {
+                for (first, bits) in port.target.prefixes() {
+                    let key = PortKey {
+                        protocol: port.protocol.number(),
+                        purpose: purpose::OPEN,
+                        address: Addr::from(address),
+                        port: first.to_be_bytes(),
+                    };
+                    let bits = PORT_PREFIX_BITS - 16 + bits;
+                    desired.put(Entry::Port(bits, key, Port::default()));
+                }
+            }
+        }
     }
 }
 

@@ -10,7 +10,11 @@ use netd_common::abi::endpoint::flags;
 
 use super::{Desired, Observed, Place, Subjects};
 use crate::{
-    model::{Endpoint, HostFacts, Id, IfName, Network, Sandbox, sandbox::Mode},
+    model::{
+        Endpoint, HostFacts, Id, IfName, Network, Sandbox,
+        network::{GatewayMode, GatewayOptions},
+        sandbox::Mode,
+    },
     state::{Settings, State},
 };
 
@@ -251,9 +255,24 @@ pub(super) fn network_flags(network: &Network) -> u32 {
         (bridge.icc, flags::ICC),
         (network.internal, flags::INTERNAL),
         (bridge.masquerade, flags::MASQUERADE),
+        (!bridge.gateway.trusted.is_empty(), flags::TRUSTS),
+        (bridge.gateway.dhcp_server, flags::SERVES_DHCP),
     ]
     .into_iter()
+    .chain((0..2).flat_map(|family| family_flags(&bridge.gateway, family)))
     .filter(|(set, _)| *set)
     .map(|(_, flag)| flag)
     .sum()
+}
+
+fn family_flags(gateway: &GatewayOptions, family: usize) -> [(bool, u32); 3] {
+    let mode = gateway.modes[family];
+    [
+        (mode == GatewayMode::Routed, flags::ROUTED[family]),
+        (
+            mode == GatewayMode::NatUnprotected,
+            flags::UNPROTECTED[family],
+        ),
+        (gateway.egress[family].is_some(), flags::EGRESS[family]),
+    ]
 }

@@ -17,7 +17,9 @@ use super::{
 };
 use crate::model::{
     Id, IfName, Name, Network,
-    network::{BridgeOptions, Driver, Ipam, Lifetime, Owner, Scope, Subnet},
+    network::{
+        BridgeOptions, Driver, GatewayMode, GatewayOptions, Ipam, Lifetime, Owner, Scope, Subnet,
+    },
 };
 
 /// Names that only the predefined networks have; `default` is Docker's word for `bridge`.
@@ -74,6 +76,7 @@ impl Draft<'_, '_> {
                 mtu: settings.mtu,
                 host_binding: None,
                 interface_prefix: None,
+                gateway: GatewayOptions::default(),
             }),
         );
         self.refuse_bridge_name(&settings.bridge)?;
@@ -170,6 +173,7 @@ impl Draft<'_, '_> {
         let (driver, subnets) = match &spec.driver {
             bridge @ DriverSpec::Bridge { .. } => {
                 let options = self.bridge_options(id, bridge)?;
+                check_modes(&options.gateway, spec)?;
                 (Driver::Bridge(options), self.wished_subnets(spec)?)
             }
             macvlan @ DriverSpec::Macvlan { .. } => {
@@ -236,6 +240,7 @@ impl Draft<'_, '_> {
             mtu,
             host_binding,
             interface_prefix,
+            gateway,
         } = spec
         else {
             return Err(Refusal::Invalid(
@@ -258,6 +263,7 @@ impl Draft<'_, '_> {
             mtu,
             host_binding: *host_binding,
             interface_prefix: interface_prefix.clone(),
+            gateway: gateway.clone(),
         })
     }
 
@@ -302,6 +308,26 @@ fn fixed_subnets(addresses: &DefaultAddresses) -> [Option<SubnetSpec>; 2] {
             aux: BTreeMap::new(),
         })
     })
+}
+
+/// Docker's rules about gateway modes.
+fn check_modes(gateway: &GatewayOptions, spec: &NetworkSpec) -> Result<(), Refusal> {
+    let refuse = |why: &str| Err(Refusal::Invalid(why.to_owned()));
+    for (ipv6, mode) in [false, true].into_iter().zip(gateway.modes) {
+        if mode != GatewayMode::Isolated {
+            continue;
+        }
+        if !spec.internal {
+            return refuse("gateway mode 'isolated' can only be used for an internal network");
+        }
+        let given = |subnet: &SubnetSpec| subnet.gateway.is_some_and(|g| g.is_ipv6() == ipv6);
+        if spec.subnets.iter().any(given) {
+            return refuse(
+                "gateway mode 'isolated' leaves the bridge without an address: no gateway",
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Where published ports are heard on a network by default; the wildcard says nothing.

@@ -12,7 +12,7 @@ use crate::model::{
     ExposedPorts, Id, IfName, Mac, Name, PortRange, Protocol,
     endpoint::Link,
     macvlan::MacvlanMode,
-    network::{Ipam, Owner},
+    network::{GatewayOptions, Ipam, Owner},
     sandbox::{DnsSettings, Joined},
 };
 
@@ -178,6 +178,8 @@ pub enum DriverSpec {
         host_binding: Option<IpAddr>,
         /// `com.docker.network.container_iface_prefix`.
         interface_prefix: Option<IfName>,
+        /// Modes, trusted interfaces, addresses outside.
+        gateway: GatewayOptions,
     },
     /// `-d macvlan`.
     Macvlan {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub dns_fallback: Vec<IpAddr>,
     /// Host address of ports that are published without one; `None`: all.
     pub publish_address: Option<IpAddr>,
+    /// Published container ports may be dialled directly from anywhere.
+    pub allow_direct_routing: bool,
     /// What flows are allowed.
     pub flows: FlowSettings,
 }
@@ -63,6 +65,7 @@ impl Default for Settings {
             icc: true,
             dns_fallback: vec![IpAddr::from([8, 8, 8, 8]), IpAddr::from([8, 8, 4, 4])],
             publish_address: None,
+            allow_direct_routing: false,
             flows: FlowSettings::default(),
         }
     }

@@ -13,7 +13,7 @@ use super::{
     request::{DriverSpec, SubnetSpec},
     settings::AddressPool,
 };
-use crate::model::network::{Ipam, Subnet};
+use crate::model::network::{GatewayMode, Ipam, Subnet};
 
 /// What a driver makes of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,10 @@ impl Rules {
 impl DriverSpec {
     pub(super) fn rules(&self, internal: bool) -> Rules {
         match self {
-            DriverSpec::Bridge { .. } => Rules::BRIDGE,
+            DriverSpec::Bridge { gateway, .. } => Rules {
+                gateways: (gateway.modes).map(|mode| mode != GatewayMode::Isolated),
+                ..Rules::BRIDGE
+            },
             DriverSpec::Macvlan { parent, .. } => Rules {
                 several: true,
                 // Where it would lead nowhere, none is set aside.

@@ -10,7 +10,7 @@ use netd_common::{
     abi::{
         Program,
         drops::{DropCount, DropKey},
-        endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet},
+        endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet, TrustedKey},
         flow::{Flow, FlowKey},
         host::{Config, HostAddress, Uplink},
         name::{Name, NameKey, Resolver, Scopes},
@@ -48,8 +48,13 @@ fn entries() -> Vec<Entry> {
             Subnet {
                 network: 1,
                 flags: 2,
+                egress: ADDRESS,
             },
         ),
+        Entry::Trusted(TrustedKey {
+            network: 1,
+            ifindex: 7,
+        }),
         Entry::HostAddress(
             ADDRESS,
             HostAddress {
@@ -154,6 +159,7 @@ fn a_shorter_prefix_is_no_answer() {
         Subnet {
             network: 1,
             flags: 0,
+            egress: Addr::NONE,
         },
     ))
     .expect("put");

@@ -130,6 +130,7 @@ fn network(name: &str) -> Request {
             mtu: Some(1400),
             host_binding: None,
             interface_prefix: None,
+            gateway: Default::default(),
         },
         subnets: Vec::new(),
         ipam: Ipam::Default,

@@ -59,7 +59,7 @@ impl Host {
             Program::ToEndpoint => {
                 to_endpoint::decide(&packet, input.ifindex, is_forwarded, tables, &mut work)
             }
-            Program::FromUplink => from_uplink::decide(&packet, tables, &mut work),
+            Program::FromUplink => from_uplink::decide(&packet, input.ifindex, tables, &mut work),
             Program::ToUplink => to_uplink::decide(&packet, is_forwarded, tables, &mut work),
             other => panic!("{} is no hook of packets", other.name()),
         };

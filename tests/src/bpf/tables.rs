@@ -11,7 +11,7 @@ use netd_common::{
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Scopes},
-        port::{Port, PortKey},
+        port::{Port, PortKey, purpose},
     },
     packet::{
         Tables,
@@ -98,6 +98,20 @@ impl Tables for PlainTables {
 
     fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool {
         copy(find(&self.world.open, key), into)
+    }
+
+    fn open_port(&mut self, protocol: u8, address: &Addr, port: [u8; 2]) -> bool {
+        let key = PortKey {
+            protocol,
+            purpose: purpose::OPEN,
+            address: *address,
+            port,
+        };
+        longest(&self.world.ports, octets, &octets(&key)).is_some()
+    }
+
+    fn trusts(&mut self, network: u32, ifindex: u32) -> bool {
+        self.world.trusted.contains(&(network, ifindex))
     }
 
     fn config(&mut self) -> Config {

@@ -113,6 +113,8 @@ pub struct World {
     pub endpoints: Vec<(EndpointKey, Endpoint)>,
     /// `SUBNETS`, with prefix lengths in bits of the sixteen octets.
     pub subnets: Vec<(Addr, u32, Subnet)>,
+    /// `TRUSTED`: network and interface.
+    pub trusted: Vec<(u32, u32)>,
     /// `HOST_ADDRESSES`.
     pub host_addresses: Vec<(Addr, HostAddress)>,
     /// `UPLINKS`.
@@ -147,6 +149,7 @@ impl World {
             interfaces: Vec::new(),
             endpoints: Vec::new(),
             subnets: Vec::new(),
+            trusted: Vec::new(),
             host_addresses: Vec::new(),
             uplinks: vec![(21, uplink())],
             ports: Vec::new(),
@@ -239,6 +242,7 @@ impl World {
         let subnet = Subnet {
             network: index,
             flags,
+            egress: Addr::NONE,
         };
         self.subnets.push((v4(index, 0), 96 + 16, subnet));
         self.subnets.push((v6(index, 0), 64, subnet));

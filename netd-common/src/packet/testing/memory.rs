@@ -13,7 +13,7 @@ use crate::{
         fragment::{FragmentKey, Fragments},
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
-        port::{PORT_PREFIX_BITS, Port, PortKey},
+        port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
     },
     limits::ICMP_ERRORS_BURST,
     packet::{
@@ -50,6 +50,8 @@ pub struct Memory {
     pub host_addresses: BTreeMap<Addr, HostAddress>,
     /// `UPLINKS`.
     pub uplinks: BTreeMap<u32, Uplink>,
+    /// `TRUSTED`: network and interface.
+    pub trusted: BTreeSet<(u32, u32)>,
     /// `PORTS`: prefix length of [`PORT_PREFIX_BITS`], key, value.
     pub ports: Vec<(u32, PortKey, Port)>,
     /// `LINKS`.
@@ -101,6 +103,7 @@ impl Default for Memory {
             subnets: Vec::new(),
             host_addresses: BTreeMap::new(),
             uplinks: BTreeMap::new(),
+            trusted: BTreeSet::new(),
             ports: Vec::new(),
             links: BTreeMap::new(),
             config: Config::default(),
@@ -174,6 +177,7 @@ impl Tables for Memory {
             .filter(|(bits, key, _)| {
                 let mask = ignored(*bits);
                 key.protocol == protocol
+                    && key.purpose == purpose::LEADS
                     && key.address == *address
                     && u16::from_be_bytes(key.port) & mask == u16::from_be_bytes(port) & mask
             })
@@ -184,6 +188,21 @@ impl Tables for Memory {
     fn link(&mut self, key: &LinkKey, into: &mut OpenPorts) -> bool {
         self.lookups.others += 1;
         copy(self.links.get(key), into)
+    }
+
+    fn open_port(&mut self, protocol: u8, address: &Addr, port: [u8; 2]) -> bool {
+        self.lookups.others += 1;
+        let key = PortKey {
+            protocol,
+            purpose: purpose::OPEN,
+            address: *address,
+            port,
+        };
+        self.ports.iter().any(|(_, open, _)| *open == key)
+    }
+
+    fn trusts(&mut self, network: u32, ifindex: u32) -> bool {
+        self.trusted.contains(&(network, ifindex))
     }
 
     fn config(&mut self) -> Config {

@@ -8,7 +8,7 @@ use crate::{
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet, flags},
         host::{Config, HostAddress, Uplink},
-        port::{PORT_PREFIX_BITS, Port, PortKey},
+        port::{PORT_PREFIX_BITS, Port, PortKey, purpose},
     },
     packet::{
         Verdict, Work, fragment::parking, from_endpoint, from_uplink, icmp_error, to_endpoint,
@@ -133,7 +133,10 @@ impl Scene {
     }
 
     fn network(&mut self, network: u32, [v4, v6]: [Addr; 2]) {
-        let subnet = Subnet { network, flags: 0 };
+        let subnet = Subnet {
+            network,
+            ..Subnet::default()
+        };
         self.memory.subnets.push((v4, 112, subnet));
         self.memory.subnets.push((v6, 64, subnet));
     }
@@ -230,6 +233,29 @@ impl Scene {
         }
     }
 
+    /// Changes both subnets of a network.
+    pub fn change_network(&mut self, network: u32, change: impl Fn(&mut Subnet)) {
+        let subnets = self.memory.subnets.iter_mut();
+        subnets
+            .map(|(_, _, subnet)| subnet)
+            .filter(|subnet| subnet.network == network)
+            .for_each(change);
+    }
+
+    /// Opens a port of a container for TCP and UDP to who may dial it directly.
+    pub fn open_port(&mut self, address: Addr, port: u16) {
+        for protocol in [protocol::TCP, protocol::UDP] {
+            let key = PortKey {
+                protocol,
+                purpose: purpose::OPEN,
+                address,
+                port: port.to_be_bytes(),
+            };
+            let entry = (PORT_PREFIX_BITS, key, Port::default());
+            self.memory.ports.push(entry);
+        }
+    }
+
     /// A frame of the endpoint at `interface` to its gateway's MAC.
     pub fn frame(&self, interface: u8, source: Addr, destination: Addr, payload: Payload) -> Frame {
         let endpoint = &self.memory.interfaces[&u32::from(interface)];
@@ -268,7 +294,7 @@ impl Scene {
     pub fn from_uplink(&mut self, packet: &mut Vec<u8>) -> Verdict {
         let bytes = packet.as_slice();
         let (memory, work) = (&mut self.memory, &mut self.work);
-        let verdict = from_uplink::decide(&bytes, memory, work);
+        let verdict = from_uplink::decide(&bytes, names::UPLINK.into(), memory, work);
         self.carry_out(verdict, packet)
     }
 

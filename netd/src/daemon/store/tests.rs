@@ -59,6 +59,7 @@ fn network(n: u8) -> Network {
             mtu: 1500,
             host_binding: None,
             interface_prefix: None,
+            gateway: Default::default(),
         }),
         scope: Scope::Local,
         lifetime: Lifetime::UntilRemoved,

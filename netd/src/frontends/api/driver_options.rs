@@ -1,24 +1,41 @@
 //! `--driver` and `--opt` of the bridge driver: Docker's keys, parsed as Docker parses them. An unknown
 //! key or a bad value is refused by name, where Docker would ignore it.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use super::{ApiError, macvlan_options};
-use crate::{model::IfName, state::request::DriverSpec};
+use crate::{
+    model::{
+        IfName,
+        network::{GatewayMode, GatewayOptions},
+    },
+    state::request::DriverSpec,
+};
 
 const PREFIX: &str = "com.docker.network.";
 /// Drivers of Docker for Windows.
 const WINDOWS: [&str; 5] = ["nat", "transparent", "l2bridge", "l2tunnel", "ics"];
 /// Letters that an interface's number is put behind: 15 are all that a name may have.
 const LONGEST_PREFIX: usize = 11;
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 11] = [
     "bridge.name",
     "bridge.enable_icc",
     "bridge.enable_ip_masquerade",
     "bridge.host_binding_ipv4",
     "container_iface_prefix",
+    "bridge.gateway_mode_ipv4",
+    "bridge.gateway_mode_ipv6",
+    "bridge.trusted_host_interfaces",
+    "host_ipv4",
+    "host_ipv6",
     "driver.mtu",
 ];
+/// Not Docker's.
+const DHCP_SERVER: &str = "netd.bridge.dhcp_server";
 
 /// A driver by its name, `bridge` unless given, with its options.
 pub fn driver(
@@ -55,6 +72,7 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
     let mut mtu = None;
     let mut host_binding = None;
     let mut interface_prefix = None;
+    let mut gateway = GatewayOptions::default();
     for (key, value) in options {
         match key.strip_prefix(PREFIX) {
             Some("bridge.name") => {
@@ -72,9 +90,16 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
             }
             Some("container_iface_prefix") => interface_prefix = Some(prefix(key, value)?),
             Some("driver.mtu") => mtu = Some(octets(key, value)?),
+            Some("bridge.gateway_mode_ipv4") => gateway.modes[0] = mode(key, value)?,
+            Some("bridge.gateway_mode_ipv6") => gateway.modes[1] = mode(key, value)?,
+            Some("bridge.trusted_host_interfaces") => gateway.trusted = interfaces(key, value)?,
+            Some("host_ipv4") => gateway.egress[0] = Some(source::<Ipv4Addr>(key, value)?),
+            Some("host_ipv6") => gateway.egress[1] = Some(source::<Ipv6Addr>(key, value)?),
+            None if key == DHCP_SERVER => gateway.dhcp_server = boolean(key, value)?,
             _ => {
                 let known = KEYS.map(|key| format!("{PREFIX}{key}"));
-                return Err(unknown("bridge", key, &known.join(", ")));
+                let known = format!("{}, {DHCP_SERVER}", known.join(", "));
+                return Err(unknown("bridge", key, &known));
             }
         }
     }
@@ -85,6 +110,7 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
         mtu,
         host_binding,
         interface_prefix,
+        gateway,
     })
 }
 
@@ -126,6 +152,35 @@ fn prefix(key: &str, value: &str) -> Result<IfName, ApiError> {
     })
 }
 
+fn mode(key: &str, value: &str) -> Result<GatewayMode, ApiError> {
+    match value {
+        "" | "nat" => Ok(GatewayMode::Nat),
+        "nat-unprotected" => Ok(GatewayMode::NatUnprotected),
+        "routed" => Ok(GatewayMode::Routed),
+        "isolated" => Ok(GatewayMode::Isolated),
+        _ => {
+            let why = "one of nat, nat-unprotected, routed, isolated";
+            Err(failed(key, value, why))
+        }
+    }
+}
+
+/// Names with colons between them, as Docker has them.
+fn interfaces(key: &str, value: &str) -> Result<Vec<IfName>, ApiError> {
+    value
+        .split(':')
+        .map(|name| name.parse().map_err(|bad| failed(key, value, bad)))
+        .collect()
+}
+
+/// An address that packets may be from.
+fn source<A: FromStr + Into<IpAddr>>(key: &str, value: &str) -> Result<IpAddr, ApiError> {
+    let address: Option<IpAddr> = value.parse::<A>().ok().map(Into::into);
+    address
+        .filter(|a| !a.is_unspecified() && !a.is_multicast() && !a.is_loopback())
+        .ok_or_else(|| failed(key, value, "no address to send from"))
+}
+
 /// The spellings of Go's `strconv.ParseBool`.
 fn boolean(key: &str, value: &str) -> Result<bool, ApiError> {
     match value {
@@ -155,7 +210,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::bridge;
-    use crate::state::request::DriverSpec;
+    use crate::{
+        model::network::{GatewayMode, GatewayOptions},
+        state::request::DriverSpec,
+    };
 
     fn parse(key: &str, value: &str) -> Result<DriverSpec, String> {
         let options = BTreeMap::from([(key.to_owned(), value.to_owned())]);
@@ -181,8 +239,38 @@ mod tests {
             mtu: Some(1400),
             host_binding: Some([198, 18, 0, 1].into()),
             interface_prefix: "wan".parse().ok(),
+            gateway: GatewayOptions::default(),
         };
         assert_eq!(spec, expected);
+    }
+
+    #[test]
+    fn how_a_network_meets_the_outside() {
+        let options = [
+            ("com.docker.network.bridge.gateway_mode_ipv4", "routed"),
+            (
+                "com.docker.network.bridge.gateway_mode_ipv6",
+                "nat-unprotected",
+            ),
+            (
+                "com.docker.network.bridge.trusted_host_interfaces",
+                "eth1:eth2",
+            ),
+            ("com.docker.network.host_ipv4", "198.18.0.9"),
+            ("com.docker.network.host_ipv6", "2001:db8::9"),
+            ("netd.bridge.dhcp_server", "true"),
+        ];
+        let options = options.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let Ok(DriverSpec::Bridge { gateway, .. }) = bridge(&BTreeMap::from(options)) else {
+            panic!("options of a bridge");
+        };
+        let expected = GatewayOptions {
+            modes: [GatewayMode::Routed, GatewayMode::NatUnprotected],
+            trusted: ["eth1", "eth2"].map(|name| name.parse().unwrap()).into(),
+            egress: ["198.18.0.9", "2001:db8::9"].map(|text| text.parse().ok()),
+            dhcp_server: true,
+        };
+        assert_eq!(gateway, expected);
     }
 
     #[test]
@@ -197,6 +285,26 @@ mod tests {
                 "com.docker.network.bridge.inhibit_ipv4",
                 "1",
                 "unknown option com.docker.network.bridge.inhibit_ipv4 of driver bridge",
+            ),
+            (
+                "com.docker.network.bridge.gateway_mode_ipv4",
+                "bridged",
+                "failed to parse com.docker.network.bridge.gateway_mode_ipv4 value: bridged (one of nat, nat-unprotected, routed, isolated)",
+            ),
+            (
+                "com.docker.network.bridge.trusted_host_interfaces",
+                "eth1:",
+                "failed to parse com.docker.network.bridge.trusted_host_interfaces value: eth1: (invalid interface name: \"\")",
+            ),
+            (
+                "com.docker.network.host_ipv4",
+                "2001:db8::9",
+                "failed to parse com.docker.network.host_ipv4 value: 2001:db8::9 (no address to send from)",
+            ),
+            (
+                "com.docker.network.host_ipv6",
+                "::1",
+                "failed to parse com.docker.network.host_ipv6 value: ::1 (no address to send from)",
             ),
             (
                 "com.docker.network.driver.mtu",

@@ -57,6 +57,7 @@ fn network(docker: &Value) -> Network {
             mtu: 1500,
             host_binding: None,
             interface_prefix: None,
+            gateway: Default::default(),
         }),
         scope: Scope::Local,
         lifetime: Lifetime::UntilRemoved,

@@ -92,6 +92,10 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(default, skip_serializing_if = "Flow::is_empty")]
     pub flow: Flow,
+    /// Published container ports may be dialled directly, by the container's own address, from anywhere
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_direct_routing: bool,
     /// What is logged; trace also loads programs that log packets
     #[arg(long, value_name = "LEVEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +147,8 @@ pub struct Config {
     pub publish_address: Option<IpAddr>,
     /// Ports, limits and timeouts of flows.
     pub flow: Flow,
+    /// Published container ports may be dialled directly from anywhere.
+    pub allow_direct_routing: bool,
     /// Empty: Docker's.
     pub dns_fallback: Vec<IpAddr>,
     /// What is logged.
@@ -243,6 +249,7 @@ impl Settings {
                 default_address: (self.publish.default_address).or(file.publish.default_address),
             },
             flow: self.flow.over(file.flow),
+            allow_direct_routing: self.allow_direct_routing || file.allow_direct_routing,
             log_level: self.log_level.or(file.log_level),
             log_format: self.log_format.or(file.log_format),
         }
@@ -287,6 +294,7 @@ impl Settings {
             dns_upstreams: settings.dns_upstream.iter().map(|up| up.0).collect(),
             publish_address: settings.publish.default_address,
             flow: settings.flow,
+            allow_direct_routing: settings.allow_direct_routing,
             dns_fallback: settings.dns_fallback,
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
@@ -341,6 +349,7 @@ mod tests {
             flow.udp_established = 4
             flow.udp_new = 5
             flow.icmp = 6
+            allow-direct-routing = true
             log-level = "debug"
             log-format = "json"
         "#;
@@ -391,7 +400,7 @@ mod tests {
         refused(
             "bridge = 'x'\n\nrundir = '/x'\n",
             expect![
-                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `fixed-cidr`, `ipv6`, `bip6`, `fixed-cidr-v6`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
+                "netd.toml:3: unknown field `rundir`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `fixed-cidr`, `ipv6`, `bip6`, `fixed-cidr-v6`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `allow-direct-routing`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -449,7 +458,7 @@ mod tests {
         refused(
             "[run]\nbridge = 'x'",
             expect![
-                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `fixed-cidr`, `ipv6`, `bip6`, `fixed-cidr-v6`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `log-level`, `log-format`"
+                "netd.toml:1: unknown field `run`, expected one of `run-dir`, `state-dir`, `bpffs`, `bip`, `fixed-cidr`, `ipv6`, `bip6`, `fixed-cidr-v6`, `bridge`, `icc`, `address-pool`, `uplink`, `dns-upstream`, `dns-fallback`, `publish`, `flow`, `allow-direct-routing`, `log-level`, `log-format`"
             ],
         );
         refused(
@@ -476,7 +485,7 @@ mod tests {
             .join("\n");
         let settings = Settings::parse(&text, Path::new("netd.toml")).unwrap();
         let count = toml::Table::try_from(&settings).unwrap().len();
-        assert_eq!(count, 18, "a key is missing in the example");
+        assert_eq!(count, 19, "a key is missing in the example");
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(super) fn fill(maps: &Maps) -> Result<Vec<MapFill>, KernelError> {
         hash(maps::INTERFACES, &maps.interfaces),
         per_cpu(maps::ENDPOINT_STATS, &maps.endpoint_stats),
         trie(maps::SUBNETS, &maps.subnets),
+        hash(maps::TRUSTED, &maps.trusted),
         hash(maps::HOST_ADDRESSES, &maps.host_addresses),
         hash(maps::UPLINKS, &maps.uplinks),
         trie(maps::PORTS, &maps.ports),

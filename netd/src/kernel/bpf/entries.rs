@@ -69,6 +69,8 @@ impl Entries {
                     if_there(maps.subnets.get(&lpm(bits, address), 0))
                         .map(|value| Some(Entry::Subnet(bits, address, value?.0)))
                 }
+                EntryKey::Trusted(key) => if_there(maps.trusted.get(&Raw(key), 0))
+                    .map(|value| value.map(|_| Entry::Trusted(key))),
                 EntryKey::HostAddress(address) => look_up(&maps.host_addresses, Raw(address))
                     .map(|value| Some(Entry::HostAddress(address, value?))),
                 EntryKey::Uplink(ifindex) => look_up(&maps.uplinks, ifindex)
@@ -115,6 +117,7 @@ impl Entries {
             EntryKey::Interface(ifindex) => remove(&mut maps.interfaces, ifindex),
             EntryKey::EndpointStats(index) => end_counters(maps, index),
             EntryKey::Subnet(bits, address) => remove_prefix(&mut maps.subnets, bits, address),
+            EntryKey::Trusted(key) => maps.trusted.remove(&Raw(key)),
             EntryKey::HostAddress(address) => remove(&mut maps.host_addresses, Raw(address)),
             EntryKey::Uplink(ifindex) => remove(&mut maps.uplinks, ifindex),
             EntryKey::Config => maps.config.set(0, Raw(Config::default()), ANY),
@@ -147,6 +150,7 @@ fn insert(maps: &mut Maps, entry: &Entry) -> Result<(), MapError> {
         Entry::Subnet(bits, address, value) => {
             maps.subnets.insert(&lpm(*bits, *address), Raw(*value), ANY)
         }
+        Entry::Trusted(key) => maps.trusted.insert(Raw(*key), 1, ANY),
         Entry::HostAddress(address, value) => {
             maps.host_addresses.insert(Raw(*address), Raw(*value), ANY)
         }
@@ -172,6 +176,7 @@ fn walk(maps: &Maps) -> impl Iterator<Item = Found> {
     let stats = (maps.endpoint_stats.keys()).map(|key| key.map(Entry::EndpointStats));
     let addresses =
         (maps.host_addresses.iter()).map(|e| e.map(|(k, v)| Entry::HostAddress(k.0, v.0)));
+    let trusted = (maps.trusted.keys()).map(|key| key.map(|Raw(key)| Entry::Trusted(key)));
     let uplinks = (maps.uplinks.iter()).map(|e| e.map(|(k, v)| Entry::Uplink(k, v.0)));
     let links = (maps.links.iter()).map(|e| e.map(|(k, v)| Entry::Link(k.0, Box::new(v.0))));
     let names = (maps.names.iter()).map(|e| e.map(|(k, v)| Entry::Name(k.0, Box::new(v.0))));
@@ -181,6 +186,7 @@ fn walk(maps: &Maps) -> impl Iterator<Item = Found> {
         .chain(interfaces)
         .chain(stats)
         .chain(subnets(maps))
+        .chain(trusted)
         .chain(addresses)
         .chain(uplinks)
         .chain(config(maps).transpose())

@@ -14,6 +14,7 @@ pub(super) fn map_of(key: &EntryKey) -> &'static str {
         EntryKey::Interface(_) => maps::INTERFACES,
         EntryKey::EndpointStats(_) => maps::ENDPOINT_STATS,
         EntryKey::Subnet(..) => maps::SUBNETS,
+        EntryKey::Trusted(_) => maps::TRUSTED,
         EntryKey::HostAddress(_) => maps::HOST_ADDRESSES,
         EntryKey::Uplink(_) => maps::UPLINKS,
         EntryKey::Config => maps::CONFIG,
@@ -43,6 +44,9 @@ impl fmt::Display for KeyText<'_> {
                 let v4 = if address.is_v4() { 96 } else { 0 };
                 let bits = bits.saturating_sub(v4);
                 write!(f, "{}/{bits}", IpAddr::from(*address))
+            }
+            EntryKey::Trusted(key) => {
+                write!(f, "network {}, ifindex {}", key.network, key.ifindex)
             }
             EntryKey::HostAddress(address) => write!(f, "{}", IpAddr::from(*address)),
             EntryKey::Config => f.write_str("0"),

@@ -192,6 +192,7 @@ pub(super) fn entry(entry: &Entry) -> String {
             value.mtu,
             value.flags
         ),
+        Entry::Trusted(key) => format!("TRUSTED network {} if{}", key.network, key.ifindex),
         Entry::Config(value) => format!(
             "CONFIG ports {:?} resolver {} epoch {}",
             value.ports, value.resolver_ifindex, value.epoch

@@ -115,6 +115,7 @@ pub fn network(name: &str) -> NetworkSpec {
             mtu: None,
             host_binding: None,
             interface_prefix: None,
+            gateway: Default::default(),
         },
         subnets: Vec::new(),
         ipam: Ipam::Default,

@@ -143,6 +143,7 @@ fn networks_choose_where_ports_are_heard_and_whether() {
             mtu: None,
             host_binding: "198.18.0.1".parse().ok(),
             interface_prefix: None,
+            gateway: Default::default(),
         },
         ..network("bound")
     };
