@@ -7,7 +7,7 @@ use netd::{
     frontends::{
         api::{reports::DownRequest, server::socket_path},
         cli::{
-            Failure, Parsed, Printed, RunArgs, Verb,
+            Failure, Parsed, Printed, RunArgs, Verb, completion,
             down::{DownArgs, show},
             parse,
         },
@@ -21,6 +21,7 @@ use netd::{
 const AGENT_ENDS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
+    completion::answer();
     let verb = match parse(env::args_os()) {
         Parsed::Verb(verb) => verb,
         Parsed::Printed(printed) => return ExitCode::from(printed.show()),

@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result};
@@ -15,7 +16,7 @@ use crate::{build_ebpf, shell, workspace};
 /// Where to.
 #[derive(Args)]
 pub struct Wish {
-    /// The binary goes to PREFIX/bin.
+    /// The binary goes to PREFIX/bin, manual pages and completions to PREFIX/share.
     #[arg(long, value_name = "DIR", default_value = "/usr/local")]
     prefix: PathBuf,
     /// The unit netd.service goes here.
@@ -38,11 +39,31 @@ pub fn run(wish: &Wish) -> Result<()> {
     )?;
     let unit = fs::read_to_string(workspace::root().join("packaging/systemd/netd.service"))?;
     let unit = unit.replace(DEFAULT_BINARY, &binary.to_string_lossy());
+    share(&binary, &wish.prefix.join("share"))?;
     let unit_path = wish.unit_dir.join("netd.service");
     put(unit.as_bytes(), &unit_path, 0o644)?;
     println!("next: systemctl daemon-reload && systemctl enable --now netd");
     Ok(())
 }
+
+/// Manual pages and what shells need to complete netd's words, from the binary itself.
+fn share(binary: &Path, share: &Path) -> Result<()> {
+    let pages = share.join("man/man1");
+    shell::run(Command::new(binary).arg("man").arg(&pages))?;
+    println!("installed {}", pages.join("netd*.1").display());
+    for (shell, place) in COMPLETIONS {
+        let script = shell::read(Command::new(binary).args(["completion", shell]))?;
+        put(script.as_bytes(), &share.join(place), 0o644)?;
+    }
+    Ok(())
+}
+
+/// Where each shell looks, below PREFIX/share.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "bash-completion/completions/netd"),
+    ("zsh", "zsh/site-functions/_netd"),
+    ("fish", "fish/vendor_completions.d/netd.fish"),
+];
 
 /// Writes beside and renames: a running netd keeps its old file, and no half file is ever started.
 fn put(bytes: &[u8], path: &Path, mode: u32) -> Result<()> {

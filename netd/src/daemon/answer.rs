@@ -14,6 +14,7 @@ use crate::{
     frontends::api::{
         ApiError, Code,
         door::{Answer, Call, Wish},
+        near_miss::explain,
         reports::{DownRequest, Flushed, StatusReport},
         timing::Timing,
     },
@@ -123,7 +124,7 @@ impl<K: Kernel> Agent<K> {
             Ok(reply) => reply,
             Err(Failure::Refused(refusal)) => {
                 tracing::debug!(%refusal, "refused: {doing}");
-                return Err(refusal.into());
+                return Err(explain(refusal, self.control.state()));
             }
             Err(failure) => {
                 tracing::error!(%failure, "undone: {doing}");

@@ -6,11 +6,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::failure::{Failure, Store};
 use crate::{
     dns::Table,
+    frontends::api::events::EventLog,
     kernel::{Kernel, KernelError},
     model::{HostFacts, network::Owner, sandbox::Namespace},
     plan::{Identities, Scene, Subjects, facts::NameServers},
     state::{
         Change, Context, IdSource, RESOLVER_INTERFACE, Refusal, Reply, Request, Settings, State,
+        event,
     },
 };
 
@@ -32,6 +34,8 @@ pub struct Parts<K, S> {
     pub namespaces: PathBuf,
     /// Servers that the agent forwards to; empty: the host's.
     pub upstreams: Vec<SocketAddr>,
+    /// Where changes are told.
+    pub events: EventLog,
 }
 
 /// State, store and host, kept in step.
@@ -44,6 +48,7 @@ pub struct Control<K, S> {
     pub(super) table: Table,
     pub(super) namespaces: PathBuf,
     pub(super) upstreams: Vec<SocketAddr>,
+    pub(super) events: EventLog,
     pub(super) facts: HostFacts,
     pub(super) identities: Identities,
     pub(super) pending: super::drift::Pending,
@@ -68,6 +73,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             table: parts.table,
             namespaces: parts.namespaces,
             upstreams: parts.upstreams,
+            events: parts.events,
             facts: HostFacts::default(),
             identities: Identities::default(),
             pending: super::drift::Pending::default(),
@@ -91,6 +97,11 @@ impl<K: Kernel, S: Store> Control<K, S> {
     /// Both at once, for reports that need names.
     pub fn kernel_and_state(&mut self) -> (&mut K, &State) {
         (&mut self.kernel, &self.state)
+    }
+
+    /// Where changes are told.
+    pub fn events(&self) -> &EventLog {
+        &self.events
     }
 
     /// The store, for what is saved beside the state.
@@ -120,7 +131,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
         self.facts.sockets.clear();
         self.without_ipv6 = false;
         let (reply, change) = applied?;
-        self.commit(&change).await?;
+        self.commit(&change, now).await?;
         Ok(reply)
     }
 
@@ -157,7 +168,8 @@ impl<K: Kernel, S: Store> Control<K, S> {
     }
 
     /// Saves a change that was applied and carries it out; takes it back where that fails.
-    pub(super) async fn commit(&mut self, change: &Change) -> Result<(), Failure> {
+    /// Tells of it once it is there.
+    pub(super) async fn commit(&mut self, change: &Change, now: u64) -> Result<(), Failure> {
         if change.is_empty() {
             return Ok(());
         }
@@ -166,6 +178,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             return Err(Failure::Store(error));
         }
         let Err(error) = self.follow(change).await else {
+            self.events.tell(event::events(change, &self.state, now));
             return Ok(());
         };
         tracing::warn!(%error, "a step failed: going back to the former state");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    agent::unix_now,
     control::Control,
     converge::{Mode, Report},
     failure::{Failure, Store},
@@ -140,9 +141,10 @@ impl<K: Kernel, S: Store> Control<K, S> {
                 continue;
             };
             tracing::info!(sandbox = %name, %error, "its namespace has ended: removing the sandbox");
-            let change = self.in_context(0, |state, context| state.collect(*id, context));
+            let now = unix_now();
+            let change = self.in_context(now, |state, context| state.collect(*id, context));
             let result = match change {
-                Ok(change) => self.commit(&change).await,
+                Ok(change) => self.commit(&change, now).await,
                 Err(refusal) => Err(Failure::Refused(refusal)),
             };
             if let Err(error) = result {

@@ -31,6 +31,7 @@ use crate::{
     frontends::{
         api::{
             door::Door,
+            events::EventLog,
             reports::{ProgramReport, SysctlReport},
             server,
         },
@@ -79,7 +80,8 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
         .with_context(|| format!("the socket in {}", config.run_dir.display()))?;
     let shown = agent.control.store().state();
     let version = agent.process.version.clone();
-    let (door, calls) = Door::new(shown, config.run_dir.clone(), version);
+    let log = agent.control.events().clone();
+    let (door, calls) = Door::new(shown, config.run_dir.clone(), version, log.clone());
     let stop = Arc::new(Notify::new());
     let stopping = stop.clone();
     let mut serving = tokio::spawn(server::serve(listener, door, async move {
@@ -95,6 +97,7 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
         }
         // The socket closes; when the last request is answered, the work ends by itself.
         stop.notify_one();
+        log.close();
         tokio::time::sleep(PATIENCE).await;
     };
     let end = tokio::select! {
@@ -103,6 +106,7 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     };
     notify(&[NotifyState::Stopping]);
     stop.notify_one();
+    log.close();
     let served = tokio::time::timeout(LAST_ANSWER, &mut serving).await;
     if served.is_err() {
         tracing::warn!("clients that did not go on were cut off");
@@ -156,6 +160,7 @@ async fn open(
     let milliseconds = (reading + began.elapsed()).as_secs_f64() * 1e3;
     tracing::info!("read {known} networks and {living} sandboxes, milliseconds={milliseconds:.3}");
     let table = Table::new();
+    let log = EventLog::new(state.revision());
     let namespaces = places::directory(&config.run_dir);
     let mut control = Control::new(Parts {
         store: Shown::new(store, state.clone()),
@@ -166,6 +171,7 @@ async fn open(
         table: table.clone(),
         namespaces: namespaces.clone(),
         upstreams: config.dns_upstreams.clone(),
+        events: log,
     });
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("boot id")?;
     if !former.is_empty() && former != boot.trim() {

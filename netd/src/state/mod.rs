@@ -6,6 +6,7 @@ pub mod change;
 mod check;
 mod config_network;
 mod endpoint;
+pub mod event;
 pub mod gateway;
 mod interface;
 mod interval;

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use super::{Control, Failure, Parts, Store};
 use crate::{
     dns::Table,
+    frontends::api::events::EventLog,
     kernel::fake::FakeKernel,
     model::{
         Endpoint, HostFacts, Id, Network, Sandbox,
@@ -123,6 +124,7 @@ impl Agent {
             table: Table::new(),
             namespaces: "/run/netd/netns".into(),
             upstreams: Vec::new(),
+            events: EventLog::new(0),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         Agent {

@@ -30,7 +30,7 @@ use crate::{
     },
     dns::Table,
     frontends::{
-        api::{door::Door, server},
+        api::{door::Door, events::EventLog, server},
         cli::{Parsed, Printed, parse},
     },
     state::{Settings, State},
@@ -167,6 +167,7 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
         table: Table::new(),
         namespaces: "/run/netd/netns".into(),
         upstreams: Vec::new(),
+        events: EventLog::new(0),
     });
     control.start(7).await.unwrap();
     let process = Process {
@@ -180,6 +181,7 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
         control.store().state(),
         process.run_dir.clone(),
         process.version.clone(),
+        control.events().clone(),
     );
     let listener = UnixListener::bind(directory.join("netd.sock")).unwrap();
     let serving = tokio::spawn(server::serve(listener, door, async move {

@@ -10,6 +10,7 @@ use crate::{
         store::{Store, Stored},
     },
     dns::Table,
+    frontends::api::events::EventLog,
     kernel::Kernel,
     state::{Request, Settings, State},
 };
@@ -37,6 +38,7 @@ async fn readers_see_what_is_saved() {
         table: Table::new(),
         namespaces: "/run/netd/netns".into(),
         upstreams: Vec::new(),
+        events: EventLog::new(0),
     });
     control.start(7).await.unwrap();
     check(&mut control);

@@ -10,12 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ApiError, Code,
+    events::EventLog,
+    near_miss::explain,
     reports::{DownReport, DownRequest, DropList, FlowList, Flushed, StatusReport, VersionReport},
     timing::Timing,
 };
 use crate::{
     model::Id,
-    state::{Reply, Request, State},
+    state::{Refusal, Reply, Request, State},
 };
 
 /// Where an answer goes. A caller that went away is no error.
@@ -57,6 +59,8 @@ pub struct Door {
     pub run_dir: PathBuf,
     /// What is served, and by whom.
     pub version: VersionReport,
+    /// What happened of late.
+    pub events: EventLog,
 }
 
 impl Door {
@@ -65,6 +69,7 @@ impl Door {
         state: Arc<RwLock<State>>,
         run_dir: PathBuf,
         version: VersionReport,
+        events: EventLog,
     ) -> (Door, mpsc::Receiver<Call>) {
         // More callers than this wait their turn in the socket's own queue.
         let (calls, receiver) = mpsc::channel(64);
@@ -73,6 +78,7 @@ impl Door {
             state,
             run_dir,
             version,
+            events,
         };
         (door, receiver)
     }
@@ -80,6 +86,11 @@ impl Door {
     /// Looks at what is saved.
     pub fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks for something; what is not there is told with the name that was meant.
+    pub fn find<T>(&self, look: impl FnOnce(&State) -> Result<T, Refusal>) -> Result<T, ApiError> {
+        self.look(|state| look(state).map_err(|refusal| explain(refusal, state)))
     }
 
     /// Carries out a change.

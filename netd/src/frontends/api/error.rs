@@ -66,6 +66,8 @@ pub enum Code {
     HostFailure,
     /// The change could not be saved; it has been undone.
     StoreFailure,
+    /// What is asked for is kept no more.
+    Gone,
     /// The agent is stopping.
     Stopping,
 }
@@ -91,6 +93,7 @@ impl Code {
             Code::Predefined | Code::Foreign => StatusCode::FORBIDDEN,
             Code::Exhausted => StatusCode::INSUFFICIENT_STORAGE,
             Code::HostFailure | Code::StoreFailure => StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Gone => StatusCode::GONE,
             Code::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -206,7 +209,7 @@ mod tests {
 
     use super::Code;
 
-    const ALL: [Code; 21] = [
+    const ALL: [Code; 22] = [
         Code::BadRequest,
         Code::TooLarge,
         Code::NoSuchPath,
@@ -227,6 +230,7 @@ mod tests {
         Code::Exhausted,
         Code::HostFailure,
         Code::StoreFailure,
+        Code::Gone,
         Code::Stopping,
     ];
 

@@ -4,7 +4,7 @@
 use utoipa::OpenApi;
 
 use super::{
-    error, network_request, network_shape, prune_request, reports, routes, sandbox_request,
+    error, events, network_request, network_shape, prune_request, reports, routes, sandbox_request,
     sandbox_shape,
 };
 
@@ -18,6 +18,7 @@ use super::{
     paths(
         routes::version,
         routes::status,
+        events::events,
         routes::down,
         routes::networks,
         routes::create_network,

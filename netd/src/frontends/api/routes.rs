@@ -10,6 +10,7 @@ use axum::{
 use super::{
     ApiError, Code,
     door::{Call, Door, Wish},
+    events::events,
     input::{Body, Dangling, Force, Parameters},
     network_request::{ConnectRequest, DisconnectRequest, NetworkCreate},
     network_shape::NetworkShape,
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     model::{Network, network::Owner},
     state::{
-        Refusal, Reply, Request,
+        Reply, Request,
         view::{NetworkView, PortView},
     },
 };
@@ -54,6 +55,7 @@ pub fn router(door: Door) -> Router {
             get(ports).post(publish).delete(unpublish),
         )
         .route("/sandboxes/{name}/env", get(environment))
+        .route("/events", get(events))
         .route("/flows", get(flows).delete(flush_flows))
         .route("/drops", get(drops))
         .route("/down", post(down));
@@ -140,7 +142,7 @@ pub async fn create_network(State(door): State<Door>, Body(mut body): Body<Netwo
     params(("name" = String, Path, description = "Name, id or id prefix")),
     responses((status = 200, body = NetworkShape), (status = "default", body = ApiError)))]
 pub async fn network(State(door): State<Door>, Path(name): Path<String>) -> Answered<NetworkShape> {
-    let view = door.look(|state| state.inspect_network(&name))?;
+    let view = door.find(|state| state.inspect_network(&name))?;
     Ok(Json(NetworkShape::inspected(&view)))
 }
 
@@ -252,7 +254,7 @@ pub async fn create_sandbox(State(door): State<Door>, Body(body): Body<SandboxCr
     params(("name" = String, Path, description = "Name, id or id prefix")),
     responses((status = 200, body = SandboxShape), (status = "default", body = ApiError)))]
 pub async fn sandbox(State(door): State<Door>, Path(name): Path<String>) -> Answered<SandboxShape> {
-    let view = door.look(|state| state.inspect_sandbox(&name))?;
+    let view = door.find(|state| state.inspect_sandbox(&name))?;
     Ok(Json(SandboxShape::new(&view, &door.run_dir)))
 }
 
@@ -274,8 +276,8 @@ pub async fn remove_sandbox(
     params(("name" = String, Path, description = "Name, id or id prefix")),
     responses((status = 200, body = PortList), (status = "default", body = ApiError)))]
 pub async fn ports(State(door): State<Door>, Path(name): Path<String>) -> Answered<PortList> {
-    let (revision, view) = door.look(|state| (state.revision(), state.inspect_sandbox(&name)));
-    let view = view?;
+    let (revision, view) =
+        door.find(|state| Ok((state.revision(), state.inspect_sandbox(&name)?)))?;
     let report = |view: &PortView| PublishedPortReport {
         host_address: view.port.host_address.to_string(),
         host: (view.port.host.first, view.port.host.last),
@@ -295,9 +297,9 @@ pub async fn environment(
     State(door): State<Door>,
     Path(name): Path<String>,
 ) -> Answered<EnvReport> {
-    let variables = door.look(|state| {
+    let variables = door.find(|state| {
         let id = state.find_sandbox(&name, Owner::Netd)?.id;
-        Ok::<_, Refusal>(state.environment(id))
+        Ok(state.environment(id))
     })?;
     let text = |(name, value)| format!("{name}={value}");
     let env = variables.into_iter().map(text).collect();

@@ -4,12 +4,12 @@ use std::{io, path::PathBuf};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, header};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, task::JoinHandle};
 
-use super::Failure;
+use super::{Failure, progress};
 use crate::frontends::api::ApiError;
 
 /// Where the agent is.
@@ -87,17 +87,15 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, Failure> {
-        let (status, answer) = self.runtime.block_on(self.exchange(method, path, body))?;
+        let exchange = self.exchange(method, path, body);
+        let (status, answer) = self.runtime.block_on(progress::waiting(exchange))?;
         if status.is_success() {
             return serde_json::from_slice(&answer).map_err(|error| {
                 Failure::refused(format!("the agent's answer is not understood: {error}"))
                     .hint("netd version shows whether agent and command line differ")
             });
         }
-        Err(match serde_json::from_slice::<ApiError>(&answer) {
-            Ok(error) => error.into(),
-            Err(_) => Failure::refused(format!("the agent answered {status}")),
-        })
+        Err(refused(status, &answer))
     }
 
     async fn exchange(
@@ -106,13 +104,28 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), Failure> {
+        let (answer, connection) = self.begin(method, path, body).await?;
+        let status = answer.status();
+        let bytes = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(broken)?
+            .to_bytes();
+        connection.abort();
+        Ok((status, bytes))
+    }
+
+    /// Asks; the body of the answer is still to come.
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), Failure> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|error| self.unreachable(&error))?;
-        let broken = |error: hyper::Error| {
-            Failure::refused(format!("the agent did not answer: {error}"))
-                .hint("netd status, and the agent's log")
-        };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;
@@ -126,15 +139,45 @@ impl Client {
             .body(Full::new(body))
             .map_err(|error| Failure::usage(format!("{path}: {error}")))?;
         let answer = sender.send_request(request).await.map_err(broken)?;
+        Ok((answer, connection))
+    }
+
+    /// `GET path`, line by line, until the agent ends it or `each` has seen enough.
+    pub fn lines(
+        &self,
+        path: &str,
+        each: impl FnMut(&str) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        self.runtime.block_on(self.read_lines(path, each))
+    }
+
+    async fn read_lines(
+        &self,
+        path: &str,
+        mut each: impl FnMut(&str) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let (answer, connection) = self.begin(Method::GET, path, Bytes::new()).await?;
         let status = answer.status();
-        let bytes = answer
-            .into_body()
-            .collect()
-            .await
-            .map_err(broken)?
-            .to_bytes();
+        let mut body = answer.into_body();
+        if !status.is_success() {
+            let bytes = body.collect().await.map_err(broken)?.to_bytes();
+            return Err(refused(status, &bytes));
+        }
+        let mut rest = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(broken)?.into_data() else {
+                continue;
+            };
+            rest.extend_from_slice(&data);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                if !each(String::from_utf8_lossy(&line).trim_end())? {
+                    return Ok(());
+                }
+            }
+        }
         connection.abort();
-        Ok((status, bytes))
+        Ok(())
     }
 
     fn unreachable(&self, error: &io::Error) -> Failure {
@@ -153,6 +196,18 @@ impl Client {
             }
             _ => Failure::refused(format!("{socket}: {error}")),
         }
+    }
+}
+
+fn broken(error: hyper::Error) -> Failure {
+    Failure::refused(format!("the agent did not answer: {error}"))
+        .hint("netd status, and the agent's log")
+}
+
+fn refused(status: StatusCode, answer: &[u8]) -> Failure {
+    match serde_json::from_slice::<ApiError>(answer) {
+        Ok(error) => error.into(),
+        Err(_) => Failure::refused(format!("the agent answered {status}")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `--format` and `--quiet`: rows as a table, as JSON, or by one of the few templates that Docker
 //! users type. Everything that lists or inspects prints through here.
 
-use comfy_table::{ColumnConstraint, Table, Width, presets};
+use std::io::{self, IsTerminal};
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde_json::Value;
 
 use super::{Failure, Printed};
@@ -61,7 +63,7 @@ impl ListFormat {
             Some(text) => parse(text, verb).map_err(|failure| meant_filter(failure, text, verb))?,
         };
         match format {
-            Format::Table => printed.out = table(columns, rows),
+            Format::Table => printed.out = table(columns, rows, terminal_width()),
             format => {
                 for row in rows {
                     printed.line(&one(&format, row)?);
@@ -210,9 +212,21 @@ fn field<'a>(row: &'a Value, path: &[String]) -> Result<&'a Value, Failure> {
     })
 }
 
-/// Columns three spaces apart without borders, as Docker prints them.
-fn table(columns: &[Column], rows: &[Value]) -> String {
+/// The width of the terminal; none where there is none: what a script reads is never broken.
+fn terminal_width() -> Option<u16> {
+    let terminal = io::stdout().is_terminal();
+    let size = terminal.then(|| terminal_size::terminal_size_of(io::stdout()));
+    size.flatten().map(|(width, _)| width.0)
+}
+
+/// Columns three spaces apart without borders, as Docker prints them. Where they are wider than the
+/// terminal, long cells go on in the next line, within their column.
+fn table(columns: &[Column], rows: &[Value], width: Option<u16>) -> String {
     let mut table = Table::new();
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(width);
+    }
     table.load_style(presets::NOTHING);
     table.set_header(columns.iter().map(|(heading, _)| *heading));
     for row in rows {
@@ -313,6 +327,29 @@ mod tests {
             true
         "#]],
         );
+    }
+
+    #[test]
+    fn columns_stay_columns_on_a_narrow_terminal() {
+        let columns = [("NETWORK ID", "ID"), ("NAME", "Name"), ("PORTS", "Ports")];
+        let table = |width| super::table(&columns, &rows(), width);
+        assert_eq!(table(Some(200)), table(None));
+        expect![[r#"
+            NETWORK     NAME        PORTS
+            ID
+            0596d26bc   app
+            ed8
+            6277b26b2   a-longer-   8080->80/
+            42b         name        tcp
+        "#]]
+        .assert_eq(&table(Some(36)));
+        for width in [10, 20, 30, 36, 40] {
+            let widest = table(Some(width)).lines().map(str::len).max();
+            assert!(
+                widest <= Some(width.into()) || width < 20,
+                "{width}: {widest:?}"
+            );
+        }
     }
 
     #[test]

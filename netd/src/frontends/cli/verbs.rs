@@ -11,13 +11,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Connection, Failure, Printed, config,
+    Connection, Failure, Printed, completion, config,
     down::DownArgs,
-    drops,
+    drops, events,
     exec::{self, Exec},
     flow,
     format::InspectFormat,
-    inspect, network, port, sandbox, status,
+    inspect, man, network, port, sandbox, status,
 };
 use crate::frontends::{api::reports::Created, config::Settings};
 
@@ -73,6 +73,15 @@ pub enum Verb {
     /// Look into the flow table
     #[command(subcommand)]
     Flow(flow::FlowVerb),
+    /// Follow what happens to networks and sandboxes
+    #[command(after_help = "Example:\n  netd events --filter network=app")]
+    Events(events::EventsArgs),
+    /// Print what a shell needs to complete netd's words; netd must be in its PATH
+    #[command(after_help = "Example:\n  netd completion bash")]
+    Completion(completion::CompletionArgs),
+    /// Write the manual pages
+    #[command(after_help = "Example:\n  netd man /usr/local/share/man/man1")]
+    Man(man::ManArgs),
     /// Show what was dropped, and why
     #[command(after_help = "Example:\n  netd drops -f json")]
     Drops(drops::DropsArgs),
@@ -138,6 +147,9 @@ impl Verb {
             Verb::Port(args) => port::run(&args),
             Verb::Inspect(args) => inspect::run(&args),
             Verb::Flow(verb) => flow::run(verb),
+            Verb::Events(args) => events::run(&args),
+            Verb::Completion(args) => completion::run(&args),
+            Verb::Man(args) => man::run(&args),
             Verb::Drops(args) => drops::run(&args),
         };
         Ok(printed.unwrap_or_else(Printed::from))
@@ -288,7 +300,7 @@ mod tests {
         for line in [
             "netd sandbox publish web",
             "netd sandbox unpublish web",
-            "netd events",
+            "netd events --filter",
             "netd run --socket /x",
             "netd sandbox create --netns /a --pid 7",
             "netd sandbox ls -q -f json",
@@ -297,6 +309,19 @@ mod tests {
             let (exit, out, messages) = printed(line);
             assert_eq!((exit, out.as_str()), (2, ""), "{line}");
             assert!(messages.starts_with("netd: "), "{line}: {messages}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_the_word_that_was_meant() {
+        for (line, meant) in [
+            ("netd netwrok ls", "'network'"),
+            ("netd network inspct app", "'inspect'"),
+            ("netd network create --subnets 10.0.0.0/8 app", "'--subnet'"),
+            ("netd completion bahs", "'bash'"),
+        ] {
+            let (exit, _, messages) = printed(line);
+            assert!(exit == 2 && messages.contains(meant), "{line}: {messages}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Requests against the state alone: Docker's behaviour, case by case, and random sequences.
 
 mod addresses;
+mod events;
 mod ipam;
 mod lifecycle;
 mod links;
