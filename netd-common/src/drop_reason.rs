@@ -41,7 +41,7 @@ reasons! {
     8 IpOptions "ip-options" "IPv4 options that are malformed or ask for a source route.";
     9 ExtensionHeader "extension-header" "IPv6 extension headers that are too many, in disorder, or ask for a source route.";
     10 Fragment "fragment" "A fragment that cannot be attributed to a flow.";
-    11 UnknownProtocol "unknown-protocol" "Neither TCP, UDP nor ICMP echo where a flow is needed.";
+    11 UnknownProtocol "unknown-protocol" "Neither TCP, UDP, SCTP nor ICMP echo where a flow is needed.";
     12 Multicast "multicast" "Multicast or broadcast that is not carried.";
     13 Arp "arp" "A malformed or foreign ARP packet.";
     14 Neighbor "neighbor-discovery" "A neighbour discovery message that netd does not carry.";
@@ -72,6 +72,7 @@ reasons! {
     39 FragmentOverflow "fragment-overflow" "A fragment that came before the first of its datagram, and no room for it to wait.";
     40 FragmentTimeout "fragment-timeout" "A fragment whose datagram's first one did not come within a second.";
     41 DhcpServer "dhcp-server" "An endpoint pretended to be a DHCP server.";
+    42 SctpPort "sctp-port" "An SCTP port that another association has; netd cannot change it.";
 }
 
 #[cfg(test)]

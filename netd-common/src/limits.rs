@@ -88,6 +88,9 @@ pub const ENDPOINT_FLOWS: u32 = 131_072;
 /// Seconds without a packet after which an established TCP flow is collected (Cilium's value). This and
 /// the following, unless configured.
 pub const TCP_ESTABLISHED_SECONDS: u64 = 8_000;
+/// Seconds without a packet after which an established SCTP flow is collected: some heartbeats, which
+/// come every 30 seconds (the value of nf_conntrack).
+pub const SCTP_ESTABLISHED_SECONDS: u64 = 210;
 /// Seconds for a TCP flow whose handshake is not finished.
 pub const TCP_OPENING_SECONDS: u64 = 60;
 /// Seconds after both FINs or a RST.

@@ -295,7 +295,7 @@ fn the_host_gets_what_is_for_its_addresses() {
         for to in [GATEWAY, HOST, OTHER_GATEWAY] {
             for payload in [
                 tcp(),
-                Payload::Other(132, vec![0; 12]),
+                Payload::Other(133, vec![0; 12]),
                 Payload::EchoReply(1, 1),
             ] {
                 let mut scene = Scene::new();

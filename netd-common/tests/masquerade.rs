@@ -241,7 +241,7 @@ fn what_cannot_begin_a_flow() {
         (Payload::EchoReply(1, 1), DropReason::NotInFlow),
         (Payload::Icmp(3, vec![0; 32]), DropReason::UnknownProtocol),
         (
-            Payload::Other(132, vec![0; 12]),
+            Payload::Other(133, vec![0; 12]),
             DropReason::UnknownProtocol,
         ),
         (Payload::Other(47, vec![0; 12]), DropReason::UnknownProtocol),

@@ -87,8 +87,8 @@ pub fn find<T: Tables>(tables: &mut T, work: &mut Work) -> Result<bool, DropReas
     if !original {
         return Ok(true);
     }
-    if transport.kind == kind::TCP && transport.tcp_flags == tcp::SYN && begins_again(tables, work)
-    {
+    let opens = matches!(transport.kind, kind::TCP | kind::SCTP) && transport.tcp_flags == tcp::SYN;
+    if opens && begins_again(tables, work) {
         forget(tables, work);
         return Ok(false);
     }
@@ -213,14 +213,17 @@ pub fn expired(
 fn seconds(key: &FlowKey, flow: &Flow, twin: Option<&Flow>, timeouts: &Timeouts) -> u64 {
     let established = flow.flags & flow_flags::ESTABLISHED != 0;
     match key.protocol {
-        protocol::TCP => {
+        protocol::TCP | protocol::SCTP => {
             let ours = flow.tcp_flags;
             let theirs = twin.map_or(0, |twin| twin.tcp_flags);
             let has = |flags: u16, flag: u8| flags & u16::from(flag) != 0;
             if has(ours | theirs, tcp::RST) || has(ours & theirs, tcp::FIN) {
                 timeouts.tcp_closing
             } else if established && has(ours & theirs, tcp::ACK) {
-                timeouts.tcp_established
+                match key.protocol {
+                    protocol::TCP => timeouts.tcp_established,
+                    _ => limits::SCTP_ESTABLISHED_SECONDS,
+                }
             } else {
                 timeouts.tcp_opening
             }

@@ -40,7 +40,7 @@ pub fn open<P: Packet, T: Tables>(packet: &P, tables: &mut T, work: &mut Work) -
         source: u16::from_be_bytes(transport.source_port),
         destination: u16::from_be_bytes(transport.destination_port),
         later_fragment,
-        begins: transport.kind == kind::TCP && opening,
+        begins: matches!(transport.kind, kind::TCP | kind::SCTP) && opening,
     };
     passes(&work.link, &header)
 }

@@ -21,10 +21,12 @@ use crate::{
 ///
 /// Where the source becomes the host's ([`flow_flags::MASQUERADE`]) the port must be one that
 /// the host's own sockets never pick, and none has; elsewhere the packet's own port is tried first. Echo
-/// identifiers have a space of their own: any will do.
+/// identifiers have a space of their own: any will do. The port of SCTP stays: where it is taken there is
+/// no flow.
 ///
 /// # Errors
-/// [`DropReason::PortsExhausted`] after [`MAX_PORT_TRIES`], [`DropReason::FlowTableFull`].
+/// [`DropReason::PortsExhausted`] after [`MAX_PORT_TRIES`], [`DropReason::SctpPort`],
+/// [`DropReason::FlowTableFull`].
 // Not inlined: its 250 octets of stack would stay with the caller to the end.
 #[inline(never)]
 pub fn open<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
@@ -99,7 +101,8 @@ fn choose<T: Tables>(
     let echo = work.view.transport.is_echo();
     let translated = work.flow.flags & flow_flags::MASQUERADE != 0 && !echo;
     let own = u16::from_be_bytes(work.view.transport.source_port);
-    let keep = !translated || in_ranges(config, own);
+    let fixed = work.view.transport.kind == kind::SCTP;
+    let keep = !translated || fixed || in_ranges(config, own);
     let mut attempt = 0;
     while attempt < MAX_PORT_TRIES {
         let port = if attempt == 0 && keep {
@@ -116,13 +119,18 @@ fn choose<T: Tables>(
             };
             pick(config, chance).ok_or(DropReason::PortsExhausted)?
         };
+        if attempt != 0 && fixed {
+            return Err(DropReason::SctpPort);
+        }
         attempt += 1;
         work.flow.source_port = port.to_be_bytes();
         if echo {
             work.flow.destination_port = work.flow.source_port;
         }
         flow::make_twin_key(&work.key, &work.flow, &mut work.twin_key);
-        if translated && (is_published(tables, work) || tables.host_uses(&work.twin_key)) {
+        // The kernel tells of TCP and UDP sockets alone.
+        let is_used = !fixed && translated && tables.host_uses(&work.twin_key);
+        if is_used || translated && is_published(tables, work) {
             continue;
         }
         match reserve(tables, work)? {

@@ -51,6 +51,9 @@ pub fn translate(work: &mut Work, hops: u8) {
     if transport.is_echo() {
         rewrite.changes |= changes::IS_ECHO;
         rewrite.port_delta = checksum::delta(&transport.source_port, &flow.source_port);
+    } else if transport.kind == kind::SCTP {
+        // Ports stay, and the checksum covers no addresses (RFC 9260 section 6.8).
+        rewrite.address_delta = 0;
     } else {
         rewrite.port_delta = checksum::delta(&old, &new);
     }

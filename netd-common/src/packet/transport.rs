@@ -1,4 +1,4 @@
-//! The transport header, as far as a flow needs it: TCP, UDP, ICMP echo of both families.
+//! The transport header, as far as a flow needs it: TCP, UDP, SCTP, ICMP echo of both families.
 
 use zerocopy::FromBytes;
 
@@ -29,10 +29,12 @@ pub mod kind {
     pub const TCP: u8 = 1;
     /// UDP.
     pub const UDP: u8 = 2;
+    /// SCTP. Its checksum covers the ports and is not of the kind that can be corrected, so they stay.
+    pub const SCTP: u8 = 3;
     /// ICMP or ICMPv6 echo request.
-    pub const ECHO_REQUEST: u8 = 3;
+    pub const ECHO_REQUEST: u8 = 4;
     /// ICMP or ICMPv6 echo reply.
-    pub const ECHO_REPLY: u8 = 4;
+    pub const ECHO_REPLY: u8 = 5;
 }
 
 /// What a flow knows a packet by, besides its addresses.
@@ -45,7 +47,7 @@ pub struct Transport {
     pub destination_port: [u8; 2],
     /// [`kind`].
     pub kind: u8,
-    /// TCP flags out of [`tcp`], 0 for other protocols.
+    /// TCP flags out of [`tcp`]; of SCTP, those that its first chunk is like; 0 for other protocols.
     pub tcp_flags: u8,
     /// Zero.
     pub reserved: [u8; 2],
@@ -66,7 +68,7 @@ impl Transport {
     /// echo reply. An ACK may: connections outlive the flow table (as nf_conntrack's "loose").
     pub fn may_begin(&self) -> bool {
         match self.kind {
-            kind::TCP => matches!(self.tcp_flags, tcp::SYN | tcp::ACK),
+            kind::TCP | kind::SCTP => matches!(self.tcp_flags, tcp::SYN | tcp::ACK),
             kind::UDP | kind::ECHO_REQUEST => true,
             _ => false,
         }
@@ -104,6 +106,8 @@ pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
     };
     let needed = match ip.protocol {
         protocol::TCP => 20,
+        // The common header and a chunk's.
+        protocol::SCTP => 16,
         protocol::UDP => 8,
         other if other == echo => 8,
         _ => return Ok(()),
@@ -137,6 +141,12 @@ pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
             transport.kind = kind::TCP;
         }
         protocol::UDP => transport.kind = kind::UDP,
+        protocol::SCTP => {
+            let offset = usize::from(ip.transport) + 12;
+            let [chunk] = packet.read::<1>(offset).ok_or(DropReason::Truncated)?;
+            transport.tcp_flags = like_tcp(chunk);
+            transport.kind = kind::SCTP;
+        }
         _ => {
             transport.source_port = [i0, i1];
             transport.destination_port = [i0, i1];
@@ -144,6 +154,18 @@ pub fn read<P: Packet>(packet: &P, view: &mut View) -> Result<(), DropReason> {
         }
     }
     Ok(())
+}
+
+/// What a first chunk (RFC 9260 section 3.2) means to a flow, in TCP's terms: INIT, INIT ACK, ABORT,
+/// the three of the shutdown, anything else.
+fn like_tcp(chunk: u8) -> u8 {
+    match chunk {
+        1 => tcp::SYN,
+        2 => tcp::SYN | tcp::ACK,
+        6 => tcp::RST,
+        7 | 8 | 14 => tcp::FIN,
+        _ => tcp::ACK,
+    }
 }
 
 /// Echo by ICMP type (RFC 792) or ICMPv6 type (RFC 4443 section 4).

@@ -32,6 +32,8 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// ICMPv6, of IPv6 only.
     pub const ICMPV6: u8 = 58;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
     /// The IPv6 extension header of hop-by-hop options (RFC 8200 section 4).
     pub const HOP_BY_HOP: u8 = 0;
     /// The one of routing.

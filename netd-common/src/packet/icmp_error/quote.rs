@@ -137,6 +137,12 @@ fn read<P: Packet>(packet: &P, work: &mut Work) -> Option<()> {
             quote.kind = kind::UDP;
             6
         }
+        protocol::SCTP => {
+            // Its checksum covers no addresses, and its ports stay.
+            quote.kind = kind::SCTP;
+            quote.checksum = 0;
+            return Some(());
+        }
         _ => {
             quote.kind = match (ip.is_v4(), a) {
                 (true, 8) | (false, 128) => kind::ECHO_REQUEST,
@@ -165,7 +171,10 @@ fn read_v4<P: Packet>(packet: &P, header: u16, work: &mut Work) -> Option<()> {
     if version >> 4 != 4 || words < 5 || is_later_fragment {
         return None;
     }
-    if !matches!(inner, protocol::TCP | protocol::UDP | protocol::ICMP) {
+    if !matches!(
+        inner,
+        protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMP
+    ) {
         return None;
     }
     tuple(
@@ -186,7 +195,10 @@ fn read_v6<P: Packet>(packet: &P, header: u16, work: &mut Work) -> Option<()> {
     if version >> 4 != 6 || source.is_v4() || destination.is_v4() {
         return None;
     }
-    if !matches!(inner, protocol::TCP | protocol::UDP | protocol::ICMPV6) {
+    if !matches!(
+        inner,
+        protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMPV6
+    ) {
         return None;
     }
     tuple(inner, source, destination, &mut work.key);

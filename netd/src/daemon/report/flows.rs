@@ -157,6 +157,7 @@ fn protocol(number: u8) -> String {
         1 => "icmp".to_owned(),
         6 => "tcp".to_owned(),
         17 => "udp".to_owned(),
+        132 => "sctp".to_owned(),
         58 => "icmpv6".to_owned(),
         other => other.to_string(),
     }

@@ -63,20 +63,17 @@ fn command() -> Command {
     with_names(Cli::command())
 }
 
-fn with_names(mut command: Command) -> Command {
-    let arguments: Vec<String> = command
-        .get_arguments()
-        .map(|argument| argument.get_id().to_string())
-        .collect();
-    for id in arguments {
-        let names: fn() -> Vec<CompletionCandidate> = match id.as_str() {
+fn with_names(command: Command) -> Command {
+    // All in their places: to change one alone would move it behind the others.
+    let mut command = command.mut_args(|argument| {
+        let names: fn() -> Vec<CompletionCandidate> = match argument.get_id().as_str() {
             "sandbox" | "sandboxes" | "link" => sandboxes,
             "network" | "networks" => networks,
             "names" => objects,
-            _ => continue,
+            _ => return argument,
         };
-        command = command.mut_arg(id, |argument| argument.add(ArgValueCandidates::new(names)));
-    }
+        argument.add(ArgValueCandidates::new(names))
+    });
     let verbs: Vec<String> = command
         .get_subcommands()
         .map(|verb| verb.get_name().to_owned())
