@@ -2,10 +2,11 @@
 //! is translated back.
 
 use netd_common::{
-    Addr,
+    Addr, DropReason,
     packet::{
-        Verdict,
+        Packet, Verdict, from_endpoint, from_uplink,
         testing::{Frame, Payload, Scene, names::*, sums_are_right},
+        to_uplink,
     },
 };
 use proptest::{
@@ -93,6 +94,65 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
             };
             frame.bytes()
         })
+}
+
+/// A packet whose VLAN tag the kernel keeps beside it.
+struct Tagged<'a>(&'a [u8]);
+
+impl Packet for Tagged<'_> {
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.0.read(offset)
+    }
+
+    fn read_into<const N: usize>(&self, offset: usize, into: &mut [u8; N]) -> Option<()> {
+        self.0.read_into(offset, into)
+    }
+
+    fn length(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_tagged(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_is_tagged_is_another_links() {
+    let mut scene = scene_with_flows();
+    let payload = Payload::Udp(20_000, PORT, vec![1, 2, 3]);
+    let (memory, work) = (&mut scene.memory, &mut scene.work);
+    let frame = Frame {
+        to: mac(BRIDGE),
+        from: mac(AT_CLIENT),
+        source: CLIENT[0],
+        destination: WEB[0],
+        hops: 64,
+        payload,
+    };
+    let mut bytes = frame.bytes();
+    assert_eq!(
+        from_endpoint::decide(&Tagged(&bytes), AT_CLIENT.into(), memory, work),
+        Verdict::Drop(DropReason::UnknownEthertype)
+    );
+    assert_eq!(
+        to_uplink::decide(&Tagged(&bytes), true, memory, work),
+        Verdict::Pass
+    );
+    let frame = Frame {
+        source: OUTSIDE[0],
+        destination: HOST[0],
+        ..frame
+    };
+    bytes = frame.bytes();
+    assert_eq!(
+        from_uplink::decide(&bytes.as_slice(), memory, work),
+        Verdict::Peer
+    );
+    assert_eq!(
+        from_uplink::decide(&Tagged(&bytes), memory, work),
+        Verdict::Pass
+    );
 }
 
 #[test]

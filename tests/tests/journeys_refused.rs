@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use netd_common::packet::testing::{Frame, Payload};
 use netd_tests::lab::{
     App, Capture, EXPERIMENTAL, EchoServer, addresses::*, ethernet, is_kept_from, reaches,
 };
@@ -163,4 +164,56 @@ fn malformed_packets_are_counted_and_do_no_harm() {
     assert!(drops("arp") >= 1, "{}", lab.netd("drops"));
     reaches(&app.client, lab.address("web", "app"), PORT);
     reaches(&app.client, lab.address6("web", "app"), PORT);
+}
+
+#[test]
+fn what_carries_a_vlan_tag_is_not_a_networks() {
+    let app = App::with("vlan-tag", "", &format!("-p {PORT}:{PORT}/udp"));
+    let lab = &app.lab;
+    let tagged = |to: &str, from: &str, source: IpAddr, destination: IpAddr| {
+        let whole = Frame {
+            to: [0; 6],
+            from: [0; 6],
+            source: source.into(),
+            destination: destination.into(),
+            hops: 64,
+            payload: Payload::Udp(5_353, PORT, b"tagged".to_vec()),
+        };
+        let mut frame = ethernet(to, from, 0x8100);
+        frame.truncate(14);
+        frame.extend([0, 100]);
+        frame.extend_from_slice(&whole.bytes()[12..]);
+        frame
+    };
+    let link = |namespace: &netd_tests::lab::Namespace| {
+        let shown = namespace.ok("cat /sys/class/net/eth0/address");
+        shown.trim().to_owned()
+    };
+    let (client, web) = (lab.address("client", "app"), lab.address("web", "app"));
+    let filter = "udp or vlan";
+    let received = Capture::start(&app.web, "eth0", filter).expect("tcpdump");
+    let before = lab.drops("unknown-ethertype");
+    let frame = tagged(
+        &lab.mac("web", "app"),
+        &lab.mac("client", "app"),
+        client,
+        web,
+    );
+    app.client.send_frame("eth0", &frame).expect("a frame");
+    // To a published port by way of the uplink's VLAN 100, which the host does not have.
+    let frame = tagged(
+        &link(lab.host()),
+        &link(lab.outside()),
+        ip(OUTSIDE),
+        ip(HOST),
+    );
+    lab.outside().send_frame("eth0", &frame).expect("a frame");
+    assert_eq!(
+        lab.drops("unknown-ethertype"),
+        before + 1,
+        "{}",
+        lab.netd("drops")
+    );
+    let received = received.stop().expect("the capture");
+    assert_eq!(received.trim(), "");
 }

@@ -11,6 +11,11 @@ pub trait Packet {
 
     /// Octets from the Ethernet header on; of a GSO packet, of the whole super-packet.
     fn length(&self) -> usize;
+
+    /// Whether the packet carries a VLAN tag that is no longer, or not yet, in its bytes.
+    fn is_tagged(&self) -> bool {
+        false
+    }
 }
 
 impl Packet for &[u8] {

@@ -29,6 +29,10 @@ fn judge<P: Packet, T: Tables>(
     tables: &mut T,
     work: &mut Work,
 ) -> Result<Verdict, DropReason> {
+    // For a VLAN of this link, which is an uplink of its own.
+    if packet.is_tagged() {
+        return Ok(Verdict::Pass);
+    }
     match view::read(packet, &mut work.view) {
         Ok(()) => {}
         Err(DropReason::MappedAddress) => return Err(DropReason::MappedAddress),

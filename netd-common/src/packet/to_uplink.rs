@@ -28,6 +28,10 @@ pub fn decide<P: Packet, T: Tables>(
     work: &mut Work,
 ) -> Verdict {
     work.begin();
+    // The VLAN's own link has seen it.
+    if packet.is_tagged() {
+        return Verdict::Pass;
+    }
     if !forwarded {
         if is_of_a_flow(packet, tables, work) {
             give_way(tables, work);

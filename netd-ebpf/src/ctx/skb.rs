@@ -60,6 +60,11 @@ impl Packet for Skb<'_> {
     fn length(&self) -> usize {
         self.ctx.len() as usize
     }
+
+    fn is_tagged(&self) -> bool {
+        // SAFETY: the kernel passes a valid context; `vlan_present` may be read.
+        unsafe { (*self.ctx.skb.skb).vlan_present != 0 }
+    }
 }
 
 impl Skb<'_> {
