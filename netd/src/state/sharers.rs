@@ -74,6 +74,7 @@ impl Draft<'_, '_> {
             extra_hosts: Vec::new(),
             labels: spec.labels.clone(),
             next_interface: 0,
+            next_of_prefix: BTreeMap::new(),
             created: self.context.now,
         };
         self.state.meta.last_sandbox = sandbox.index;
