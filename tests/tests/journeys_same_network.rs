@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use netd_tests::lab::{
-    App, Capture, EXPERIMENTAL, EchoServer, Namespace, ethernet, is_kept_from, reaches,
+    App, Capture, EXPERIMENTAL, EchoServer, Namespace, ethernet, is_kept_from, pins, reaches,
 };
 
 const PORT: u16 = 7000;
@@ -109,7 +109,7 @@ fn without_the_programs_the_bridge_fails_closed() {
     app.agent.kill();
     app.lab
         .host()
-        .ok("find /sys/fs/bpf/netd/v1/links -type f -delete");
+        .ok(&format!("find {}/links -type f -delete", pins()));
     // Before Linux 6.6 they hang on a qdisc instead, which needs no pin. Others have none.
     app.lab.host().ok(
         "sh -c 'for link in $(ip -o link show | cut -d: -f2 | cut -d@ -f1); \

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, reaches, udp_exchange};
+use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, pins, reaches, udp_exchange};
 
 const PORT: u16 = 7000;
 /// The promise is 2 s after the event; a busy test machine gets more.
@@ -116,7 +116,7 @@ fn a_detached_program_is_attached_again() {
     let web = app.lab.address("web", "app");
     assert!(pings(&app.client, web));
     let link = app.lab.host_side("client", "app");
-    let pin = format!("/sys/fs/bpf/netd/v1/links/ingress-{link}-from_endpoint");
+    let pin = format!("{}/links/ingress-{link}-from_endpoint", pins());
     // Frozen, so that it cannot be faster than the look at what it repairs.
     app.agent.freeze();
     app.lab
@@ -133,7 +133,7 @@ fn a_deleted_entry_is_put_back() {
     let app = App::start("drift-entry");
     let web = app.lab.address("web", "app");
     assert!(pings(&app.client, web));
-    let map = "/sys/fs/bpf/netd/v1/maps/ENDPOINTS";
+    let map = format!("{}/maps/ENDPOINTS", pins());
     app.agent.freeze();
     let emptied = app.lab.host().ok(&format!(
         "sh -c 'while key=$(bpftool -j map getnext pinned {map} | grep -o 0x.. | tr \"\\n\" \" \") && test -n \"$key\"; \

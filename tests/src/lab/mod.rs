@@ -30,6 +30,6 @@ pub use patience::patient;
 pub use process::{Background, Finished};
 pub use reach::{asks, gets_no_answer, is_kept_from, reaches};
 pub use topology::{Lab, addresses, agent_binary};
-pub use traces::Traces;
+pub use traces::{Traces, pins};
 pub use traffic::Traffic;
 pub use words::words;

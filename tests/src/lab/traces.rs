@@ -3,7 +3,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use netd_common::abi::ABI_VERSION;
+
 use super::Lab;
+
+/// Where netd's maps and links are pinned, as labs see it.
+pub fn pins() -> String {
+    format!("/sys/fs/bpf/netd/v{ABI_VERSION}")
+}
 
 /// Sysctls that netd may never change for good, or not at all.
 const SYSCTLS: [&str; 6] = [
@@ -105,11 +112,12 @@ impl Lab {
     /// another number.
     #[track_caller]
     pub fn bpf_links(&self) -> Vec<(String, u64)> {
+        let links = format!("{}/links", pins());
         self.world()
-            .list("/sys/fs/bpf/netd/v1/links")
+            .list(&links)
             .into_iter()
             .map(|pin| {
-                let path = format!("/sys/fs/bpf/netd/v1/links/{pin}");
+                let path = format!("{links}/{pin}");
                 let shown = self
                     .host()
                     .ok(&format!("bpftool -j link show pinned {path}"));
