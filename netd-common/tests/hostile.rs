@@ -146,11 +146,11 @@ fn what_is_tagged_is_another_links() {
     };
     bytes = frame.bytes();
     assert_eq!(
-        from_uplink::decide(&bytes.as_slice(), memory, work),
+        from_uplink::decide(&bytes.as_slice(), UPLINK.into(), memory, work),
         Verdict::Peer
     );
     assert_eq!(
-        from_uplink::decide(&Tagged(&bytes), memory, work),
+        from_uplink::decide(&Tagged(&bytes), UPLINK.into(), memory, work),
         Verdict::Pass
     );
 }
