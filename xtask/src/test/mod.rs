@@ -31,7 +31,7 @@ struct Line {
     took: Duration,
 }
 
-/// Sets up, builds, and runs all tiers or those that are named.
+/// Sets up, builds, and runs the tiers that are named, else all but [`Tier::ON_REQUEST`].
 pub fn run(only: &[Tier]) -> Result<()> {
     let begin = Instant::now();
     if !Uid::effective().is_root() {
@@ -42,7 +42,7 @@ pub fn run(only: &[Tier]) -> Result<()> {
     }
     let chosen: Vec<Tier> = Tier::ALL
         .into_iter()
-        .filter(|tier| only.is_empty() || only.contains(tier))
+        .filter(|tier| only.contains(tier) || (only.is_empty() && !Tier::ON_REQUEST.contains(tier)))
         .collect();
     setup::ensure(if chosen.contains(&Tier::Kernels) {
         Purpose::Machine

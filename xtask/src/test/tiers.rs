@@ -56,6 +56,10 @@ impl Tier {
         Tier::Demo,
     ];
 
+    /// Those that run only when they are named: emulated kernels take longer than everything else
+    /// together.
+    pub const ON_REQUEST: [Tier; 1] = [Tier::Kernels];
+
     /// As in `--only`.
     pub fn name(self) -> &'static str {
         match self {
