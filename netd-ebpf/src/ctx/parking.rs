@@ -75,7 +75,8 @@ impl Places for Lot<'_> {
                 length as u32,
             ) != 0
         };
-        !failed && PARKED.insert(place, &*parked, BPF_NOEXIST.into()).is_ok()
+        let parked: &Parked = parked;
+        !failed && PARKED.insert(place, parked, BPF_NOEXIST.into()).is_ok()
     }
 
     fn free(&mut self, place: u32) -> bool {

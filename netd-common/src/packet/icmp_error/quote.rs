@@ -190,9 +190,12 @@ fn read_v4<P: Packet>(packet: &P, header: u16, work: &mut Work) -> Option<()> {
 fn read_v6<P: Packet>(packet: &P, header: u16, work: &mut Work) -> Option<()> {
     let at = usize::from(header);
     let [version, _, _, _, _, _, inner, _] = packet.read::<8>(at)?;
-    let source = Addr::v6(packet.read::<16>(at + 8)?);
-    let destination = Addr::v6(packet.read::<16>(at + 24)?);
-    if version >> 4 != 6 || source.is_v4() || destination.is_v4() {
+    // Read to where they stay, reversed: before Linux 6.8 frames count in steps of 32 octets, 512 in
+    // all, and this one is the third of its chain.
+    let key = &mut work.key;
+    packet.read_into(at + 8, &mut key.destination.0)?;
+    packet.read_into(at + 24, &mut key.source.0)?;
+    if version >> 4 != 6 || key.source.is_v4() || key.destination.is_v4() {
         return None;
     }
     if !matches!(
@@ -201,7 +204,8 @@ fn read_v6<P: Packet>(packet: &P, header: u16, work: &mut Work) -> Option<()> {
     ) {
         return None;
     }
-    tuple(inner, source, destination, &mut work.key);
+    key.protocol = inner;
+    key.reserved = [0; 3];
     work.quote.transport = header + 40;
     Some(())
 }
