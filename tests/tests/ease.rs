@@ -22,7 +22,8 @@ fn events_are_told_as_they_happen_and_behind_a_revision() {
         .wait_for("\"name\":\"app\"", LIMIT)
         .expect("what was before");
     lab.netd("sandbox create --name web --network app");
-    lab.netd("sandbox create --name db");
+    // No name that the digits of an id could spell.
+    lab.netd("sandbox create --name store");
     lab.netd("sandbox rm web");
     follow
         .wait_for("\"destroy\"", LIMIT)
@@ -48,13 +49,13 @@ fn events_are_told_as_they_happen_and_behind_a_revision() {
             "network create app",
             "sandbox create web",
             "network connect app",
-            "sandbox create db",
+            "sandbox create store",
             "network connect bridge",
             "network disconnect app",
             "sandbox destroy web",
         ]
     );
-    assert!(!of_web.stdout().contains("db"), "{}", of_web.stdout());
+    assert!(!of_web.stdout().contains("store"), "{}", of_web.stdout());
     let refused = lab.netd_refuses("events --since 0");
     assert!(
         refused.stderr.contains("are not kept"),
