@@ -46,14 +46,14 @@ fn ask(socket: &UdpSocket, to: &str) -> std::io::Result<SocketAddr> {
 fn no_port_of_the_hosts_own_sockets_is_taken() {
     let app = App::start("nat-sockets");
     let _server = EchoServer::start(app.lab.outside(), PORT);
-    for (any, own, to, host) in [
-        ("0.0.0.0", HOST, PUBLIC, HOST),
-        ("[::]", "[2001:db8:18::2]", PUBLIC6, HOST6),
+    for (first, any, own, to, host) in [
+        (20_000, "0.0.0.0", HOST, PUBLIC, HOST),
+        (20_010, "[::]", "[2001:db8:18::2]", PUBLIC6, HOST6),
     ] {
-        let inside = bind(&app.client, &format!("{any}:20000"));
-        assert_eq!(seen(&inside, to), SocketAddr::new(ip(host), 20_000));
+        let inside = bind(&app.client, &format!("{any}:{first}"));
+        assert_eq!(seen(&inside, to), SocketAddr::new(ip(host), first));
         // One that the host has before; on all addresses, then on the uplink's.
-        for (port, at) in [(20_001, any), (20_002, own)] {
+        for (port, at) in [(first + 1, any), (first + 2, own)] {
             let of_host = bind(app.lab.host(), &format!("{at}:{port}"));
             let inside = bind(&app.client, &format!("{any}:{port}"));
             let outside = seen(&inside, to);
@@ -75,16 +75,20 @@ fn a_flow_gives_way_to_a_socket_of_the_host() {
         .into_iter()
         .enumerate()
     {
-        let inside = bind(&app.client, &format!("{any}:20000"));
-        assert_eq!(seen(&inside, to), SocketAddr::new(ip(host), 20_000));
-        assert_eq!(seen(&inside, to), SocketAddr::new(ip(host), 20_000));
-        let of_host = bind(app.lab.host(), &format!("{any}:20000"));
-        assert_eq!(seen(&of_host, to), SocketAddr::new(ip(host), 20_000));
+        // A port for each: a closed socket lives on in a child that another test has forked, until
+        // that child is another program.
+        let port = 20_000 + number as u16;
+        let outside = SocketAddr::new(ip(host), port);
+        let inside = bind(&app.client, &format!("{any}:{port}"));
+        assert_eq!(seen(&inside, to), outside);
+        assert_eq!(seen(&inside, to), outside);
+        let of_host = bind(app.lab.host(), &format!("{any}:{port}"));
+        assert_eq!(seen(&of_host, to), outside);
         assert_eq!(app.lab.drops("flow-yielded"), number as u64 + 1);
         let after = seen(&inside, to);
         assert_eq!(after.ip(), ip(host));
-        assert_ne!(after.port(), 20_000);
-        assert_eq!(seen(&of_host, to), SocketAddr::new(ip(host), 20_000));
+        assert_ne!(after.port(), port);
+        assert_eq!(seen(&of_host, to), outside);
     }
 }
 
