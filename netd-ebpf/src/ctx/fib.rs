@@ -30,10 +30,10 @@ pub fn route(skb: &Skb<'_>, bridge: u32, source: &Addr, view: &View) -> Route {
         Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH | BPF_FIB_LKUP_RET_FRAG_NEEDED) => {
             // SAFETY: every bit pattern is a valid address; the gateway's where there is one, in
             // whose family `family` now is (IPv4 may go by an IPv6 gateway).
-            let next_hop = unsafe { params.__bindgen_anon_4.ipv6_dst };
+            let next_hop = unsafe { octets(&params.__bindgen_anon_4.ipv6_dst) };
             Route::Via {
                 ifindex: params.ifindex,
-                next_hop: address(params.family, &next_hop),
+                next_hop: address(params.family, next_hop),
             }
         }
         Ok(
@@ -51,9 +51,9 @@ pub fn preferred_source(skb: &Skb<'_>, bridge: u32, view: &View) -> Addr {
     match u32::try_from(ask(skb, &mut params, BPF_FIB_LOOKUP_SRC)) {
         Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH | BPF_FIB_LKUP_RET_FRAG_NEEDED) => {
             // SAFETY: every bit pattern is a valid address, in the family of the question.
-            let source = unsafe { params.__bindgen_anon_3.ipv6_src };
+            let source = unsafe { octets(&params.__bindgen_anon_3.ipv6_src) };
             let family = if view.ip.is_v4() { AF_INET } else { AF_INET6 };
-            address(family, &source)
+            address(family, source)
         }
         _ => Addr::NONE,
     }
@@ -76,41 +76,48 @@ fn ask(skb: &Skb<'_>, params: &mut bpf_fib_lookup, flags: u32) -> i64 {
 fn params(bridge: u32, source: &Addr, view: &View) -> bpf_fib_lookup {
     let (ip, transport) = (&view.ip, &view.transport);
     let [first, ..] = view.frame.words();
-    let (source, destination, family, class) = if ip.is_v4() {
-        let word = |address: &Addr| [u32::from_ne_bytes(address.octets_v4()), 0, 0, 0];
-        let [_, class, ..] = *first;
-        // In memory order, since the octet stands first in the union.
-        let class = u32::from_ne_bytes([class, 0, 0, 0]);
-        (word(source), word(&ip.destination), AF_INET, class)
-    } else {
-        let class = u32::from_ne_bytes(*first) & u32::from_ne_bytes(FLOW_INFO);
-        (words(&source.0), words(&ip.destination.0), AF_INET6, class)
-    };
-    bpf_fib_lookup {
-        family,
+    // Filled where it stands: on kernels before 6.8 frames count in steps of 32 octets, 512 in all.
+    let mut params = bpf_fib_lookup {
+        family: AF_INET,
         l4_protocol: ip.protocol,
         sport: u16::from_ne_bytes(transport.source_port),
         dport: u16::from_ne_bytes(transport.destination_port),
         __bindgen_anon_1: bpf_fib_lookup__bindgen_ty_1 { tot_len: 0 },
         ifindex: bridge,
-        __bindgen_anon_2: bpf_fib_lookup__bindgen_ty_2 { flowinfo: class },
-        __bindgen_anon_3: bpf_fib_lookup__bindgen_ty_3 { ipv6_src: source },
-        __bindgen_anon_4: bpf_fib_lookup__bindgen_ty_4 {
-            ipv6_dst: destination,
-        },
+        __bindgen_anon_2: bpf_fib_lookup__bindgen_ty_2 { flowinfo: 0 },
+        __bindgen_anon_3: bpf_fib_lookup__bindgen_ty_3 { ipv6_src: [0; 4] },
+        __bindgen_anon_4: bpf_fib_lookup__bindgen_ty_4 { ipv6_dst: [0; 4] },
         __bindgen_anon_5: bpf_fib_lookup__bindgen_ty_5 { tbid: 0 },
         smac: [0; 6],
         dmac: [0; 6],
+    };
+    if ip.is_v4() {
+        let [_, class, ..] = *first;
+        // In memory order, since the octet stands first in the union.
+        params.__bindgen_anon_2.flowinfo = u32::from_ne_bytes([class, 0, 0, 0]);
+        params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(source.octets_v4());
+        params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(ip.destination.octets_v4());
+    } else {
+        params.family = AF_INET6;
+        params.__bindgen_anon_2.flowinfo =
+            u32::from_ne_bytes(*first) & u32::from_ne_bytes(FLOW_INFO);
+        params.__bindgen_anon_3.ipv6_src = words(&source.0);
+        params.__bindgen_anon_4.ipv6_dst = words(&ip.destination.0);
     }
+    params
 }
 
-fn address(family: u8, [a, b, c, d]: &[u32; 4]) -> Addr {
+fn address(family: u8, octets: &[u8; 16]) -> Addr {
     if family == AF_INET {
-        return Addr::v4(a.to_ne_bytes());
+        let [a, b, c, d, ..] = *octets;
+        return Addr::v4([a, b, c, d]);
     }
-    let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_ne_bytes(), b.to_ne_bytes());
-    let ([c0, c1, c2, c3], [d0, d1, d2, d3]) = (c.to_ne_bytes(), d.to_ne_bytes());
-    Addr::v6([
-        a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3,
-    ])
+    Addr::v6(*octets)
+}
+
+/// The same as octets, so that they are copied one by one: taken out of words, they would all be on
+/// the stack at a time.
+fn octets(words: &[u32; 4]) -> &[u8; 16] {
+    // SAFETY: they are as long, and octets may stand anywhere and have any value.
+    unsafe { &*core::ptr::from_ref(words).cast() }
 }
