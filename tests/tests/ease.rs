@@ -56,16 +56,18 @@ fn events_are_told_as_they_happen_and_behind_a_revision() {
         ]
     );
     assert!(!of_web.stdout().contains("store"), "{}", of_web.stdout());
+    // Who listens does not keep the agent.
+    let ended = agent.stop();
+    assert!(ended.succeeded(), "{}", ended.describe());
+    lab.wait_until("the streams end", LIMIT, || !follow_runs(&lab));
+    // What an agent before this one told is not kept.
+    let _successor = lab.agent("");
     let refused = lab.netd_refuses("events --since 0");
     assert!(
         refused.stderr.contains("are not kept"),
         "{}",
         refused.stderr
     );
-    // Who listens does not keep the agent.
-    let ended = agent.stop();
-    assert!(ended.succeeded(), "{}", ended.describe());
-    lab.wait_until("the streams end", LIMIT, || !follow_runs(&lab));
 }
 
 fn follow_runs(lab: &Lab) -> bool {
