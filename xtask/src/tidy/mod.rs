@@ -7,9 +7,11 @@ mod layers;
 mod licences;
 mod manifest;
 mod paths;
+mod scenarios;
 mod source;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -35,6 +37,7 @@ pub fn run() -> Result<()> {
     let root = workspace::root();
     let mut findings = Vec::new();
     let mut count = 0;
+    let (mut tests, mut tables) = (BTreeSet::new(), None);
     for path in all_files(&root)? {
         let Ok(text) = fs::read_to_string(&path) else {
             // Not text: pictures and recorded packets have no rules.
@@ -48,8 +51,14 @@ pub fn run() -> Result<()> {
             let source = Source::new(&file, &text);
             findings.extend(calls::check(&source));
             findings.extend(layers::check(&source));
+            tests.extend(scenarios::tests(&source));
+        }
+        if file == scenarios::FILE {
+            tables = Some(text);
         }
     }
+    let tables = tables.with_context(|| format!("{} is missing", scenarios::FILE))?;
+    findings.extend(scenarios::check(&tables, &tests));
     findings.extend(manifest::check(&root)?);
     findings.extend(licences::check(&root)?);
     findings.sort();
