@@ -201,6 +201,9 @@ fn ports_that_do_not_answer() {
     for nobody in [Addr::ANY_V4, Addr::v4([224, 0, 0, 1]), Addr::v4([255; 4])] {
         assert_eq!(dial(&mut scene, nobody, HOST[0], SYN), Verdict::Pass);
     }
+    // An address that means nothing where the container is.
+    let local = Addr::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
+    assert_eq!(dial(&mut scene, local, HOST[1], SYN), Verdict::Pass);
     // Not an address of the host; not a packet that may begin.
     let verdict = dial(&mut scene, OUTSIDE[0], OUTSIDE_TOO[0], SYN);
     assert_eq!(verdict, Verdict::Pass);

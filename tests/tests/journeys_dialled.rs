@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket},
     time::Duration,
 };
 
@@ -59,6 +59,37 @@ fn the_host_dials_loopback_and_its_own_addresses() {
     assert_eq!(asks(host, at(OUTSIDE, 8080)), at(HOST, 0).ip());
     // A sandbox's loopback is its own.
     gets_no_answer(&app.client, at("127.0.0.1", 8080));
+}
+
+/// The link-local address of the host's eth0, as it is dialled in a namespace.
+fn link_local(lab: &Lab, from: &Namespace) -> SocketAddr {
+    let shown = lab.host().ok("ip -o -6 address show dev eth0 scope link");
+    let address = shown
+        .split_whitespace()
+        .find_map(|word| word.strip_suffix("/64")?.parse().ok())
+        .expect("an address");
+    let shown = from.ok("ip -o link show dev eth0");
+    let (zone, _) = shown.split_once(':').expect("an index");
+    let zone = zone.parse().expect("a number");
+    SocketAddr::V6(SocketAddrV6::new(address, 8080, 0, zone))
+}
+
+#[test]
+fn by_link_local_addresses_connections_of_the_host_lead_there() {
+    let app = App::with("dialled-local", "", PUBLISH);
+    let (lab, host) = (&app.lab, app.lab.host());
+    let _server = EchoServer::start(&app.web, PORT);
+    let to = link_local(lab, host);
+    let gateway = lab.gateway6("web", "app");
+    assert_eq!(tcp_exchange(host, to, LATE).expect("TCP").ip(), gateway);
+    let connected = host.udp_bind(at("::", 0)).expect("a socket");
+    connected.connect(to).expect("a connection");
+    // Without the zone: a program cannot name one.
+    assert_eq!(ask(&connected, None).ip(), to.ip());
+    // Before a program is asked about a datagram, the kernel has bound it to the zone's interface.
+    assert!(udp_exchange(host, to, EARLY).is_err());
+    // Outside, a container could not answer such a client: the port is closed.
+    is_refused(lab.outside(), link_local(lab, lab.outside()));
 }
 
 #[test]

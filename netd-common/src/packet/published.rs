@@ -11,10 +11,12 @@ use crate::{
 
 /// The port published at the packet's destination: at exactly that address, or at all addresses
 /// of the host, if it is one of them. Then it is in `work`. One that leads to the other family is
-/// for sockets of the host alone ([`super::dial`]): to packets the port is closed.
+/// for sockets of the host alone ([`super::dial`]): to packets the port is closed. So it is to
+/// link-local clients: their address means nothing on the container's link, so that it could not
+/// answer.
 pub fn find<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
     let (view, port) = (&work.view, &mut work.port);
-    if view.transport.is_echo() {
+    if view.transport.is_echo() || view.ip.source.is_link_local_v6() {
         return false;
     }
     let (ip, number) = (&view.ip, view.transport.destination_port);
