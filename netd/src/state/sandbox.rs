@@ -51,29 +51,15 @@ impl Draft<'_, '_> {
         let mut warnings = self.without_servers(mode, &networks, &spec.dns);
         let links = default_links(&mut networks);
         let links = self.resolve_links(&links, spec.owner, &mut warnings)?;
+        let namespace = self.choose_namespace(mode, spec.namespace.as_ref())?;
+        let hostname = self.choose_hostname(mode, spec).unwrap_or(short);
         let sandbox = Sandbox {
-            id,
-            index: next_index(
-                &self.state.index.sandbox_numbers,
-                self.state.meta.last_sandbox,
-            ),
-            name,
-            owner: spec.owner,
-            hostname: self.choose_hostname(mode, spec).unwrap_or(short),
-            namespace: self.choose_namespace(mode, spec.namespace.as_ref())?,
-            mode,
-            ports: Vec::new(),
             exposed: exposed(spec),
-            env: spec.env.clone(),
             links,
             dns: spec.dns.clone(),
             extra_hosts: self.extra_hosts(spec)?,
-            labels: spec.labels.clone(),
-            next_interface: 0,
-            next_of_prefix: BTreeMap::new(),
-            created: self.context.now,
+            ..self.new_sandbox(id, name, spec, (mode, namespace, hostname))
         };
-        self.state.meta.last_sandbox = sandbox.index;
         self.put_sandbox(sandbox)?;
         if mode == Mode::Bridge {
             for (network, endpoint) in &networks {
@@ -92,6 +78,37 @@ impl Draft<'_, '_> {
         let (limit, what) = bounds::SANDBOXES;
         within(self.state.sandboxes.len(), limit, what)?;
         Ok(Reply::Created { id, warnings })
+    }
+
+    /// A sandbox with the next number and what any has from its beginning, wherever it is.
+    pub(super) fn new_sandbox(
+        &mut self,
+        id: Id,
+        name: Name,
+        spec: &SandboxSpec,
+        (mode, namespace, hostname): (Mode, Namespace, Name),
+    ) -> Sandbox {
+        let meta = &mut self.state.meta;
+        meta.last_sandbox = next_index(&self.state.index.sandbox_numbers, meta.last_sandbox);
+        Sandbox {
+            id,
+            index: meta.last_sandbox,
+            name,
+            owner: spec.owner,
+            hostname,
+            namespace,
+            mode,
+            ports: Vec::new(),
+            exposed: Vec::new(),
+            env: spec.env.clone(),
+            links: Vec::new(),
+            dns: DnsSettings::default(),
+            extra_hosts: Vec::new(),
+            labels: spec.labels.clone(),
+            next_interface: 0,
+            next_of_prefix: BTreeMap::new(),
+            created: self.context.now,
+        }
     }
 
     /// What to tell of a sandbox whose name servers come from nowhere.

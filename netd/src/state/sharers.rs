@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Refusal, Reply,
-    apply::{Draft, bounds, next_index, own, within},
+    apply::{Draft, bounds, own, within},
     request::SandboxSpec,
     table::{Contradiction, State},
 };
@@ -57,27 +57,12 @@ impl Draft<'_, '_> {
         let target = self.state.find_sandbox(target, spec.owner)?;
         let holder = self.state.holder(target).clone();
         own(holder.name.as_str(), holder.owner, spec.owner)?;
-        let used = &self.state.index.sandbox_numbers;
-        let sandbox = Sandbox {
-            id,
-            index: next_index(used, self.state.meta.last_sandbox),
-            name,
-            owner: spec.owner,
-            hostname: holder.hostname,
-            namespace: Namespace::Shared(holder.id),
-            mode: Mode::Shared(holder.id),
-            ports: Vec::new(),
-            exposed: Vec::new(),
-            env: spec.env.clone(),
-            links: Vec::new(),
-            dns: DnsSettings::default(),
-            extra_hosts: Vec::new(),
-            labels: spec.labels.clone(),
-            next_interface: 0,
-            next_of_prefix: BTreeMap::new(),
-            created: self.context.now,
-        };
-        self.state.meta.last_sandbox = sandbox.index;
+        let place = (
+            Mode::Shared(holder.id),
+            Namespace::Shared(holder.id),
+            holder.hostname,
+        );
+        let sandbox = self.new_sandbox(id, name, spec, place);
         self.put_sandbox(sandbox)?;
         let (limit, what) = bounds::SANDBOXES;
         within(self.state.sandboxes.len(), limit, what)?;

@@ -6,7 +6,8 @@ use crate::{
     plan::Action,
     state::{
         Request,
-        request::{EndpointSpec, NetworkSpec, SandboxSpec},
+        request::{NetworkSpec, SandboxSpec},
+        tests::{connect, disconnect, remove_sandbox},
     },
 };
 
@@ -72,7 +73,7 @@ fn a_sandbox_is_removed_in_a_safe_order() {
         ..sandbox("web", &["app"])
     }));
     agent.kernel().reset_counts();
-    agent.does(&remove("web"));
+    agent.does(&remove_sandbox("web"));
     expect_test::expect![[r#"
         SetUp
         Delete
@@ -101,7 +102,7 @@ fn one_more_sandbox_costs_the_same_at_ten_and_at_a_thousand() {
             costs.push((kernel.observations.len(), keys, kernel.actions.len()));
             assert_eq!(kernel.full_observations, 0);
             kernel.reset_counts();
-            agent.handle(&remove(&name)).expect("it is removed");
+            agent.handle(&remove_sandbox(&name)).expect("it is removed");
             let kernel = agent.kernel();
             let keys: usize = kernel.observations.iter().map(|keys| keys.len()).sum();
             costs.push((kernel.observations.len(), keys, kernel.actions.len()));
@@ -177,27 +178,4 @@ fn taking_down_leaves_nothing_of_netds() {
         crate::plan::RESERVED_PORTS.to_owned(),
     );
     assert_eq!(host.sysctls, [(own, String::new())].into());
-}
-
-fn remove(sandbox: &str) -> Request {
-    Request::SandboxRemove {
-        sandbox: sandbox.to_owned(),
-        force: false,
-    }
-}
-
-fn connect(network: &str, sandbox: &str) -> Request {
-    Request::Connect {
-        network: network.to_owned(),
-        sandbox: sandbox.to_owned(),
-        endpoint: EndpointSpec::default(),
-    }
-}
-
-fn disconnect(network: &str, sandbox: &str) -> Request {
-    Request::Disconnect {
-        network: network.to_owned(),
-        sandbox: sandbox.to_owned(),
-        force: false,
-    }
 }

@@ -174,6 +174,36 @@ pub fn create(spec: SandboxSpec) -> Request {
     Request::SandboxCreate(Box::new(spec))
 }
 
+pub fn remove_network(name: &str) -> Request {
+    Request::NetworkRemove {
+        network: name.to_owned(),
+        force: false,
+    }
+}
+
+pub fn remove_sandbox(name: &str) -> Request {
+    Request::SandboxRemove {
+        sandbox: name.to_owned(),
+        force: false,
+    }
+}
+
+pub fn connect(network: &str, sandbox: &str) -> Request {
+    Request::Connect {
+        network: network.to_owned(),
+        sandbox: sandbox.to_owned(),
+        endpoint: EndpointSpec::default(),
+    }
+}
+
+pub fn disconnect(network: &str, sandbox: &str) -> Request {
+    Request::Disconnect {
+        network: network.to_owned(),
+        sandbox: sandbox.to_owned(),
+        force: false,
+    }
+}
+
 pub fn port(host: Option<(u16, u16)>, target: (u16, u16)) -> PortSpec {
     let range = |(first, last)| PortRange { first, last };
     PortSpec {
