@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use netd_tests::lab::{App, EchoServer, Lab, Namespace, addresses, reaches};
+use netd_tests::lab::{App, Capture, EchoServer, Lab, Namespace, addresses, reaches};
 
 const PORT: u16 = 7000;
 
@@ -299,4 +299,152 @@ fn a_macvlan_sandbox_announces_its_addresses() {
     lab.wait_until("the outside was told", Duration::from_secs(20), || {
         addresses.map(|address| noted_mac(lab.outside(), address)) == [next, next]
     });
+}
+
+/// Messages of a capture that announce an address: IPv4 or IPv6.
+fn announcements(captured: &str, address: &str) -> usize {
+    let announces = |line: &&str| {
+        line.contains(&format!("who-has {address} tell {address},"))
+            || (line.contains("neighbor advertisement")
+                && line.contains(&format!("tgt is {address}, Flags [override]")))
+    };
+    captured.lines().filter(announces).count()
+}
+
+#[test]
+fn addresses_are_announced_as_often_as_the_network_says() {
+    let lab = Lab::new("announced");
+    let _agent = lab.agent("");
+    let option = "com.docker.network.advertise_addr";
+    let network = |kind: &str, name: &str, messages: u32, interval: u32| {
+        lab.netd(&format!(
+            "network create {kind} -o {option}_nmsgs={messages} -o {option}_ms={interval} {name}"
+        ));
+    };
+    let on = |n: u32| {
+        format!("-d macvlan -o parent=eth0 --ipv6 --subnet 10.66.{n}.0/24 --subnet fd66:{n}::/64")
+    };
+    network(&on(0), "never", 0, 100);
+    network(&on(2), "twice", 2, 100);
+    network(&on(3), "gone", 3, 2000);
+    network(&on(4), "thrice", 3, 1500);
+    network(
+        "--ipv6 --subnet 10.66.5.0/24 --subnet fd66:5::/64",
+        "bridged",
+        2,
+        100,
+    );
+    lab.netd("network create --subnet 10.66.6.0/24 quiet");
+    let wire = Capture::start(lab.outside(), "eth0", "arp or icmp6").expect("tcpdump");
+    let host = Capture::start(lab.host(), "any", "arp or icmp6").expect("tcpdump");
+    for network in ["never", "twice", "gone", "bridged", "quiet"] {
+        lab.netd(&format!(
+            "sandbox create --name {network} --network {network}"
+        ));
+    }
+    let of = |n: u32| [format!("10.66.{n}.2"), format!("fd66:{n}::2")];
+    let count = |capture: &Capture, n: u32| {
+        let text = capture.so_far();
+        of(n).map(|address| announcements(&text, &address))
+    };
+    let patience = Duration::from_secs(60);
+    lab.wait_until("the first message of one that goes", patience, || {
+        count(&wire, 3).iter().all(|count| *count > 0)
+    });
+    lab.netd("sandbox rm gone");
+    let before = count(&wire, 3);
+    // Everything else is long over when the last message of this one comes.
+    lab.netd("sandbox create --name thrice --network thrice");
+    lab.wait_until("three messages", patience, || count(&wire, 4) == [3, 3]);
+    assert_eq!(count(&wire, 0), [0, 0]);
+    assert_eq!(count(&wire, 2), [2, 2]);
+    assert_eq!(count(&wire, 3), before, "of a sandbox that is gone");
+    // On a bridge only where it was asked for; whoever looks at the host's side sees it.
+    assert_eq!(count(&host, 5), [2, 2]);
+    assert_eq!(count(&host, 6), [0, 0]);
+    let seen = wire.stop().expect("tcpdump") + &host.stop().expect("tcpdump");
+    assert_eq!(Capture::wrong_checksums(&seen), [""; 0]);
+}
+
+/// Of IPv6 the whole of fe80::/64, as in Docker: addresses need the interface's name beside them.
+#[test]
+fn link_local_subnets_are_networks_like_others() {
+    let lab = Lab::new("link-local");
+    let _agent = lab.agent("");
+    let refused = lab.netd_refuses("network create --ipv6 --subnet fe80::/80 x");
+    assert_eq!(
+        refused.stderr.trim(),
+        "netd: 'fe80::/80' clashes with the Link-Local prefix 'fe80::/64'"
+    );
+    lab.netd("network create --ipv6 --subnet 169.254.77.0/24 --subnet fe80::/64 ll");
+    for name in ["a", "b"] {
+        lab.netd(&format!("sandbox create --name {name} --network ll"));
+    }
+    let a = lab.sandbox("a");
+    assert_eq!(lab.address6("b", "ll").to_string(), "fe80::3");
+    for address in [
+        "169.254.77.3",
+        "fe80::3%eth0",
+        "169.254.77.1",
+        "fe80::1%eth0",
+    ] {
+        a.ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
+    // Outside nobody sees them.
+    a.ok(&format!("ping -n -c 1 -W 5 {}", addresses::PUBLIC));
+    let bridge = lab.bridge_of("ll");
+    for address in ["169.254.77.2".to_owned(), format!("fe80::2%{bridge}")] {
+        lab.host().ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
+    lab.netd("network create --ipv6 --subnet fe80:0:0:1::/64 other");
+}
+
+#[test]
+fn sysctls_of_the_interface_inside() {
+    let lab = Lab::new("sysctls");
+    let _agent = lab.agent("");
+    lab.netd("network create --ipv6 --subnet 10.67.0.0/24 --subnet fd67::/64 app");
+    let option = "com.docker.network.endpoint.sysctls";
+    lab.netd("sandbox create --name a --network app");
+    lab.netd("network create --subnet 10.68.0.0/24 more");
+    let sysctls = "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.ifname.disable_ipv6=0,\
+         net.ipv4.neigh.IFNAME.mcast_solicit=0x7";
+    lab.netd(&format!(
+        "network connect --driver-opt {option}={sysctls} more a"
+    ));
+    let a = lab.sandbox("a");
+    for (key, value) in [
+        ("net.ipv4.conf.eth1.log_martians", "1"),
+        ("net.ipv4.conf.eth0.log_martians", "0"),
+        // Which netd would switch off on a network without IPv6.
+        ("net.ipv6.conf.eth1.disable_ipv6", "0"),
+        ("net.ipv4.neigh.eth1.mcast_solicit", "7"),
+    ] {
+        assert_eq!(a.read_sysctl(key).expect("the sysctl"), value, "{key}");
+    }
+    let opts = lab.netd("sandbox inspect -f '{{json .Networks.more.DriverOpts}}' a");
+    assert!(opts.contains("mcast_solicit=0x7"), "{opts}");
+    // An interface that is not to speak IPv6 has no address of it.
+    let off = "net.ipv6.conf.IFNAME.disable_ipv6=1";
+    lab.netd(&format!(
+        "sandbox create --name b --network name=app,driver-opt={option}={off}"
+    ));
+    let listed = lab.sandbox("b").ok("ip -o address show dev eth0");
+    assert!(
+        listed.contains(" inet ") && !listed.contains("inet6"),
+        "{listed}"
+    );
+    for (given, text) in [
+        (
+            "net.ipv4.ip_forward=1",
+            "unrecognised network interface sysctl 'net.ipv4.ip_forward=1'",
+        ),
+        ("net.ipv4.conf.IFNAME.nosuch=1", "net/ipv4/conf/eth1/nosuch"),
+        ("net.ipv4.conf.IFNAME.forwarding=maybe", "Invalid argument"),
+    ] {
+        let line = format!("network connect --driver-opt {option}={given} more b");
+        let refused = lab.netd_refuses(&line);
+        assert!(refused.stderr.contains(text), "{line}: {}", refused.stderr);
+    }
+    lab.sandbox("b").fails("ip link show dev eth1");
 }

@@ -290,18 +290,46 @@ fn a_vlan_is_made_and_removed_with_its_last_network() {
 fn a_vlan_of_the_hosts_own_is_left_alone() {
     let (lab, _agent) = start("macvlan-own-vlan");
     if !has(&lab, "link eth0 name probe0 type vlan id 77") {
-        // Nothing to leave alone; what is refused then is another test's.
+        // What has the name of a VLAN and is no link of the host's cannot be made.
+        let refused = lab
+            .netd_refuses("network create -d macvlan -o parent=eth0.20 --subnet 10.20.0.0/24 v20");
+        assert!(
+            refused.stderr.starts_with(
+                "netd: create VLAN interface eth0.20 (number 20 of eth0): Operation not supported"
+            ),
+            "{}",
+            refused.stderr
+        );
+        // A link of the host's is left alone whatever its kind.
+        lab.host()
+            .ok("ip link add eth0.20 type veth peer name peer20");
+        lab.host().ok("ip link set eth0.20 up");
+        is_left_alone(&lab);
         return;
     }
     lab.host()
         .ok("ip link add link eth0 name eth0.20 type vlan id 20");
     lab.host().ok("ip link set eth0.20 up");
+    is_left_alone(&lab);
+    let link = lab.host().ok("ip -d link show dev eth0.20");
+    assert!(link.contains("vlan protocol 802.1Q id 20"), "{link}");
+}
+
+/// A parent that netd did not make is the same after a network on it as before.
+#[track_caller]
+fn is_left_alone(lab: &Lab) {
+    let shown = || lab.host().ok("ip -o link show dev eth0.20");
+    let before = shown();
     lab.netd("network create -d macvlan -o parent=eth0.20 --subnet 10.20.0.0/24 v20");
     lab.netd("sandbox create --name one --network v20");
+    let inside = lab.sandbox("one").ok("ip -d link show dev eth0");
+    assert!(inside.contains("macvlan mode bridge"), "{inside}");
+    assert_eq!(shown(), before);
     lab.netd("sandbox rm one");
     lab.netd("network rm v20");
-    let link = lab.host().ok("ip -d link show dev eth0.20");
-    assert!(!link.contains("netd:"), "{link}");
+    let after = shown();
+    assert_eq!(after, before);
+    assert!(!after.contains("netd:"), "{after}");
 }
 
 #[test]

@@ -77,6 +77,8 @@ impl<K: Kernel> Agent<K> {
         let mut telling = true;
         loop {
             let due = settle_at.map(tokio::time::Instant::from_std);
+            let announce_at = self.control.next_announcement(Instant::now());
+            let announce_at = announce_at.map(tokio::time::Instant::from_std);
             tokio::select! {
                 call = calls.recv() => match call {
                     None => return End::Stopped,
@@ -97,6 +99,9 @@ impl<K: Kernel> Agent<K> {
                 () = sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
                     settle_at = None;
                     self.settle().await;
+                }
+                () = sleep_until(announce_at.unwrap_or_else(tokio::time::Instant::now)), if announce_at.is_some() => {
+                    self.control.announce(Instant::now());
                 }
                 // A full comparison that failed is tried again with the next second.
                 _ = slice.tick(), if !self.control.everything_is_due() => self.slice().await,

@@ -53,6 +53,7 @@ pub struct Control<K, S> {
     pub(super) identities: Identities,
     pub(super) pending: super::drift::Pending,
     pub(super) walk: super::background::Walk,
+    pub(super) announcing: super::announcing::Announcing,
     /// What the host's resolv.conf said a second ago.
     pub(super) seen_servers: Option<NameServers>,
     /// It was told that the map of names is full.
@@ -78,6 +79,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             identities: Identities::default(),
             pending: super::drift::Pending::default(),
             walk: super::background::Walk::default(),
+            announcing: super::announcing::Announcing::default(),
             seen_servers: None,
             names_full: false,
             without_ipv6: false,

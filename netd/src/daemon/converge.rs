@@ -111,6 +111,7 @@ impl<K: Kernel, S: Store> Control<K, S> {
             match self.kernel.execute(action).await {
                 Ok(()) => {
                     self.forget(action);
+                    self.note_up(action);
                     report.done.push(action.clone());
                 }
                 Err(error) if self.is_spared(action, &error) => {}

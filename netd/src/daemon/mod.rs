@@ -1,6 +1,7 @@
 //! The loop: apply, save, plan, execute. Sees everything, decides nothing.
 
 pub mod agent;
+mod announcing;
 mod answer;
 pub mod background;
 pub mod control;

@@ -153,6 +153,7 @@ pub fn key(key: &Key) -> String {
         Key::Neighbour(at, name, address) => {
             format!("read neighbour {address} of {name} in {}", place(*at))
         }
+        Key::Route(link, to) => format!("read the route to {to} through {link}"),
         Key::Sysctl(at, key) => format!("read sysctl {key} in {}", place(*at)),
         Key::Attachment(what) => format!("look at {}", attachment(what)),
         Key::Entry(key) => format!("read map entry {key:?}"),
@@ -175,6 +176,7 @@ fn route(route: &Route) -> String {
         via,
         link,
         local,
+        source,
     } = route;
     let mut text = if *local {
         "local ".to_owned()
@@ -186,6 +188,9 @@ fn route(route: &Route) -> String {
         let _ = write!(text, " via {via}");
     }
     let _ = write!(text, " dev {link}");
+    if let Some(source) = source {
+        let _ = write!(text, " src {source}");
+    }
     text
 }
 

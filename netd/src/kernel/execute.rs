@@ -109,6 +109,10 @@ impl Stack {
                     mode: *mode,
                     mac: *mac,
                     mtu: *mtu,
+                    purpose: match place {
+                        Place::Host => Purpose::HostAccess,
+                        Place::Sandbox(_) | Place::Resolver => Purpose::Endpoint,
+                    },
                 };
                 self.create_macvlan(*place, &link).await?;
             }
@@ -139,7 +143,8 @@ impl Stack {
                 address: net,
             } => address::add(&places.socket(*place)?, link, *net).await?,
             Action::AddRoute { place, route: to } => {
-                route::add(&places.socket(*place)?, to).await?;
+                let replace = *place != Place::Host;
+                route::add(&places.socket(*place)?, to, replace).await?;
             }
             Action::AddNeighbour {
                 place,

@@ -16,7 +16,7 @@ use super::MapFull;
 use crate::{
     model::{IfName, Mac, sandbox::Joined},
     plan::{
-        Action, Attachment, Entry, EntryKey, HostFacts, Key, Observed, Place,
+        Action, Announcement, Attachment, Entry, EntryKey, HostFacts, Key, Observed, Place,
         action::Route,
         observed::{LinkKind, LinkState},
     },
@@ -46,6 +46,8 @@ pub struct FakeKernel {
     pub actions: Vec<Action>,
     /// Actions that fail, counted from the next one on.
     pub failing: BTreeSet<usize>,
+    /// What neighbours were told.
+    pub announced: Vec<Announcement>,
     /// Names that the map has room for; `None`: any number.
     pub name_capacity: Option<usize>,
 }
@@ -152,7 +154,22 @@ impl FakeKernel {
             link.addresses.retain(|net| net.addr().is_ipv4());
             let neighbours = &mut self.host.neighbours;
             neighbours.retain(|(p, link, _), _| (p, link) != (&place, name));
+            if place == Place::Host {
+                self.host.routes.retain(|(link, _), _| link != name);
+            }
         }
+        Ok(())
+    }
+
+    fn add_host_route(&mut self, route: &Route) -> anyhow::Result<()> {
+        let link = self.link(Place::Host, &route.link)?;
+        ensure!(link.up, "{} is down", route.link);
+        if let Some(source) = route.source {
+            let own = link.addresses.iter().any(|net| net.addr() == source);
+            ensure!(own, "{source} is not of {}", route.link);
+        }
+        let key = (route.link.clone(), route.destination);
+        self.host.routes.insert(key, route.clone());
         Ok(())
     }
 
@@ -290,7 +307,18 @@ impl FakeKernel {
             } => {
                 self.link(*place, link)?.addresses.remove(address);
             }
+            Action::AddRoute {
+                place: Place::Host,
+                route,
+            } => self.add_host_route(route)?,
             Action::AddRoute { place, route } => self.add_route(*place, route)?,
+            Action::RemoveRoute {
+                place: Place::Host,
+                route,
+            } => {
+                let key = (route.link.clone(), route.destination);
+                self.host.routes.remove(&key);
+            }
             Action::RemoveRoute { place, route } => {
                 self.link(*place, &route.link)?.routes.remove(route);
             }
@@ -347,6 +375,10 @@ impl FakeKernel {
             Key::Neighbour(place, link, address) => {
                 let key = (*place, link.clone(), *address);
                 copy(&host.neighbours, &key, &mut observed.neighbours);
+            }
+            Key::Route(link, to) => {
+                let key = (link.clone(), *to);
+                copy(&host.routes, &key, &mut observed.routes);
             }
             Key::Sysctl(place, name) => {
                 let key = (*place, name.clone());

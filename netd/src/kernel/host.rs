@@ -17,6 +17,7 @@ use tokio::{sync::mpsc, task::yield_now};
 use super::{
     DropRecord, FlowRecord, Kernel, KernelError, MapFill,
     bpf::{Bpf, BpfOptions, OpenReport},
+    describe,
     events::{self, Event},
     netlink::diag,
     spent::{Kind, Meter, Spent, of_action, of_key},
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     model::{IfName, facts::BoundSocket},
-    plan::{Action, HostFacts, Key, Observed, facts::NameServers},
+    plan::{Action, Announcement, HostFacts, Key, Observed, facts::NameServers},
 };
 
 /// Keys that are read before other tasks get their turn.
@@ -97,6 +98,7 @@ impl HostKernel {
             | Key::Link(..)
             | Key::Fdb(..)
             | Key::Neighbour(..)
+            | Key::Route(..)
             | Key::Sysctl(..)
             | Key::Files(_) => self.stack.observe(key, found).await?,
             Key::Attachment(attachment) => {
@@ -212,6 +214,19 @@ impl Kernel for HostKernel {
         off.map_err(|error| KernelError {
             doing: format!("look whether {} speaks IPv6", namespace.display()),
             source: error,
+        })
+    }
+
+    fn announce(&mut self, announcement: &Announcement) -> Result<bool, KernelError> {
+        let meter = Meter::start(Kind::Namespaces);
+        let told = self.stack.announce(announcement);
+        meter.stop(&mut self.spent);
+        told.map_err(|source| {
+            let at = describe::place(announcement.place);
+            KernelError {
+                doing: format!("announce the addresses of {} in {at}", announcement.link),
+                source,
+            }
         })
     }
 

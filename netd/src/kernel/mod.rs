@@ -1,6 +1,7 @@
 //! All syscalls: netlink, namespaces, sysctl, files, BPF. Carries out actions and reports what is;
 //! decides nothing. Two implementations of [`Kernel`]: the real one and the tests' fake.
 
+mod announce;
 pub mod bpf;
 pub mod describe;
 pub mod descriptors;
@@ -38,7 +39,7 @@ use netd_common::{
 
 use crate::{
     model::facts::BoundSocket,
-    plan::{Action, HostFacts, Key, Observed, facts::NameServers},
+    plan::{Action, Announcement, HostFacts, Key, Observed, facts::NameServers},
 };
 
 /// What went wrong, and while doing what.
@@ -119,6 +120,10 @@ pub trait Kernel: Send {
     /// Whether IPv6 is switched off in a sandbox's namespace (its loopback has none, as Docker tells
     /// it); not so where there is no such namespace.
     fn without_ipv6(&mut self, namespace: &Path) -> Result<bool, KernelError>;
+
+    /// Tells a sandbox's neighbours of its addresses, once; false where there is nothing to tell any
+    /// more.
+    fn announce(&mut self, announcement: &Announcement) -> Result<bool, KernelError>;
 
     /// The host's TCP and UDP sockets that have a port: asked before ports are published.
     fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError>;

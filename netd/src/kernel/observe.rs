@@ -72,6 +72,15 @@ impl Stack {
                     found.neighbours.extend(mac.map(|mac| (key, mac)));
                 }
             }
+            Key::Route(name, to) => {
+                let socket = self.places.host()?;
+                if let Some(link) = link::find(&socket, name).await? {
+                    let route = route::find(&socket, link.ifindex, *to).await?;
+                    let route = route.map(|listed| to_route(listed, name));
+                    let key = (name.clone(), *to);
+                    found.routes.extend(route.map(|route| (key, route)));
+                }
+            }
             Key::Sysctl(place, key) => {
                 if let Some(value) = self.sysctl(*place, key).await? {
                     found.sysctls.insert((*place, key.clone()), value);
@@ -267,7 +276,13 @@ impl Lists {
         }
         for listed in self.routes {
             if let Some((name, state)) = states.get_mut(&listed.ifindex) {
-                state.routes.insert(to_route(listed, name));
+                let route = to_route(listed, name);
+                if place == Place::Host {
+                    let key = (name.clone(), route.destination);
+                    found.routes.insert(key, route);
+                } else {
+                    state.routes.insert(route);
+                }
             }
         }
         for (ifindex, mac) in entries {
@@ -300,15 +315,13 @@ async fn link_state(
         Some(master) => link::name(socket, master).await?,
         None => None,
     };
-    let port = host && master.is_some();
     let mut state = state(link, master);
     state.ours &= host || matches!(state.kind, LinkKind::Macvlan(_));
     let addresses = address::list(socket, Some(ifindex)).await?;
     state.addresses = addresses.iter().filter_map(own).collect();
-    // Nothing is routed through a bridge's port, and on the host netd's routes are in one table. The
-    // others have routes of each link, which the kernel would all go through.
-    if !port {
-        let routes = route::list_ours(socket, ifindex, host).await?.into_iter();
+    // On the host they are asked for one by one.
+    if !host {
+        let routes = route::list_ours(socket, ifindex).await?.into_iter();
         state.routes = routes.map(|listed| to_route(listed, name)).collect();
     }
     Ok(Some(state))
@@ -340,6 +353,7 @@ fn to_route(listed: Listed, link: &IfName) -> Route {
         via: listed.via,
         link: link.clone(),
         local: listed.local,
+        source: listed.source,
     }
 }
 

@@ -81,7 +81,7 @@ impl Meter {
 pub(super) fn of_key(key: &Key) -> Kind {
     match key {
         Key::Namespace(_) => Kind::Namespaces,
-        Key::Link(..) | Key::Fdb(..) | Key::Neighbour(..) => Kind::Netlink,
+        Key::Link(..) | Key::Fdb(..) | Key::Neighbour(..) | Key::Route(..) => Kind::Netlink,
         Key::Sysctl(place, _) => of_sysctl(*place),
         Key::Files(_) => Kind::Files,
         Key::Attachment(_) | Key::Entry(_) => Kind::Bpf,

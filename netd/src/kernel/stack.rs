@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{KernelError, events::Numbers, facts, places::Places};
-use crate::{model::IfName, plan::HostFacts};
+use super::{KernelError, announce, events::Numbers, facts, places::Places};
+use crate::{
+    model::IfName,
+    plan::{Announcement, HostFacts},
+};
 
 /// See the module.
 pub struct Stack {
@@ -39,6 +42,14 @@ impl Stack {
     /// Netlink messages received so far: what the work cost.
     pub fn received(&self) -> u64 {
         self.places.received()
+    }
+
+    /// Tells a sandbox's neighbours of its addresses; false where there is nothing to tell any more.
+    pub fn announce(&mut self, announcement: &Announcement) -> Result<bool, anyhow::Error> {
+        match self.places.namespace(announcement.place)? {
+            Some(namespace) => announce::send(&namespace, announcement),
+            None => Ok(false),
+        }
     }
 
     /// The host's own links, addresses and routes.

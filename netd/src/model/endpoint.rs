@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Id, IfName, Mac, Name};
+use super::{Id, IfName, InterfaceSysctl, Mac, Name};
 
 /// An endpoint as it is in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Endpoint {
     /// `--driver-opt` as given, for inspect.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub driver_opts: BTreeMap<String, String>,
+    /// Sysctls of the interface inside (`com.docker.network.endpoint.sysctls`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<InterfaceSysctl>,
     /// Of the interface inside.
     pub mac: Mac,
     /// What the user asked for, for inspect.

@@ -14,7 +14,15 @@ pub struct MacvlanOptions {
     pub mode: MacvlanMode,
     /// Octets (`com.docker.network.driver.mtu`); `None`: the parent's.
     pub mtu: Option<u32>,
+    /// The host's own interface on the network ([`HOST_ACCESS`]); `None`: host and sandboxes do not
+    /// reach each other by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_access: Option<IfName>,
 }
+
+/// The option that gives the host an interface of its own on the network, and the name that the host's
+/// addresses have among the auxiliary ones of the subnets.
+pub const HOST_ACCESS: &str = "netd.macvlan.host_access";
 
 /// The link of the host that carries a macvlan network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ pub mod macvlan;
 pub mod network;
 pub mod port;
 pub mod sandbox;
+pub mod sysctl;
 pub mod wire_name;
 
 pub use endpoint::Endpoint;
@@ -17,4 +18,5 @@ pub use mac::Mac;
 pub use network::Network;
 pub use port::{ExposedPorts, PortRange, Protocol, PublishedPort};
 pub use sandbox::Sandbox;
+pub use sysctl::{BadSysctl, InterfaceSysctl};
 pub use wire_name::WireName;

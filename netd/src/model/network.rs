@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Id, IfName, Mac, Name,
-    macvlan::{MacvlanOptions, Parent},
+    macvlan::{HOST_ACCESS, MacvlanOptions, Parent},
 };
 
 /// A network as it is in the store.
@@ -51,6 +51,29 @@ pub struct Network {
     pub created: u64,
     /// `bridge`, `host`, `none`: cannot be removed.
     pub predefined: bool,
+    /// How endpoints are announced, where it was said (`com.docker.network.advertise_addr_…`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announce: Option<Announce>,
+}
+
+/// How a sandbox's addresses are announced to its neighbours when it comes (gratuitous ARP,
+/// unsolicited neighbour advertisements).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announce {
+    /// How often; 0: not at all.
+    pub messages: u16,
+    /// Milliseconds from one to the next.
+    pub interval_ms: u16,
+}
+
+impl Default for Announce {
+    /// Docker's.
+    fn default() -> Announce {
+        Announce {
+            messages: 3,
+            interval_ms: 1000,
+        }
+    }
 }
 
 impl Network {
@@ -95,16 +118,47 @@ impl Network {
     pub fn own_links(&self) -> Vec<&IfName> {
         match &self.driver {
             Driver::Bridge(options) => vec![&options.name],
-            Driver::Macvlan(options) => match &options.parent {
-                Parent::Dummy(name) => vec![name],
-                Parent::Link(_) | Parent::Vlan(_) => Vec::new(),
-            },
+            Driver::Macvlan(options) => {
+                let dummy = match &options.parent {
+                    Parent::Dummy(name) => Some(name),
+                    Parent::Link(_) | Parent::Vlan(_) => None,
+                };
+                dummy.into_iter().chain(&options.host_access).collect()
+            }
             Driver::Host | Driver::None | Driver::Config(_) => Vec::new(),
         }
     }
 
-    /// The bridge's MAC: 02:42 and the first four bytes of the id, so that it never changes.
-    pub fn bridge_mac(&self) -> Mac {
+    /// The host's addresses on a macvlan network: one of each subnet, where it has access at all.
+    pub fn host_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let access = self.macvlan().and_then(|o| o.host_access.as_ref());
+        let subnets = self.subnets.iter().filter(move |_| access.is_some());
+        subnets.filter_map(|subnet| subnet.aux.get(HOST_ACCESS).copied())
+    }
+
+    /// The host's address in the subnet that an address is from.
+    pub fn host_address_near(&self, address: IpAddr) -> Option<IpAddr> {
+        let subnet = self.subnets.iter().find(|s| s.pool.contains(&address))?;
+        self.host_addresses().find(|own| subnet.pool.contains(own))
+    }
+
+    /// How its endpoints are announced. On a bridge of netd's nobody needs to be told who has an address
+    /// now: there it is done only where it was asked for.
+    pub fn announcements(&self) -> Announce {
+        let default = Announce::default();
+        let unasked = match &self.driver {
+            Driver::Macvlan(_) => default,
+            Driver::Bridge(_) | Driver::Host | Driver::None | Driver::Config(_) => Announce {
+                messages: 0,
+                ..default
+            },
+        };
+        self.announce.unwrap_or(unasked)
+    }
+
+    /// The MAC of the host's interface on the network, its bridge for most: 02:42 and the first four
+    /// bytes of the id, so that it never changes.
+    pub fn host_mac(&self) -> Mac {
         let [a, b, c, d, ..] = self.id.0;
         Mac([0x02, 0x42, a, b, c, d])
     }

@@ -156,7 +156,8 @@ pub enum Action {
         /// With its prefix length.
         address: IpNet,
     },
-    /// Adds or replaces a route, marked as netd's by its protocol number.
+    /// Adds or replaces a route, marked as netd's by its protocol number. On the host none is
+    /// replaced.
     AddRoute {
         /// Where.
         place: Place,
@@ -235,6 +236,8 @@ pub struct Route {
     pub link: IfName,
     /// An AnyIP route (`local DESTINATION dev lo`), for the resolver's namespace.
     pub local: bool,
+    /// What packets that take it are from, where nobody says otherwise; `None`: the kernel's choice.
+    pub source: Option<IpAddr>,
 }
 
 /// A program at its hook.

@@ -24,7 +24,7 @@ pub(super) fn links(network: &Network, desired: &mut Desired) {
     };
     let link = DesiredLink {
         kind: DesiredKind::Bridge,
-        mac: Some(network.bridge_mac()),
+        mac: Some(network.host_mac()),
         mtu: Some(bridge.mtu),
         master: None,
         addresses: network.gateways().collect(),

@@ -23,6 +23,8 @@ pub struct Desired {
     pub links: BTreeMap<(Place, IfName), DesiredLink>,
     /// Permanent neighbours.
     pub neighbours: BTreeMap<(Place, IfName, IpAddr), Mac>,
+    /// Routes on the host, by link and destination.
+    pub routes: BTreeMap<(IfName, IpNet), Route>,
     /// Sysctls.
     pub sysctls: BTreeMap<(Place, String), String>,
     /// Programs at their hooks.
@@ -54,7 +56,7 @@ pub struct DesiredLink {
     pub master: Option<IfName>,
     /// Its addresses.
     pub addresses: BTreeSet<IpNet>,
-    /// Routes through it.
+    /// Routes through it; none on the host.
     pub routes: BTreeSet<Route>,
     /// MACs behind it.
     pub fdb: BTreeSet<Mac>,
@@ -116,11 +118,13 @@ impl Desired {
             macs.map(|mac| Key::Fdb(name.clone(), *mac))
         });
         let neighbours = self.neighbours.keys().cloned();
+        let routes = self.routes.keys().cloned();
         let sysctls = self.sysctls.keys().cloned();
         namespaces
             .chain(links.map(|(place, name)| Key::Link(place, name)))
             .chain(entries)
             .chain(neighbours.map(|(place, link, address)| Key::Neighbour(place, link, address)))
+            .chain(routes.map(|(link, to)| Key::Route(link, to)))
             .chain(sysctls.map(|(place, key)| Key::Sysctl(place, key)))
             .chain(self.files.keys().copied().map(Key::Files))
             .collect()

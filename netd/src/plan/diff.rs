@@ -36,6 +36,7 @@ pub fn diff(desired: &Desired, observed: &Observed, stage: Stage) -> Vec<Action>
     }
     plan.surplus_links();
     plan.settings();
+    plan.host_routes();
     plan.programs_and_entries();
     let mut actions = plan.actions;
     actions.retain(|action| order::stage(action) == stage);
@@ -305,6 +306,26 @@ impl Plan<'_> {
         for sandbox in observed.files.keys() {
             if !desired.files.contains_key(sandbox) {
                 self.remove(Action::RemoveFiles(*sandbox));
+            }
+        }
+    }
+
+    fn host_routes(&mut self) {
+        let (desired, observed) = (self.desired, self.observed);
+        let place = Place::Host;
+        for (key, route) in &observed.routes {
+            let link = (place, key.0.clone());
+            let link_goes =
+                !desired.links.contains_key(&link) && observed.links.contains_key(&link);
+            if desired.routes.get(key) != Some(route) && !link_goes {
+                let route = route.clone();
+                self.remove(Action::RemoveRoute { place, route });
+            }
+        }
+        for (key, route) in &desired.routes {
+            if observed.routes.get(key) != Some(route) {
+                let route = route.clone();
+                self.make(Action::AddRoute { place, route });
             }
         }
     }

@@ -82,16 +82,11 @@ fn settings(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desire
     if ipv6 {
         set("ipv6", "disable_ipv6", off);
     }
-    // Neighbours on a macvlan's link may know the address from another MAC, and switches the MAC from
-    // another port: the kernel tells them when the interface comes up. On a bridge of netd's the
-    // address alone decides, and nobody need be told.
-    if joined.network.macvlan().is_some() {
-        if endpoint.v4().is_some() {
-            set("ipv4", "arp_notify", "1");
-        }
-        if ipv6 && endpoint.v6().is_some() {
-            set("ipv6", "ndisc_notify", "1");
-        }
+    // What the user says comes last, and counts.
+    for sysctl in &endpoint.sysctls {
+        let place = Place::Sandbox(joined.sandbox.id);
+        let key = sysctl.key(&endpoint.interface);
+        desired.sysctls.insert((place, key), sysctl.value.clone());
     }
 }
 
@@ -106,6 +101,7 @@ fn default_routes(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>) -> BTreeSet<Ro
             via: Some(net.addr()),
             link: joined.endpoint.interface.clone(),
             local: false,
+            source: None,
         })
     };
     [route(false), route(true)].into_iter().flatten().collect()
@@ -172,7 +168,7 @@ fn value(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desired) 
         flags: bits,
         mtu: bridge.mtu,
         mac: endpoint.mac.0,
-        gateway_mac: network.bridge_mac().0,
+        gateway_mac: network.host_mac().0,
         addresses: families.map(|ipv6| endpoint.address(ipv6).map_or(Addr::NONE, Addr::from)),
         gateways: families
             .map(|ipv6| gateway(joined, ipv6).map_or(Addr::NONE, |net| Addr::from(net.addr()))),

@@ -2,6 +2,7 @@
 //! kernel layer is here: keys, observations, actions.
 
 pub mod action;
+mod announcement;
 mod bridge;
 pub mod desired;
 mod diff;
@@ -24,6 +25,7 @@ pub mod table;
 mod tests;
 
 pub use action::{Action, Attachment, Place, SandboxFiles, TcHook};
+pub use announcement::Announcement;
 pub use desired::Desired;
 pub use diff::{Stage, diff};
 pub use entry::{Entry, EntryKey};

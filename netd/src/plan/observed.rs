@@ -15,7 +15,7 @@ use crate::model::{Id, IfName, Mac, macvlan::MacvlanMode};
 pub enum Key {
     /// A namespace.
     Namespace(Place),
-    /// A link, with its addresses, routes of netd, port flags.
+    /// A link, with its addresses, port flags, and inside namespaces routes of netd.
     Link(Place, IfName),
     /// A forwarding entry of a bridge port on the host: asked one by one, since a list of one port's
     /// makes the kernel look at every link. Told with its link, which has to be asked for, too.
@@ -23,6 +23,9 @@ pub enum Key {
     /// A permanent neighbour through a link: asked one by one, since a bridge has one or two for
     /// each of its endpoints.
     Neighbour(Place, IfName, IpAddr),
+    /// netd's route on the host through a link to a destination: asked one by one, since a link has one
+    /// for each endpoint.
+    Route(IfName, IpNet),
     /// A sysctl.
     Sysctl(Place, String),
     /// A program at a hook.
@@ -42,6 +45,8 @@ pub struct Observed {
     pub links: BTreeMap<(Place, IfName), LinkState>,
     /// Permanent neighbours.
     pub neighbours: BTreeMap<(Place, IfName, IpAddr), Mac>,
+    /// netd's routes on the host, by link and destination.
+    pub routes: BTreeMap<(IfName, IpNet), Route>,
     /// Sysctls.
     pub sysctls: BTreeMap<(Place, String), String>,
     /// Programs that are attached, are of the loaded object, and whose pin is in order.
@@ -73,7 +78,7 @@ pub struct LinkState {
     pub closed: bool,
     /// Addresses, without IPv6 link-local ones that the kernel made.
     pub addresses: BTreeSet<IpNet>,
-    /// Routes of netd through it.
+    /// Routes of netd through it; none on the host.
     pub routes: BTreeSet<Route>,
     /// Static forwarding entries that netd made for it.
     pub fdb: BTreeSet<Mac>,
@@ -110,6 +115,7 @@ impl Observed {
                 let key = (*place, link.clone(), *address);
                 self.neighbours.contains_key(&key)
             }
+            Key::Route(link, to) => self.routes.contains_key(&(link.clone(), *to)),
             Key::Sysctl(place, key) => self.sysctls.contains_key(&(*place, key.clone())),
             Key::Attachment(attachment) => self.attachments.contains(attachment),
             Key::Entry(key) => self.entries.contains_key(key),
@@ -123,6 +129,7 @@ impl Observed {
             namespaces,
             links,
             neighbours,
+            routes,
             sysctls,
             attachments,
             entries,
@@ -131,6 +138,7 @@ impl Observed {
         self.namespaces.extend(namespaces);
         self.links.extend(links);
         self.neighbours.extend(neighbours);
+        self.routes.extend(routes);
         self.sysctls.extend(sysctls);
         self.attachments.extend(attachments);
         self.entries.extend(entries);

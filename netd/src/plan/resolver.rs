@@ -87,12 +87,14 @@ pub(super) fn links(desired: &mut Desired) {
             via: Some(next_hop),
             link: inside(),
             local: false,
+            source: None,
         });
         loopback.routes.insert(Route {
             destination,
             via: None,
             link: lo.clone(),
             local: true,
+            source: None,
         });
         desired
             .neighbours

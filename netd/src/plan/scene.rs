@@ -154,6 +154,7 @@ pub fn entries(scene: &Scene<'_>, subjects: &Subjects, desired: &mut Desired) {
     for id in &subjects.networks {
         if let Some(network) = scene.state.network(*id) {
             super::bridge::entries(scene, network, desired);
+            super::macvlan::network_entries(scene, network, desired);
         }
     }
     for id in &subjects.sandboxes {

@@ -138,6 +138,7 @@ impl Draft<'_, '_> {
             addresses,
             link_local,
             driver_opts: spec.driver_opts.clone(),
+            sysctls: spec.sysctls.clone(),
             mac,
             given: Given {
                 ip: spec.ip,
@@ -170,8 +171,8 @@ impl Draft<'_, '_> {
         for (ipv6, given) in [false, true].into_iter().zip(given) {
             let of_family = |net: &Subnet| net.pool.addr().is_ipv6() == ipv6;
             let wanted = match given {
-                Some(address) => Some(self.given_address(&network, address)?),
-                None if ipv6 && self.context.without_ipv6 => None,
+                Some(address) => Some(self.given_address(&network, address, spec)?),
+                None if ipv6 && self.without_ipv6(spec) => None,
                 None if network.ipam != Ipam::Default => None,
                 None if !network.subnets.iter().any(of_family) => None,
                 None => {
@@ -200,11 +201,16 @@ impl Draft<'_, '_> {
     }
 
     /// An address that was asked for, if it can be had.
-    fn given_address(&self, network: &Network, address: IpAddr) -> Result<IpNet, Refusal> {
+    fn given_address(
+        &self,
+        network: &Network,
+        address: IpAddr,
+        spec: &EndpointSpec,
+    ) -> Result<IpNet, Refusal> {
         let mut subnets = network.subnets.iter();
         let subnet = subnets.find(|subnet| subnet.pool.contains(&address));
         let subnet = subnet.ok_or(Refusal::AddressOutside { address })?;
-        if address.is_ipv6() && self.context.without_ipv6 {
+        if address.is_ipv6() && self.without_ipv6(spec) {
             return Err(Refusal::Invalid(format!(
                 "IPv6 is disabled in the sandbox: it cannot have {address}"
             )));
@@ -213,6 +219,12 @@ impl Draft<'_, '_> {
             return Err(Refusal::AddressInUse(address));
         }
         with_prefix_of(subnet, address)
+    }
+
+    /// IPv6 is off in the namespace, or is to be on the interface.
+    pub(super) fn without_ipv6(&self, spec: &EndpointSpec) -> bool {
+        let off = spec.sysctls.iter().any(|s| s.switches_ipv6_off());
+        off || self.context.without_ipv6
     }
 
     fn next_address(&self, network: &Network, ipv6: bool) -> Result<IpNet, Refusal> {
@@ -240,7 +252,7 @@ impl Draft<'_, '_> {
         id: Id,
     ) -> Result<Mac, Refusal> {
         let used = |mac: &Mac| {
-            *mac == network.bridge_mac() || self.state.index.macs.contains_key(&(network.id, *mac))
+            *mac == network.host_mac() || self.state.index.macs.contains_key(&(network.id, *mac))
         };
         if let Some(mac) = given {
             return if used(&mac) {
@@ -260,7 +272,7 @@ impl Draft<'_, '_> {
         let mut candidates = v4.into_iter().chain(derived);
         candidates
             .find(|mac| !used(mac))
-            .ok_or_else(|| Refusal::MacInUse(network.bridge_mac().to_string()))
+            .ok_or_else(|| Refusal::MacInUse(network.host_mac().to_string()))
     }
 
     /// A fresh id whose host-side interface name is free too: it has eleven digits of it.

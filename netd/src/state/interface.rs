@@ -66,6 +66,11 @@ impl Draft<'_, '_> {
             if twice || self.state.index.addresses.contains_key(&key) {
                 return Err(Refusal::AddressInUse(*address));
             }
+            if address.is_ipv6() && self.without_ipv6(spec) {
+                return Err(Refusal::Invalid(format!(
+                    "IPv6 is disabled in the sandbox: it cannot have {address}"
+                )));
+            }
             let net = link_local(*address).ok_or_else(|| {
                 Refusal::Invalid(format!("invalid link-local IP address: {address}"))
             });

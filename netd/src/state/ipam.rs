@@ -210,26 +210,49 @@ pub fn check_subnet(mut subnet: Subnet, wants_gateway: bool) -> Result<Subnet, R
     Ok(subnet)
 }
 
+/// The next address of a checked subnet's range that nothing is set aside for, if another one is left
+/// behind it.
+pub fn to_set_aside(subnet: &Subnet) -> Option<IpAddr> {
+    let (first, last) = bounds(&subnet.range.unwrap_or(subnet.pool));
+    let mut used = IntervalSet::default();
+    let aside = subnet.gateway.iter().chain(subnet.aux.values());
+    for number in reserved(&subnet.pool).chain(aside.copied().map(number)) {
+        used.insert(number, number);
+    }
+    let found = used.free_block(first, last, 1)?;
+    used.insert(found, found);
+    used.free_block(first, last, 1).map(|_| address(found))
+}
+
 fn gateway_refusal(gateway: Option<IpAddr>, why: &str) -> Refusal {
     let gateway = gateway.map_or(String::new(), |gateway| gateway.to_string());
     Refusal::Invalid(format!("failed to allocate gateway ({gateway}): {why}"))
 }
 
-/// Subnets that cannot be a network's: the datapath drops their addresses.
+/// Subnets that cannot be a network's: the datapath drops their addresses. That of link-local ones is a
+/// network's as a whole or not at all, since the kernel gives each interface an address of it.
 fn refuse_special(pool: &IpNet) -> Result<(), Refusal> {
-    let special: [(IpNet, &str); 7] = [
+    let special: [(IpNet, &str); 6] = [
         (v4(0, 8), "this host"),
         (v4(127, 8), "loopback"),
         (v4(224, 4), "multicast"),
         (v6(0, 96), "loopback"),
         (v6(0xffff_0000_0000, 96), "IPv4 in IPv6"),
-        (v6(0xfe80 << 112, 10), "link-local"),
         (v6(0xff << 120, 8), "multicast"),
     ];
-    for (net, what) in special {
-        let ((a, b), (c, d)) = (bounds(pool), bounds(&net));
+    let overlaps = |net: &IpNet| {
+        let ((a, b), (c, d)) = (bounds(pool), bounds(net));
         let same_family = matches!(pool, IpNet::V4(_)) == matches!(net, IpNet::V4(_));
-        if same_family && a <= d && c <= b {
+        same_family && a <= d && c <= b
+    };
+    let link_local = v6(0xfe80 << 112, 64);
+    if *pool != link_local && overlaps(&link_local) {
+        return Err(Refusal::Invalid(format!(
+            "'{pool}' clashes with the Link-Local prefix '{link_local}'"
+        )));
+    }
+    for (net, what) in special {
+        if overlaps(&net) {
             return Err(Refusal::Invalid(format!(
                 "subnet {pool} cannot be used: it overlaps with {net} ({what})"
             )));

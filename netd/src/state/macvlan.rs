@@ -1,15 +1,57 @@
 //! Macvlan networks: what they stand on, and what their sandboxes get that others do not.
 
-use super::{Refusal, apply::Draft, request::DriverSpec};
+use super::{Refusal, apply::Draft, ipam::to_set_aside, request::DriverSpec};
 use crate::model::{
     Id, IfName, Mac, Network,
-    macvlan::{MacvlanMode, MacvlanOptions, Parent, Vlan},
+    macvlan::{HOST_ACCESS, MacvlanMode, MacvlanOptions, Parent, Vlan},
+    network::Subnet,
 };
+
+/// Sets an address of each subnet aside for the host, unless `--aux-address` has named one for it.
+pub(super) fn reserve_for_host(subnets: &mut [Subnet]) -> Result<(), Refusal> {
+    if subnets.is_empty() {
+        return Err(Refusal::Invalid(format!(
+            "{HOST_ACCESS} needs addresses: the null ipam driver gives none"
+        )));
+    }
+    let named = |subnet: &&mut Subnet| !subnet.aux.contains_key(HOST_ACCESS);
+    for subnet in subnets.iter_mut().filter(named) {
+        let address = to_set_aside(subnet).ok_or_else(|| {
+            let pool = subnet.range.unwrap_or(subnet.pool);
+            Refusal::Invalid(format!(
+                "{pool} has no addresses for both the host ({HOST_ACCESS}) and a sandbox"
+            ))
+        })?;
+        subnet.aux.insert(HOST_ACCESS.to_owned(), address);
+    }
+    Ok(())
+}
+
+/// The name of the host's interface on a network. Only in mode bridge do two interfaces on a parent
+/// reach each other without anybody's help.
+fn access_interface(id: Id, mode: MacvlanMode) -> Result<IfName, Refusal> {
+    let why = match mode {
+        MacvlanMode::Bridge => return Ok(format!("mh-{}", id.short()).parse()?),
+        MacvlanMode::Private => "interfaces on its parent do not reach each other",
+        MacvlanMode::Vepa => "a switch that sends frames back reaches the host without it",
+        MacvlanMode::Passthru => "its parent carries one interface, the sandbox's",
+    };
+    let mode = mode.name();
+    Err(Refusal::Invalid(format!(
+        "{HOST_ACCESS} is not for mode {mode}: {why}"
+    )))
+}
 
 impl Draft<'_, '_> {
     /// The driver's options, with a parent that is there or can be made.
     pub(super) fn macvlan(&self, id: Id, spec: &DriverSpec) -> Result<MacvlanOptions, Refusal> {
-        let DriverSpec::Macvlan { parent, mode, mtu } = spec else {
+        let DriverSpec::Macvlan {
+            parent,
+            mode,
+            mtu,
+            host_access,
+        } = spec
+        else {
             return Err(Refusal::Invalid("not a macvlan network".to_owned()));
         };
         let mode = mode.unwrap_or(MacvlanMode::Bridge);
@@ -19,10 +61,14 @@ impl Draft<'_, '_> {
         };
         self.refuse_sharing(&parent, mode)?;
         self.check_mtu(&parent, *mtu)?;
+        let host_access = host_access
+            .then(|| access_interface(id, mode))
+            .transpose()?;
         Ok(MacvlanOptions {
             parent,
             mode,
             mtu: *mtu,
+            host_access,
         })
     }
 

@@ -10,6 +10,7 @@ use super::{
     apply::{Draft, bounds, next_index, own, within},
     change::Change,
     config_network::config_subnets,
+    macvlan::reserve_for_host,
     request::{DriverSpec, NetworkSpec, SubnetSpec},
     settings::{Context, DefaultAddresses},
     subnets::{Rules, Wish},
@@ -24,9 +25,6 @@ use crate::model::{
 
 /// Names that only the predefined networks have; `default` is Docker's word for `bridge`.
 const RESERVED_NAMES: [&str; 4] = ["bridge", "host", "none", "default"];
-
-/// What who asks for announcements on a bridge is told.
-const NEEDLESS: &str = "com.docker.network.advertise_addr_nmsgs and advertise_addr_ms change nothing on bridge networks: their sandboxes are reached without announcements";
 
 /// The resolver's host-side interface: no bridge may have its name.
 pub const RESOLVER_INTERFACE: &str = "netd-dns";
@@ -150,6 +148,7 @@ impl Draft<'_, '_> {
             options: BTreeMap::new(),
             created: self.context.now,
             predefined: true,
+            announce: None,
         }
     }
 
@@ -178,7 +177,11 @@ impl Draft<'_, '_> {
             }
             macvlan @ DriverSpec::Macvlan { .. } => {
                 let options = self.macvlan(id, macvlan)?;
-                (Driver::Macvlan(options), self.wished_subnets(spec)?)
+                let mut subnets = self.wished_subnets(spec)?;
+                if options.host_access.is_some() {
+                    reserve_for_host(&mut subnets)?;
+                }
+                (Driver::Macvlan(options), subnets)
             }
             DriverSpec::Config => (Driver::Config(config_subnets(spec)?), Vec::new()),
         };
@@ -201,13 +204,15 @@ impl Draft<'_, '_> {
             options: spec.options.clone(),
             created: self.context.now,
             predefined: false,
+            announce: spec.announce,
         };
         self.put_network(network)?;
         let (limit, what) = bounds::SUBNETS;
         within(self.state.ipam.subnet_count(), limit, what)?;
-        let announced = matches!(spec.driver, DriverSpec::Bridge { .. }) && spec.announce.is_some();
-        let warnings = announced.then(|| NEEDLESS.to_owned()).into_iter().collect();
-        Ok(Reply::Created { id, warnings })
+        Ok(Reply::Created {
+            id,
+            warnings: Vec::new(),
+        })
     }
 
     fn wished_subnets(&mut self, spec: &NetworkSpec) -> Result<Vec<Subnet>, Refusal> {

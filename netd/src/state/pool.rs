@@ -1,7 +1,7 @@
 //! Automatic subnets: the default pools cut into pieces, tried in order behind the last one taken;
 //! pieces that overlap with networks or with the host are stepped over, never tried one by one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -29,7 +29,8 @@ impl HostRanges {
         let addresses = facts
             .addresses
             .values()
-            .filter(|address| !is_ours(&address.link))
+            // Each link has link-local addresses of its own.
+            .filter(|address| !is_ours(&address.link) && !is_link_local(address.net.addr()))
             .map(|address| {
                 let what = format!("address {} ({})", address.net, address.link);
                 (bounds(&address.net), what)
@@ -70,6 +71,11 @@ impl HostRanges {
         let (_, end, what) = self.ranges.get(behind.checked_sub(1)?)?;
         (*end >= first).then_some((*end, what.as_str()))
     }
+}
+
+/// fe80::/10, which say nothing of what a subnet is.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// The next free piece of the pools behind `last`, then from the start again. `blocked` says what a

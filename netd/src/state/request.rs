@@ -9,10 +9,10 @@ use std::{
 use ipnet::IpNet;
 
 use crate::model::{
-    ExposedPorts, Id, IfName, Mac, Name, PortRange, Protocol,
+    ExposedPorts, Id, IfName, InterfaceSysctl, Mac, Name, PortRange, Protocol,
     endpoint::Link,
     macvlan::MacvlanMode,
-    network::{GatewayOptions, Ipam, Owner},
+    network::{Announce, GatewayOptions, Ipam, Owner},
     sandbox::{DnsSettings, Joined},
 };
 
@@ -141,26 +141,6 @@ pub struct NetworkSpec {
     pub force: bool,
 }
 
-/// How a sandbox's addresses are announced to its neighbours when it comes (gratuitous ARP,
-/// unsolicited neighbour advertisements).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announce {
-    /// How often; 0: not at all.
-    pub messages: u16,
-    /// Milliseconds from one to the next.
-    pub interval_ms: u16,
-}
-
-impl Default for Announce {
-    /// Docker's.
-    fn default() -> Announce {
-        Announce {
-            messages: 3,
-            interval_ms: 1000,
-        }
-    }
-}
-
 /// Driver options as far as they were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DriverSpec {
@@ -189,6 +169,8 @@ pub enum DriverSpec {
         mode: Option<MacvlanMode>,
         /// `com.docker.network.driver.mtu`; the parent's unless given.
         mtu: Option<u32>,
+        /// `netd.macvlan.host_access`.
+        host_access: bool,
     },
     /// `--config-only`.
     Config,
@@ -248,6 +230,8 @@ pub struct EndpointSpec {
     pub mac: Option<Mac>,
     /// The interface's name inside; else the next number.
     pub interface: Option<IfName>,
+    /// Sysctls of the interface inside (`com.docker.network.endpoint.sysctls`).
+    pub sysctls: Vec<InterfaceSysctl>,
     /// `--driver-opt` as given, for inspect.
     pub driver_opts: BTreeMap<String, String>,
     /// `--alias`.

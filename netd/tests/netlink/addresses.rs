@@ -100,6 +100,7 @@ fn routes_there_and_back() {
             via: via.map(|via| via.parse().unwrap()),
             link: if local { ifname("lo") } else { ifname("eth0") },
             local,
+            source: None,
         };
         let through_eth0 = BTreeSet::from([
             route("0.0.0.0/0", Some("172.18.255.254"), false),
@@ -152,6 +153,65 @@ fn routes_there_and_back() {
 }
 
 #[test]
+fn routes_on_the_host_are_asked_one_by_one() {
+    scratch(|host| {
+        host.network(1);
+        for address in ["192.0.2.1/32", "2001:db8::1/128"] {
+            host.once(Action::AddAddress {
+                place: Place::Host,
+                link: ifname("br"),
+                address: address.parse().unwrap(),
+            });
+        }
+        run("ip link set dev br up");
+        run("ip route add 198.51.100.9/32 dev br");
+        let route = |destination: &str, source: &str| Route {
+            destination: destination.parse().unwrap(),
+            via: None,
+            link: ifname("br"),
+            local: false,
+            source: source.parse().ok(),
+        };
+        let routes = [
+            route("198.51.100.7/32", "192.0.2.1"),
+            route("2001:db8:7::7/128", "2001:db8::1"),
+        ];
+        let key = |route: &Route| Key::Route(ifname("br"), route.destination);
+        for route in &routes {
+            assert!(host.observe([key(route)]).routes.is_empty());
+            host.twice(Action::AddRoute {
+                place: Place::Host,
+                route: route.clone(),
+            });
+        }
+        let found = host.observe(routes.iter().map(key)).routes;
+        assert_eq!(
+            found.values().collect::<Vec<_>>(),
+            routes.iter().collect::<Vec<_>>()
+        );
+        assert_eq!(host.observe_all().routes, found);
+        // Others' are neither seen nor replaced.
+        let theirs = route("198.51.100.9/32", "192.0.2.1");
+        assert!(host.observe([key(&theirs)]).routes.is_empty());
+        let text = host.refused(Action::AddRoute {
+            place: Place::Host,
+            route: theirs.clone(),
+        });
+        assert!(text.contains("File exists"), "{text}");
+        let gone = Key::Route(ifname("nosuch"), theirs.destination);
+        assert!(host.observe([gone]).routes.is_empty());
+        for route in routes {
+            host.twice(Action::RemoveRoute {
+                place: Place::Host,
+                route: route.clone(),
+            });
+            assert!(host.observe([key(&route)]).routes.is_empty());
+        }
+        assert!(run("ip route show").contains("198.51.100.9"));
+    });
+}
+
+#[test]
 fn routes_of_others_are_not_removed() {
     scratch(|host| {
         host.network(1);
@@ -164,6 +224,7 @@ fn routes_of_others_are_not_removed() {
             via: None,
             link: ifname("eth0"),
             local: false,
+            source: None,
         };
         host.twice(Action::RemoveRoute { place, route });
         let text = run_in(&path, "ip route show");

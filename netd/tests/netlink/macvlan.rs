@@ -35,8 +35,15 @@ fn there_and_back() {
     scratch(|host| {
         run("ip link add up0 type veth peer name up1");
         run("ip link set up0 up");
+        // As most hosts have: older kernels then want no new link of that name, wherever it goes.
+        run("ip link add eth0 type veth peer name eth1");
         let place = sandbox(1);
         host.twice(Action::MakeNamespace(place));
+        // Left behind by an agent that was killed.
+        run_in(
+            &inside(host),
+            "ip link add nd-half-made group 1852142692 type bridge",
+        );
         host.twice(create(place, "eth0", MacvlanMode::Private));
         let state = host.link(place, "eth0");
         assert_eq!(state.kind, LinkKind::Macvlan(MacvlanMode::Private));

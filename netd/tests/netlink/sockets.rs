@@ -123,6 +123,7 @@ fn the_kernels_own_words_are_told() {
                 via: Some(via.parse().unwrap()),
                 link: ifname("br"),
                 local: false,
+                source: None,
             },
         };
         let text = host.refused(route("198.51.100.1"));
@@ -138,6 +139,7 @@ fn the_kernels_own_words_are_told() {
                 via: Some("198.51.100.1".parse().unwrap()),
                 link: ifname("br"),
                 local: false,
+                source: None,
             },
         });
         assert!(text.contains("not expressible: "), "{text}");

@@ -74,6 +74,7 @@ fn network(n: u8) -> Network {
         options: BTreeMap::new(),
         created: 7,
         predefined: false,
+        announce: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The control loop against the kernel and the store in memory.
 
+mod announcing;
 mod api;
 mod drift;
 mod faults;

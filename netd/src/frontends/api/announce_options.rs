@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::ApiError;
-use crate::state::request::Announce;
+use crate::model::network::Announce;
 
 const MESSAGES: &str = "com.docker.network.advertise_addr_nmsgs";
 const INTERVAL: &str = "com.docker.network.advertise_addr_ms";

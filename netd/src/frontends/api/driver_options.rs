@@ -10,7 +10,7 @@ use std::{
 use super::{ApiError, macvlan_options};
 use crate::{
     model::{
-        IfName,
+        BadSysctl, IfName, InterfaceSysctl,
         network::{GatewayMode, GatewayOptions},
     },
     state::request::DriverSpec,
@@ -114,19 +114,39 @@ pub fn bridge(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError
     })
 }
 
-/// The name of the interface inside, the only option of an endpoint that there is.
-pub fn endpoint(options: &BTreeMap<String, String>) -> Result<Option<IfName>, ApiError> {
+/// What an endpoint's options say of the interface inside.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct EndpointOptions {
+    /// Its name.
+    pub name: Option<IfName>,
+    /// Its sysctls, in the order in which they are given.
+    pub sysctls: Vec<InterfaceSysctl>,
+}
+
+/// Options of an endpoint.
+pub fn endpoint(options: &BTreeMap<String, String>) -> Result<EndpointOptions, ApiError> {
     const NAME: &str = "com.docker.network.endpoint.ifname";
-    let mut name = None;
+    const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+    let mut found = EndpointOptions::default();
     for (key, value) in options {
-        if key != NAME {
-            let text = format!("unknown driver-opt {key}");
-            return Err(ApiError::bad(text).hint(format!("one of {NAME}")));
+        match key.as_str() {
+            NAME => {
+                let parsed = value.parse::<IfName>();
+                found.name = Some(parsed.map_err(|bad| failed(key, value, bad))?);
+            }
+            SYSCTLS => {
+                let each = value.split(',').map(str::parse);
+                let parsed: Result<_, BadSysctl> = each.collect();
+                found.sysctls = parsed
+                    .map_err(|bad| ApiError::bad(format!("invalid endpoint settings:\n{bad}")))?;
+            }
+            _ => {
+                let text = format!("unknown driver-opt {key}");
+                return Err(ApiError::bad(text).hint(format!("one of {NAME}, {SYSCTLS}")));
+            }
         }
-        let parsed = value.parse::<IfName>();
-        name = Some(parsed.map_err(|bad| failed(key, value, bad))?);
     }
-    Ok(name)
+    Ok(found)
 }
 
 pub(super) fn unknown(driver: &str, key: &str, known: &str) -> ApiError {
@@ -182,7 +202,7 @@ fn source<A: FromStr + Into<IpAddr>>(key: &str, value: &str) -> Result<IpAddr, A
 }
 
 /// The spellings of Go's `strconv.ParseBool`.
-fn boolean(key: &str, value: &str) -> Result<bool, ApiError> {
+pub(super) fn boolean(key: &str, value: &str) -> Result<bool, ApiError> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

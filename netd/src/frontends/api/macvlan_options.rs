@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{
     ApiError,
-    driver_options::{failed, octets, unknown},
+    driver_options::{boolean, failed, octets, unknown},
 };
 use crate::{
-    model::{IfName, macvlan::MacvlanMode},
+    model::{
+        IfName,
+        macvlan::{HOST_ACCESS, MacvlanMode},
+    },
     state::request::DriverSpec,
 };
 
@@ -17,7 +20,7 @@ const MTU: &str = "com.docker.network.driver.mtu";
 
 /// The macvlan driver's options as far as they are given.
 pub fn macvlan(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiError> {
-    let (mut parent, mut mode, mut mtu) = (None, None, None);
+    let (mut parent, mut mode, mut mtu, mut host_access) = (None, None, None, false);
     for (key, value) in options {
         match key.as_str() {
             // As in Docker an empty one is none.
@@ -29,10 +32,19 @@ pub fn macvlan(options: &BTreeMap<String, String>) -> Result<DriverSpec, ApiErro
             MODE if value.is_empty() => {}
             MODE => mode = Some(self::mode(value)?),
             MTU => mtu = Some(octets(key, value)?),
-            _ => return Err(unknown("macvlan", key, &[PARENT, MODE, MTU].join(", "))),
+            HOST_ACCESS => host_access = boolean(key, value)?,
+            _ => {
+                let known = [PARENT, MODE, MTU, HOST_ACCESS].join(", ");
+                return Err(unknown("macvlan", key, &known));
+            }
         }
     }
-    Ok(DriverSpec::Macvlan { parent, mode, mtu })
+    Ok(DriverSpec::Macvlan {
+        parent,
+        mode,
+        mtu,
+        host_access,
+    })
 }
 
 fn mode(value: &str) -> Result<MacvlanMode, ApiError> {
@@ -63,19 +75,27 @@ mod tests {
             parent: Some("eth0.10".parse().unwrap()),
             mode: Some(MacvlanMode::Vepa),
             mtu: Some(1400),
+            host_access: false,
         };
         let given = [
             ("parent", "eth0.10"),
             ("macvlan_mode", "vepa"),
             ("com.docker.network.driver.mtu", "1400"),
+            ("netd.macvlan.host_access", "False"),
         ];
         assert_eq!(parse(&given), Ok(spec));
         let none = DriverSpec::Macvlan {
             parent: None,
             mode: None,
             mtu: None,
+            host_access: true,
         };
-        assert_eq!(parse(&[("parent", ""), ("macvlan_mode", "")]), Ok(none));
+        let given = [
+            ("parent", ""),
+            ("macvlan_mode", ""),
+            ("netd.macvlan.host_access", "1"),
+        ];
+        assert_eq!(parse(&given), Ok(none));
     }
 
     #[test]
@@ -95,6 +115,16 @@ mod tests {
                 "com.docker.network.driver.mtu",
                 "20",
                 "invalid MTU number: 20",
+            ),
+            (
+                "netd.macvlan.host_access",
+                "yes",
+                "failed to parse netd.macvlan.host_access value: yes (strconv.ParseBool: parsing \"yes\": invalid syntax)",
+            ),
+            (
+                "netd.macvlan.host_access",
+                "",
+                "failed to parse netd.macvlan.host_access value:  (strconv.ParseBool: parsing \"\": invalid syntax)",
             ),
             (
                 "com.docker.network.bridge.name",

@@ -6,7 +6,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApiError, announce_options, driver_options};
+use super::{
+    ApiError, announce_options,
+    driver_options::{self, EndpointOptions},
+};
 use crate::{
     model::{
         Name,
@@ -15,7 +18,7 @@ use crate::{
     },
     state::{
         Refusal,
-        request::{DriverSpec, EndpointSpec, NetworkSpec, SubnetSpec},
+        request::{EndpointSpec, NetworkSpec, SubnetSpec},
     },
 };
 
@@ -97,7 +100,7 @@ pub struct EndpointRequest {
     /// More addresses, link-local ones: valid on this network alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub link_local_ips: Vec<String>,
-    /// Options for the driver: `com.docker.network.endpoint.ifname`.
+    /// Options for the driver: `com.docker.network.endpoint.ifname` and `….sysctls`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub driver_opts: BTreeMap<String, String>,
     /// `02:42:0a:01:00:02`.
@@ -157,11 +160,6 @@ impl NetworkCreate {
         } else {
             driver_options::driver(self.driver.as_deref(), &options)?
         };
-        if announce.is_some() && matches!(driver, DriverSpec::Macvlan { .. }) {
-            let text =
-                "options com.docker.network.advertise_addr_… are not built yet for driver macvlan";
-            return Err(ApiError::bad(text));
-        }
         let subnets = self.subnets.into_iter().map(SubnetRequest::check);
         let subnets: Vec<SubnetSpec> = subnets.collect::<Result<_, _>>()?;
         let pool = |a: &SubnetSpec| a.pool;
@@ -239,6 +237,10 @@ impl EndpointRequest {
             links,
             gw_priority,
         } = self;
+        let EndpointOptions {
+            name: interface,
+            sysctls,
+        } = driver_options::endpoint(&driver_opts)?;
         Ok(EndpointSpec {
             ip: match ip {
                 Some(text) => Some(text.parse().map_err(|_| family(&text, "IPv4"))?),
@@ -252,7 +254,8 @@ impl EndpointRequest {
                 .iter()
                 .map(|text| link_local(text))
                 .collect::<Result<_, _>>()?,
-            interface: driver_options::endpoint(&driver_opts)?,
+            interface,
+            sysctls,
             driver_opts,
             mac: match mac_address {
                 Some(text) => Some(

@@ -72,6 +72,7 @@ fn network(docker: &Value) -> Network {
         options: map(&docker["Options"]),
         created: 0,
         predefined: text(docker, "Name") == "bridge",
+        announce: None,
     }
 }
 
@@ -87,6 +88,7 @@ fn endpoint(id: &str, network: Id, sandbox: Id, addresses: &[String], mac: &str)
         addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
         link_local: Vec::new(),
         driver_opts: BTreeMap::new(),
+        sysctls: Vec::new(),
         mac: mac.parse().unwrap(),
         given: Given::default(),
         aliases: Vec::new(),

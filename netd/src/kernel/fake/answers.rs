@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::facts::{BoundSocket, LinkFacts},
-    plan::{Action, HostFacts, Key, Observed, Place, facts::NameServers},
+    plan::{Action, Announcement, HostFacts, Key, Observed, Place, facts::NameServers},
 };
 
 impl Kernel for FakeKernel {
@@ -70,6 +70,16 @@ impl Kernel for FakeKernel {
 
     fn without_ipv6(&mut self, namespace: &Path) -> Result<bool, KernelError> {
         Ok(self.without_ipv6.contains(namespace))
+    }
+
+    fn announce(&mut self, announcement: &Announcement) -> Result<bool, KernelError> {
+        let key = (announcement.place, announcement.link.clone());
+        let link = self.host.links.get(&key);
+        let there = link.is_some_and(|link| link.up && link.mac == announcement.mac);
+        if there {
+            self.announced.push(announcement.clone());
+        }
+        Ok(there)
     }
 
     fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError> {

@@ -27,6 +27,7 @@ impl FakeKernel {
             .sysctls
             .retain(|(p, sysctl), _| p != place || !sysctl.contains(&marker));
         if *place == Place::Host {
+            self.host.routes.retain(|(link, _), _| link != name);
             self.host.attachments.retain(
                 |attachment| !matches!(attachment, Attachment::Tc { link, .. } if link == name),
             );

@@ -121,6 +121,16 @@ pub async fn set_mac(socket: &Socket, name: &IfName, mac: Mac) -> Result<(), Net
     set(socket, name, |link| link.address(mac.0.to_vec())).await
 }
 
+/// Gives a link that is down another name.
+pub(super) async fn rename(
+    socket: &Socket,
+    ifindex: u32,
+    name: &IfName,
+) -> Result<(), NetlinkError> {
+    let link = LinkUnspec::new_with_index(ifindex);
+    set_at(socket, link.name(name.to_string())).await
+}
+
 /// What is to change of a link.
 pub(super) type Changed = LinkMessageBuilder<LinkUnspec>;
 

@@ -8,7 +8,7 @@ use rtnetlink::{
 };
 
 use super::{
-    NetlinkError, Socket, link,
+    Link, NetlinkError, Socket, link,
     mark::{self, Purpose},
 };
 use crate::{
@@ -16,7 +16,11 @@ use crate::{
     plan::observed::LinkKind,
 };
 
+/// What an interface is called until it has its name.
+const PASSING: &str = "nd-half-made";
+
 /// What to make.
+#[derive(Clone, Copy)]
 pub struct Macvlan<'a> {
     /// Its name.
     pub name: &'a IfName,
@@ -28,6 +32,8 @@ pub struct Macvlan<'a> {
     pub mac: Option<Mac>,
     /// Octets; `None`: the parent's.
     pub mtu: Option<u32>,
+    /// Whose it is.
+    pub purpose: Purpose,
 }
 
 /// Makes the interface, down. `host` is a socket in the host namespace, `inside` one in the namespace
@@ -42,15 +48,53 @@ pub async fn create(
     let found = match link::find(inside, wanted.name).await? {
         Some(found) if found.ours && found.kind == LinkKind::Macvlan(wanted.mode) => found,
         Some(_) => return Err(NetlinkError::NotOurs(wanted.name.to_string())),
-        None => {
-            let message = message(parent, namespace, wanted);
-            let request = host.handle().link().add(message);
-            host.change(request.execute()).await?;
+        None if wanted.purpose == Purpose::HostAccess => {
+            add(host, parent, namespace, wanted).await?;
             link::require(inside, wanted.name).await?
         }
+        None => add_and_name(host, inside, parent, namespace, wanted).await?,
     };
-    let alias = mark::alias(Purpose::Endpoint, wanted.name.as_str());
+    let alias = mark::alias(wanted.purpose, wanted.name.as_str());
     link::set_mark(inside, found.ifindex, alias).await
+}
+
+/// Linux up to 6.12 at least compares a new link's name with those of the namespace that asks, although
+/// the link goes elsewhere: where the host has an `eth0` it refuses one inside. So it comes under a name
+/// that nobody has and is renamed.
+async fn add_and_name(
+    host: &Socket,
+    inside: &Socket,
+    parent: u32,
+    namespace: BorrowedFd<'_>,
+    wanted: &Macvlan<'_>,
+) -> Result<Link, NetlinkError> {
+    let passing: IfName = PASSING.parse().expect("a valid interface name");
+    // Of an agent that was killed in between.
+    link::delete_ours(inside, &passing).await?;
+    let named = Macvlan {
+        name: &passing,
+        ..*wanted
+    };
+    add(host, parent, namespace, &named).await?;
+    let made = link::require(inside, &passing).await?;
+    match link::rename(inside, made.ifindex, wanted.name).await {
+        Ok(()) => Ok(made),
+        Err(error) => {
+            link::delete(inside, made.ifindex).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn add(
+    host: &Socket,
+    parent: u32,
+    namespace: BorrowedFd<'_>,
+    wanted: &Macvlan<'_>,
+) -> Result<(), NetlinkError> {
+    let message = message(parent, namespace, wanted);
+    let request = host.handle().link().add(message);
+    host.change(request.execute()).await
 }
 
 fn message(parent: u32, namespace: BorrowedFd<'_>, wanted: &Macvlan<'_>) -> LinkMessage {

@@ -21,6 +21,8 @@ pub enum Purpose {
     Resolver,
     /// What macvlan interfaces stand on.
     Parent,
+    /// The host's own interface on a macvlan network.
+    HostAccess,
 }
 
 /// The alias of a link.
@@ -30,6 +32,7 @@ pub fn alias(purpose: Purpose, name: &str) -> String {
         Purpose::Endpoint => "endpoint",
         Purpose::Resolver => "resolver",
         Purpose::Parent => "parent",
+        Purpose::HostAccess => "host-access",
     };
     format!("{PREFIX}{kind}:{name}")
 }

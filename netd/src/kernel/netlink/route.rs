@@ -9,8 +9,8 @@ use rtnetlink::{
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         route::{
-            RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
-            RouteType,
+            RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol,
+            RouteScope, RouteType,
         },
     },
 };
@@ -45,11 +45,71 @@ pub struct Listed {
     pub metric: u32,
 }
 
-/// Adds or replaces a route.
-pub async fn add(socket: &Socket, route: &Route) -> Result<(), NetlinkError> {
+/// Adds a route, or replaces one to the same destination. Where nothing is to be replaced, one that is
+/// there is success if it is the same.
+pub async fn add(socket: &Socket, route: &Route, replace: bool) -> Result<(), NetlinkError> {
     let ifindex = link::require(socket, &route.link).await?.ifindex;
     let request = socket.handle().route().add(message(ifindex, route)?);
-    socket.change(request.replace().execute()).await
+    if replace {
+        return socket.change(request.replace().execute()).await;
+    }
+    match socket.change(request.execute()).await {
+        Err(error) if error.errno() == Some(Errno::EEXIST) => {
+            let there = find(socket, ifindex, route.destination).await?;
+            let same = |there: &Listed| (there.via, there.source) == (route.via, route.source);
+            match there.is_some_and(|there| same(&there)) {
+                true => Ok(()),
+                false => Err(error),
+            }
+        }
+        other => other,
+    }
+}
+
+/// netd's route to a destination through a link; the kernel looks at nothing else.
+pub async fn find(
+    socket: &Socket,
+    ifindex: u32,
+    destination: IpNet,
+) -> Result<Option<Listed>, NetlinkError> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(destination.addr());
+    message.header.destination_prefix_length = destination.max_prefix_len();
+    // The entry that a packet would take, not what comes of it.
+    message.header.flags = RouteFlags::FibMatch;
+    let to = match destination.addr() {
+        IpAddr::V4(v4) => RouteAddress::Inet(v4),
+        IpAddr::V6(v6) => RouteAddress::Inet6(v6),
+    };
+    message.attributes.push(RouteAttribute::Destination(to));
+    message.attributes.push(RouteAttribute::Oif(ifindex));
+    let mut found = Vec::new();
+    match socket.get(RouteNetlinkMessage::GetRoute(message)).await {
+        Ok(RouteNetlinkMessage::NewRoute(message)) => read(&message, &mut found),
+        Ok(_) => {}
+        Err(error) if error.errno().is_some_and(leads_nowhere) => {}
+        Err(error) => return Err(error),
+    }
+    found
+        .retain(|route| route.ours && route.ifindex == ifindex && route.destination == destination);
+    Ok(found.pop())
+}
+
+/// What the kernel says of a destination without a route: none at all, one that forbids it, a link
+/// that is down or gone, no IPv6.
+fn leads_nowhere(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::ENETUNREACH
+            | Errno::EHOSTUNREACH
+            | Errno::EACCES
+            | Errno::EINVAL
+            | Errno::ESRCH
+            | Errno::ENETDOWN
+            | Errno::ENODEV
+            | Errno::EOPNOTSUPP
+            | Errno::EAFNOSUPPORT
+    )
 }
 
 /// Removes a route of netd; one that is not there, or whose link is not, is success.
@@ -62,25 +122,15 @@ pub async fn remove(socket: &Socket, route: &Route) -> Result<(), NetlinkError> 
     removed.or_fine(&[Errno::ESRCH, Errno::ENODEV])
 }
 
-/// Routes of netd through one link, of all tables or of the main one; the kernel filters.
-pub async fn list_ours(
-    socket: &Socket,
-    ifindex: u32,
-    main_only: bool,
-) -> Result<Vec<Listed>, NetlinkError> {
-    let link = RouteAttribute::Oif(ifindex);
-    let table = if main_only {
-        RouteHeader::RT_TABLE_MAIN
-    } else {
-        RouteHeader::RT_TABLE_UNSPEC
-    };
-    dump(socket, PROTOCOL, table, vec![link]).await
+/// Routes of netd through one link; the kernel filters.
+pub async fn list_ours(socket: &Socket, ifindex: u32) -> Result<Vec<Listed>, NetlinkError> {
+    dump(socket, PROTOCOL, vec![RouteAttribute::Oif(ifindex)]).await
 }
 
 /// All routes of netd (`all` false), or everybody's.
 pub async fn list(socket: &Socket, all: bool) -> Result<Vec<Listed>, NetlinkError> {
     let protocol = if all { RouteProtocol::Unspec } else { PROTOCOL };
-    dump(socket, protocol, RouteHeader::RT_TABLE_UNSPEC, Vec::new()).await
+    dump(socket, protocol, Vec::new()).await
 }
 
 /// The netlink family of an address.
@@ -94,7 +144,6 @@ pub(super) fn family(address: IpAddr) -> AddressFamily {
 async fn dump(
     socket: &Socket,
     protocol: RouteProtocol,
-    table: u8,
     attributes: Vec<RouteAttribute>,
 ) -> Result<Vec<Listed>, NetlinkError> {
     let mut found = Vec::new();
@@ -102,7 +151,7 @@ async fn dump(
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         message.header.protocol = protocol;
-        message.header.table = table;
+        message.header.table = RouteHeader::RT_TABLE_UNSPEC;
         message.attributes.clone_from(&attributes);
         let message = RouteNetlinkMessage::GetRoute(message);
         let answer = match socket.dump(message).await {
@@ -153,6 +202,12 @@ fn message(ifindex: u32, route: &Route) -> Result<RouteMessage, NetlinkError> {
     let builder = match route.via {
         Some(via) => builder
             .gateway(via)
+            .map_err(|error| inexpressible(&error))?,
+        None => builder,
+    };
+    let builder = match route.source {
+        Some(source) => builder
+            .pref_source(source)
             .map_err(|error| inexpressible(&error))?,
         None => builder,
     };

@@ -2,12 +2,13 @@
 
 use expect_test::{Expect, expect};
 
-use super::{Host, create, network, port, sandbox, subnet};
+use super::{Host, connect, create, network, port, remove_network, sandbox, subnet};
 use crate::{
     model::{
         HostFacts, IfName, Mac,
         facts::LinkFacts,
-        macvlan::{MacvlanMode, Parent},
+        macvlan::{HOST_ACCESS, MacvlanMode, Parent},
+        network::Ipam,
     },
     state::{
         Reply, Request, Settings,
@@ -38,6 +39,7 @@ fn spec(name: &str, pool: &str, parent: Option<&str>, mode: Option<MacvlanMode>)
             parent: parent.map(|name| name.parse().unwrap()),
             mode,
             mtu: None,
+            host_access: false,
         },
         subnets: vec![subnet(pool)],
         ..network(name)
@@ -50,13 +52,6 @@ fn on(name: &str, pool: &str, parent: &str) -> Request {
 
 fn check(host: &mut Host, request: &Request, expected: Expect) {
     expected.assert_eq(&host.says(request));
-}
-
-fn remove(name: &str) -> Request {
-    Request::NetworkRemove {
-        network: name.to_owned(),
-        force: false,
-    }
 }
 
 fn parent(host: &Host, name: &str) -> Parent {
@@ -140,7 +135,7 @@ fn a_parent_is_shared_unless_somebody_has_it_to_himself() {
     assert_eq!(host.says(&on("v2", "10.5.0.0/24", "up0.10")), "ok");
     assert_eq!(parent(&host, "v1"), parent(&host, "v2"));
     for name in ["a", "b"] {
-        assert_eq!(host.says(&remove(name)), "ok");
+        assert_eq!(host.says(&remove_network(name)), "ok");
     }
     assert_eq!(host.says(&passthru), "ok");
     let refused = host.says(&on("d", "10.6.0.0/24", "up0"));
@@ -224,6 +219,7 @@ fn more_octets_than_the_parent_has_are_refused() {
                 parent: parent.parse().ok(),
                 mode: None,
                 mtu: Some(mtu),
+                host_access: false,
             },
             ..spec("m", "10.1.0.0/24", None, None)
         })
@@ -264,12 +260,154 @@ fn ports_of_a_sandbox_that_leaves_by_macvlan_are_reserved() {
         ["Published port 80/tcp is reserved: no network of the sandbox can carry it"]
     );
     // By name the bridge comes first: its answers come back the same way.
-    let connect = Request::Connect {
-        network: "app".to_owned(),
-        sandbox: "web".to_owned(),
-        endpoint: EndpointSpec::default(),
-    };
-    assert_eq!(host.says(&connect), "ok");
+    assert_eq!(host.says(&connect("app", "web")), "ok");
     let view = host.state.inspect_sandbox("web").unwrap();
     assert_eq!(view.ports[0].target, Some(view.endpoints[1].endpoint.id));
+}
+
+/// With the host's own interface; `pools` are its subnets, `host` the address that is named for it.
+fn with_access(name: &str, mode: Option<MacvlanMode>, subnets: Vec<SubnetSpec>) -> Request {
+    Request::NetworkCreate(NetworkSpec {
+        driver: DriverSpec::Macvlan {
+            parent: "up0".parse().ok(),
+            mode,
+            mtu: None,
+            host_access: true,
+        },
+        ipv6: subnets.iter().any(|subnet| subnet.pool.addr().is_ipv6()),
+        subnets,
+        ..network(name)
+    })
+}
+
+fn ranged(pool: &str, range: &str) -> SubnetSpec {
+    SubnetSpec {
+        range: range.parse().ok(),
+        ..subnet(pool)
+    }
+}
+
+#[test]
+fn the_host_has_an_address_of_each_subnet_that_nobody_gets() {
+    let mut host = host();
+    let subnets = vec![
+        ranged("198.18.0.0/24", "198.18.0.128/27"),
+        subnet("10.5.0.0/29"),
+        subnet("2001:db8:18::/64"),
+    ];
+    assert_eq!(host.says(&with_access("mv", None, subnets)), "ok");
+    let view = host.state.inspect_network("mv").unwrap();
+    let own: Vec<String> = view
+        .network
+        .host_addresses()
+        .map(|a| a.to_string())
+        .collect();
+    // Behind the gateway, where that is in the range.
+    assert_eq!(own, ["198.18.0.129", "10.5.0.2", "2001:db8:18::2"]);
+    let near = |text: &str| view.network.host_address_near(text.parse().unwrap());
+    assert_eq!(near("198.18.0.200"), "198.18.0.129".parse().ok());
+    assert_eq!(near("10.5.0.3"), "10.5.0.2".parse().ok());
+    assert_eq!(near("10.6.0.3"), None);
+    assert_eq!(host.says(&create(sandbox("s", &["mv"]))), "ok");
+    let view = host.state.inspect_sandbox("s").unwrap();
+    let addresses = &view.endpoints[0].endpoint.addresses;
+    assert_eq!(addresses[0].to_string(), "198.18.0.130/24");
+    assert_eq!(addresses[1].to_string(), "2001:db8:18::3/64");
+    for (own, text) in [
+        ("198.18.0.129", "Address already in use"),
+        ("10.5.0.2", "Address already in use"),
+    ] {
+        let spec = EndpointSpec {
+            ip: own.parse().ok(),
+            ..EndpointSpec::default()
+        };
+        let spec = SandboxSpec {
+            networks: vec![("mv".to_owned(), spec)],
+            ..sandbox("t", &[])
+        };
+        let refused = host.says(&create(spec));
+        assert!(refused.contains(text), "{refused}");
+    }
+    // Its interface's name is nobody's parent.
+    let name = parent_of_access(&host, "mv");
+    check(
+        &mut host,
+        &on("x", "10.9.0.0/24", &name),
+        expect!["interface mh-78dde6c40000 is netd's own: it cannot be a parent"],
+    );
+}
+
+fn parent_of_access(host: &Host, name: &str) -> String {
+    let view = host.state.inspect_network(name).unwrap();
+    let access = view.network.macvlan().unwrap().host_access.clone();
+    access.unwrap().to_string()
+}
+
+#[test]
+fn the_hosts_address_may_be_named() {
+    let mut host = host();
+    let named = SubnetSpec {
+        aux: [(HOST_ACCESS.to_owned(), "198.18.0.99".parse().unwrap())].into(),
+        ..subnet("198.18.0.0/24")
+    };
+    assert_eq!(host.says(&with_access("mv", None, vec![named])), "ok");
+    let view = host.state.inspect_network("mv").unwrap();
+    let own: Vec<String> = view
+        .network
+        .host_addresses()
+        .map(|a| a.to_string())
+        .collect();
+    assert_eq!(own, ["198.18.0.99"]);
+    // Without the option it is an address like any other that is set aside.
+    assert_eq!(host.says(&on("plain", "10.1.0.0/24", "up0")), "ok");
+    let view = host.state.inspect_network("plain").unwrap();
+    assert_eq!(view.network.host_addresses().next(), None);
+}
+
+#[test]
+fn the_hosts_interface_is_refused_where_it_would_reach_nobody() {
+    let mut host = host();
+    for (mode, expected) in [
+        (
+            MacvlanMode::Private,
+            expect![
+                "netd.macvlan.host_access is not for mode private: interfaces on its parent do not reach each other"
+            ],
+        ),
+        (
+            MacvlanMode::Vepa,
+            expect![
+                "netd.macvlan.host_access is not for mode vepa: a switch that sends frames back reaches the host without it"
+            ],
+        ),
+        (
+            MacvlanMode::Passthru,
+            expect![
+                "netd.macvlan.host_access is not for mode passthru: its parent carries one interface, the sandbox's"
+            ],
+        ),
+    ] {
+        let request = with_access("mv", Some(mode), vec![subnet("10.1.0.0/24")]);
+        check(&mut host, &request, expected);
+    }
+    // Two addresses: the gateway's, and one for either.
+    check(
+        &mut host,
+        &with_access("mv", None, vec![subnet("10.1.0.0/31")]),
+        expect![
+            "10.1.0.0/31 has no addresses for both the host (netd.macvlan.host_access) and a sandbox"
+        ],
+    );
+    let Request::NetworkCreate(spec) = with_access("mv", None, Vec::new()) else {
+        unreachable!();
+    };
+    let null = Request::NetworkCreate(NetworkSpec {
+        ipam: Ipam::None,
+        ..spec
+    });
+    check(
+        &mut host,
+        &null,
+        expect!["netd.macvlan.host_access needs addresses: the null ipam driver gives none"],
+    );
 }
