@@ -113,6 +113,50 @@ fn a_udp_socket_has_one_port_towards_everybody() {
     }
 }
 
+/// The ports that Linux gives to sockets by itself: none of them is in the range.
+const LOCAL_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
+
+#[test]
+fn a_connection_that_begins_again_has_the_port_that_it_had() {
+    // The far end may remember the former one (TIME_WAIT), and takes a SYN with an older timestamp for
+    // a stray one: timestamps rise only between the same two ports.
+    for family in FAMILIES {
+        let mut scene = Scene::new();
+        let mut dial = |number| ports(&out(&mut scene, family, Payload::Tcp(number, 443, SYN)))[0];
+        let had: Vec<u16> = (50_000..50_100).map(&mut dial).collect();
+        scene.memory.new_flows.clear();
+        // In another order.
+        for (number, had) in (50_000..50_100).zip(had).rev() {
+            let frame = scene.frame(
+                AT_CLIENT,
+                CLIENT[family],
+                OUTSIDE[family],
+                Payload::Tcp(number, 443, SYN),
+            );
+            let mut packet = frame.bytes();
+            scene.from_endpoint(AT_CLIENT, &mut packet);
+            assert_eq!(ports(&packet)[0], had);
+        }
+    }
+}
+
+#[test]
+fn one_socket_after_the_other_never_meets_the_port_of_another() {
+    for payload in [
+        |number| Payload::Tcp(number, 443, SYN),
+        |number| Payload::Udp(number, 443, vec![]),
+    ] {
+        let mut scene = Scene::new();
+        let mut taken = std::collections::BTreeSet::new();
+        for number in LOCAL_PORTS {
+            let [port, _] = ports(&out(&mut scene, 0, payload(number)));
+            assert!(taken.insert(port), "{number} got {port} again");
+        }
+        // All of them are still in the table.
+        assert_eq!(scene.memory.new_flows.len(), 2 * LOCAL_PORTS.count());
+    }
+}
+
 #[test]
 fn two_with_one_port_get_two() {
     for payload in [

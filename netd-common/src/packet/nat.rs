@@ -110,14 +110,13 @@ fn choose<T: Tables>(
         } else if echo {
             tables.random() as u16
         } else {
-            // A UDP socket keeps its port towards everybody where it can (RFC 4787 REQ-1): the
-            // first try depends on nothing else.
-            let chance = if attempt == 0 && work.view.transport.kind == kind::UDP {
-                scatter(&work.view.ip.source, own)
+            let count = count(config);
+            let nth = if attempt == 0 {
+                home(count, &work.view.ip.source, own)
             } else {
-                tables.random()
+                share(count, tables.random())
             };
-            pick(config, chance).ok_or(DropReason::PortsExhausted)?
+            nth_port(config, nth).ok_or(DropReason::PortsExhausted)?
         };
         if attempt != 0 && fixed {
             return Err(DropReason::SctpPort);
@@ -259,22 +258,54 @@ pub(super) fn in_ranges(config: &Config, port: u16) -> bool {
     (low_a <= port && port <= high_a) || (low_b <= port && port <= high_b)
 }
 
-/// A port of the ranges, each as likely: multiply and shift, since a remainder favours the low.
-fn pick(config: &Config, chance: u32) -> Option<u16> {
+/// How many ports the ranges have.
+fn count(config: &Config) -> u32 {
     let [[low_a, high_a], [low_b, high_b]] = config.ports;
-    let size = |low: u16, high: u16| (u32::from(high) + 1).saturating_sub(u32::from(low));
-    let (size_a, size_b) = (size(low_a, high_a), size(low_b, high_b));
-    let size = size_a + size_b;
-    if size == 0 {
-        return None;
-    }
-    let nth = ((u64::from(chance) * u64::from(size)) >> 32) as u32;
-    let port = if nth < size_a {
-        u32::from(low_a) + nth
+    size(low_a, high_a) + size(low_b, high_b)
+}
+
+fn size(low: u16, high: u16) -> u32 {
+    (u32::from(high) + 1).saturating_sub(u32::from(low))
+}
+
+/// The `nth` port of the ranges, counted from 0.
+fn nth_port(config: &Config, nth: u32) -> Option<u16> {
+    let [[low_a, high_a], [low_b, high_b]] = config.ports;
+    let first = size(low_a, high_a);
+    let (low, nth, size) = if nth < first {
+        (low_a, nth, first)
     } else {
-        u32::from(low_b) + (nth - size_a)
+        (low_b, nth - first, size(low_b, high_b))
     };
-    Some(port as u16)
+    (nth < size).then_some((u32::from(low) + nth) as u16)
+}
+
+/// One of `count`, each as likely: multiply and shift, since a remainder favours the low.
+fn share(count: u32, chance: u32) -> u32 {
+    ((u64::from(chance) * u64::from(count)) >> 32) as u32
+}
+
+/// Which of `count` ports a socket tries first: it depends on the socket alone, and its neighbours have
+/// the neighbouring ones.
+///
+/// So a UDP socket keeps its port towards everybody where it can (RFC 4787 REQ-1). A TCP connection
+/// that begins again has the port that it had: a far end that remembers the former one (TIME_WAIT) lets
+/// it in only with a later timestamp (RFC 6191), and Linux counts timestamps for each pair of ports. And
+/// as long as there are as many ports as the sockets of a container choose from, no two of them meet.
+// Not inlined: what it computes would stay on the stack of a chain that has none left.
+#[inline(never)]
+fn home(count: u32, address: &Addr, own: u16) -> u32 {
+    let mut nth = u32::from(own) + share(count, scatter(address, 0));
+    // A remainder, without a division: two steps are enough for ranges of 32,768 ports and more.
+    for _ in 0..2 {
+        if nth >= count {
+            nth -= count;
+        }
+    }
+    if nth >= count {
+        return share(count, scatter(address, own));
+    }
+    nth
 }
 
 /// An address and a port, scattered over 32 bits (the finaliser of MurmurHash3).
