@@ -163,7 +163,12 @@ fn a_masqueraded_network_is_the_gateway_to_another_one() {
         ] {
             let mut scene = scene(flags::UNPROTECTED[family]);
             scene.change(AT_STRANGER, |stranger| stranger.flags |= more);
-            let frame = scene.frame(AT_STRANGER, STRANGER[family], WEB[family], tcp(OPEN));
+            let frame = scene.frame(
+                AT_STRANGER,
+                STRANGER[family],
+                WEB[family],
+                Payload::Tcp(20_000, OPEN, SYN),
+            );
             let mut packet = frame.bytes();
             assert_eq!(scene.from_endpoint(AT_STRANGER, &mut packet), Verdict::Peer);
             let expected = Frame {
@@ -174,7 +179,7 @@ fn a_masqueraded_network_is_the_gateway_to_another_one() {
                 ..frame
             };
             assert_eq!(packet, expected.bytes());
-            let answer = Payload::Tcp(OPEN, 40_000, SYN_ACK);
+            let answer = Payload::Tcp(OPEN, 20_000, SYN_ACK);
             let frame = scene.frame(AT_WEB, WEB[family], seen, answer);
             let mut packet = frame.bytes();
             assert_eq!(scene.from_endpoint(AT_WEB, &mut packet), Verdict::Peer);

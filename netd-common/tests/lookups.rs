@@ -111,6 +111,28 @@ fn of_an_established_flow_to_a_published_port() {
 }
 
 #[test]
+fn of_an_answer_to_a_socket_of_the_host() {
+    for family in FAMILIES {
+        let mut scene = Scene::new();
+        let payload = Payload::Tcp(80, 40_000, ACK);
+        let frame = scene.frame(AT_WEB, WEB[family], GATEWAY[family], payload);
+        let cost = cost(
+            &mut scene,
+            |scene| scene.from_endpoint(AT_WEB, &mut frame.bytes()),
+            Verdict::Host,
+        );
+        // Whether the port is published, at the gateway's address or at all of the host's.
+        let expected = Lookups {
+            endpoints: 1,
+            flows: 0,
+            others: 3,
+            routes: 0,
+        };
+        assert_eq!(cost, expected);
+    }
+}
+
+#[test]
 fn the_number_of_published_ports_costs_nothing() {
     let count = |published: u16| {
         let mut scene = Scene::new();

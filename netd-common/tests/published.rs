@@ -11,6 +11,7 @@ use netd_common::{
 
 const SYN: u8 = 2;
 const SYN_ACK: u8 = 18;
+const ACK: u8 = 16;
 const FAMILIES: [usize; 2] = [0, 1];
 
 /// The source address as it stands in the packet.
@@ -133,16 +134,16 @@ fn the_publisher_may_dial_itself() {
             (
                 web,
                 host,
-                Payload::Tcp(40_000, PORT, SYN),
+                Payload::Tcp(20_000, PORT, SYN),
                 gateway,
-                Payload::Tcp(40_000, 80, SYN),
+                Payload::Tcp(20_000, 80, SYN),
             ),
             (
                 web,
                 gateway,
-                Payload::Tcp(80, 40_000, SYN_ACK),
+                Payload::Tcp(80, 20_000, SYN_ACK),
                 host,
-                Payload::Tcp(PORT, 40_000, SYN_ACK),
+                Payload::Tcp(PORT, 20_000, SYN_ACK),
             ),
         ] {
             let mut packet = scene.frame(AT_WEB, from, to, sent).bytes();
@@ -155,6 +156,57 @@ fn the_publisher_may_dial_itself() {
                 ..scene.frame(AT_WEB, as_from, web, received)
             };
             assert_eq!(packet, expected.bytes());
+        }
+    }
+}
+
+#[test]
+fn who_is_seen_as_the_gateway_has_a_port_that_no_socket_of_the_host_gets() {
+    for family in FAMILIES {
+        let mut scene = Scene::new();
+        let (web, host, gateway) = (WEB[family], HOST[family], GATEWAY[family]);
+        let dial = scene.frame(AT_WEB, web, host, Payload::Tcp(40_000, PORT, SYN));
+        let mut packet = dial.bytes();
+        assert_eq!(scene.from_endpoint(AT_WEB, &mut packet), Verdict::Peer);
+        let [port, _] = ports(&packet);
+        assert!((1024..=32_767).contains(&port) || port >= 61_000, "{port}");
+        // A connection of the host's own from that address and port stays the host's.
+        let answer = Payload::Tcp(80, 40_000, SYN_ACK);
+        let frame = scene.frame(AT_WEB, web, gateway, answer);
+        assert_eq!(
+            scene.from_endpoint(AT_WEB, &mut frame.bytes()),
+            Verdict::Host
+        );
+        // And the container's finds its way back.
+        let answer = Payload::Tcp(80, port, SYN_ACK);
+        let mut packet = scene.frame(AT_WEB, web, gateway, answer).bytes();
+        assert_eq!(scene.from_endpoint(AT_WEB, &mut packet), Verdict::Peer);
+        assert_eq!(ports(&packet), [PORT, 40_000]);
+        assert!(sums_are_right(&packet));
+    }
+}
+
+#[test]
+fn a_port_published_at_the_own_gateway_is_found_there() {
+    for family in FAMILIES {
+        let mut scene = Scene::new();
+        // A port that sockets of the host get, too.
+        scene.publish(50_000, 50_000, 80);
+        let (web, client, gateway) = (WEB[family], CLIENT[family], GATEWAY[family]);
+        for flags in [SYN, ACK] {
+            let dial = scene.frame(
+                AT_CLIENT,
+                client,
+                gateway,
+                Payload::Tcp(40_000, 50_000, flags),
+            );
+            let mut packet = dial.bytes();
+            assert_eq!(scene.from_endpoint(AT_CLIENT, &mut packet), Verdict::Peer);
+            assert_eq!(ports(&packet), [40_000, 80]);
+            let answer = scene.frame(AT_WEB, web, client, Payload::Tcp(80, 40_000, SYN_ACK));
+            let mut packet = answer.bytes();
+            assert_eq!(scene.from_endpoint(AT_WEB, &mut packet), Verdict::Peer);
+            assert_eq!(ports(&packet), [50_000, 40_000]);
         }
     }
 }

@@ -4,7 +4,8 @@
 use super::{
     Packet, Tables, Work, arp, dhcp, direct, dns,
     fragment::{self, Cut},
-    icmp_error, links, nat, neighbour, onward, published, rewrite, transport,
+    icmp_error, links, nat, neighbour, onward, published, rewrite,
+    transport::{self, kind},
     verdict::Verdict,
     view::{self, View, ethertype, protocol},
 };
@@ -189,6 +190,9 @@ fn elsewhere<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, Drop
         if is_question(&work.source, &work.view) {
             return to_resolver(tables, work);
         }
+        if is_for_the_host(tables, work) {
+            return Ok(to_host(work));
+        }
         let zone = work.source.network;
         if let Some(verdict) = onward::along_flow(tables, zone, work)? {
             return Ok(verdict);
@@ -197,13 +201,30 @@ fn elsewhere<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Verdict, Drop
     if known && published::find(tables, work) {
         prepare_published(tables, work)?;
     } else if tables.host_address(&work.view.ip.destination).is_some() {
-        rewrite::ethernet(work, work.source.gateway_mac, work.source.mac);
-        return Ok(Verdict::Host);
+        return Ok(to_host(work));
     } else {
         prepare_outside(tables, work)?;
     }
     nat::open(tables, work)?;
     onward::go(work)
+}
+
+/// Whether this can be for nobody but a socket of the host, as what answers a connection that the host
+/// made to a published port by loopback: to the own gateway and a port that is not published. What is
+/// seen as coming from the gateway has other ports ([`nat::open`]), so no flow need be looked for.
+fn is_for_the_host<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
+    let (address, transport) = (&work.view.ip.destination, &work.view.transport);
+    let port = u16::from_be_bytes(transport.destination_port);
+    matches!(transport.kind, kind::TCP | kind::UDP)
+        && work.source.has_gateway(address)
+        && !nat::in_ranges(&tables.config(), port)
+        && tables.host_address(address).is_some()
+        && !published::find(tables, work)
+}
+
+fn to_host(work: &mut Work) -> Verdict {
+    rewrite::ethernet(work, work.source.gateway_mac, work.source.mac);
+    Verdict::Host
 }
 
 /// Whether this is a question to the resolver: to its port at the own gateway.

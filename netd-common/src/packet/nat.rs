@@ -19,8 +19,8 @@ use crate::{
 /// Begins the flow in `work`, complete but for its source port, with its first packet. In the end
 /// `work` has the half that holds: another packet of the same tuple may have been faster.
 ///
-/// Where the source becomes the host's ([`flow_flags::MASQUERADE`]) the port must be one that
-/// the host's own sockets never pick, and none has; elsewhere the packet's own port is tried first. Echo
+/// Where the source becomes the host's (an uplink's address, a network's gateway) the port must be one
+/// that the host's own sockets never pick, and none has; elsewhere the packet's own port is tried first. Echo
 /// identifiers have a space of their own: any will do. The port of SCTP stays: where it is taken there is
 /// no flow.
 ///
@@ -99,7 +99,7 @@ fn choose<T: Tables>(
     work: &mut Work,
 ) -> Result<Reservation, DropReason> {
     let echo = work.view.transport.is_echo();
-    let translated = work.flow.flags & flow_flags::MASQUERADE != 0 && !echo;
+    let translated = work.flow.source != work.view.ip.source && !echo;
     let own = u16::from_be_bytes(work.view.transport.source_port);
     let fixed = work.view.transport.kind == kind::SCTP;
     let keep = !translated || fixed || in_ranges(config, own);
