@@ -3,21 +3,18 @@
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{
-    sync::mpsc,
-    time::{Interval, MissedTickBehavior, interval, sleep_until},
-};
+use tokio::{sync::mpsc, time::sleep_until};
 
 use super::{
     Control,
-    background::SLICE,
     report::{Host, Process},
     resolver::Resolver,
     shown::Shown,
     store::Creation,
+    upkeep::{Task, Upkeep},
 };
 use crate::{
     frontends::api::door::Call,
@@ -27,13 +24,6 @@ use crate::{
 
 /// Flow halves that are looked at each second for expired ones: the whole table in about a minute.
 const COLLECT: u32 = 8_192;
-/// How long events are gathered before what they name is compared: a change of somebody else's
-/// often comes in several.
-const SETTLE: Duration = Duration::from_millis(50);
-
-/// How often memory that was freed is given back. The first time is right after the start, which
-/// needs the most.
-const TRIM: Duration = Duration::from_secs(10);
 
 /// What the host tells about itself for `netd status`.
 pub type Describe<K> = Box<dyn FnMut(&mut K, &crate::state::State) -> Host + Send>;
@@ -70,44 +60,53 @@ impl<K: Kernel> Agent<K> {
         mut calls: mpsc::Receiver<Call>,
         mut events: mpsc::Receiver<Event>,
     ) -> End {
-        let mut second = every(Duration::from_secs(1));
-        let mut slice = every(SLICE);
-        let mut trim = every(TRIM);
-        let mut settle_at = None;
+        let mut upkeep = Upkeep::start(Instant::now());
         let mut telling = true;
         loop {
-            let due = settle_at.map(tokio::time::Instant::from_std);
             let announce_at = self.control.next_announcement(Instant::now());
             let announce_at = announce_at.map(tokio::time::Instant::from_std);
+            // A full comparison that failed is tried again with the next second.
+            let walks = !self.control.everything_is_due();
+            if let Some(task) = upkeep.overdue(Instant::now(), walks) {
+                self.does(task, &mut upkeep).await;
+                continue;
+            }
+            let (at, task) = upkeep.next(walks);
+            // In this order: what an event does is nothing but a note, and an announcement is one packet.
             tokio::select! {
+                biased;
+                event = events.recv(), if telling => match event {
+                    Some(event) => {
+                        self.control.on_event(&event);
+                        upkeep.told(Instant::now());
+                    }
+                    // The background walk finds what is told no more.
+                    None => telling = false,
+                },
+                () = sleep_until(announce_at.unwrap_or_else(tokio::time::Instant::now)), if announce_at.is_some() => {
+                    self.control.announce(Instant::now());
+                }
                 call = calls.recv() => match call {
                     None => return End::Stopped,
                     Some(call) => {
                         if let Some(end) = self.answer(call).await {
                             return end;
                         }
+                        upkeep.answered(Instant::now());
                     }
                 },
-                event = events.recv(), if telling => match event {
-                    Some(event) => {
-                        self.control.on_event(&event);
-                        settle_at = settle_at.or(Some(Instant::now() + SETTLE));
-                    }
-                    // The background walk finds what is told no more.
-                    None => telling = false,
-                },
-                () = sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
-                    settle_at = None;
-                    self.settle().await;
-                }
-                () = sleep_until(announce_at.unwrap_or_else(tokio::time::Instant::now)), if announce_at.is_some() => {
-                    self.control.announce(Instant::now());
-                }
-                // A full comparison that failed is tried again with the next second.
-                _ = slice.tick(), if !self.control.everything_is_due() => self.slice().await,
-                _ = second.tick() => self.second().await,
-                _ = trim.tick() => heap::trim(),
+                () = sleep_until(at.into()) => self.does(task, &mut upkeep).await,
             }
+        }
+    }
+
+    async fn does(&mut self, task: Task, upkeep: &mut Upkeep) {
+        upkeep.begins(task, Instant::now());
+        match task {
+            Task::Settle => self.settle().await,
+            Task::Slice => self.slice().await,
+            Task::Second => self.second().await,
+            Task::Trim => heap::trim(),
         }
     }
 
@@ -139,13 +138,6 @@ impl<K: Kernel> Agent<K> {
         }
         self.resolver.keep();
     }
-}
-
-/// At once, then again and again; what was missed is left out.
-fn every(period: Duration) -> Interval {
-    let mut interval = interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
 }
 
 /// Nanoseconds of Unix time; 0 before 1970.

@@ -17,6 +17,8 @@ use crate::{
 pub const SLICES: usize = 250;
 /// From one slice to the next.
 pub const SLICE: Duration = Duration::from_millis(100);
+/// How far requests may throw a walk back: it is through within 30 seconds all the same.
+pub const SLACK: Duration = Duration::from_secs(5);
 
 /// Where the walk stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub struct Walk {
 }
 
 impl<K: Kernel, S: Store> Control<K, S> {
-    /// Compares the next slice and sets it right; to be called every [`SLICE`].
+    /// Compares the next slice and sets it right; to be called every [`SLICE`], or a
+    /// little later.
     pub async fn background_slice(&mut self) -> Result<(), KernelError> {
         if self.pending.everything {
             return self.settle().await;

@@ -19,6 +19,7 @@ pub mod start;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 pub use control::{Control, Parts};
 pub use converge::Report;
