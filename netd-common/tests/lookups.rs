@@ -125,7 +125,7 @@ fn of_an_answer_to_a_socket_of_the_host() {
         let expected = Lookups {
             endpoints: 1,
             flows: 0,
-            others: 3,
+            others: 2,
             routes: 0,
         };
         assert_eq!(cost, expected);

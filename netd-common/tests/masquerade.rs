@@ -3,14 +3,14 @@
 use netd_common::{
     Addr, DropReason,
     abi::{
-        endpoint::flags,
+        endpoint::{Subnet, flags},
         flow::{FlowKey, flow_flags},
         host::uplink_flags,
     },
     packet::{
         Verdict,
         tables::Route,
-        testing::{Frame, Payload, Scene, names::*, ports, sums_are_right},
+        testing::{Frame, Lookups, Payload, Scene, names::*, ports, sums_are_right},
     },
 };
 
@@ -412,4 +412,43 @@ fn an_echo_of_the_far_side_is_not_ours() {
         scene.from_endpoint(AT_CLIENT, &mut reply.bytes()),
         Verdict::Drop(DropReason::NotInFlow)
     );
+}
+
+#[test]
+fn what_has_just_left_is_not_looked_at_again_and_nothing_else_gets_by() {
+    for family in FAMILIES {
+        let mut scene = Scene::new();
+        let payload = Payload::Tcp(40_000, 443, SYN);
+        let mut packet = out(&mut scene, family, payload.clone());
+        scene.memory.take_lookups();
+        assert_eq!(scene.to_uplink(true, &mut packet), Verdict::Pass);
+        assert_eq!(scene.memory.take_lookups(), Lookups::default());
+        // Again it is any packet, and gets by all the same.
+        assert_eq!(scene.to_uplink(true, &mut packet), Verdict::Pass);
+        assert_ne!(scene.memory.take_lookups(), Lookups::default());
+        // One of a container that the host's stack forwards is not what has left.
+        out(&mut scene, family, payload.clone());
+        let frame = scene.frame(AT_STRANGER, STRANGER[family], OUTSIDE[family], payload);
+        let untranslated = Verdict::Drop(DropReason::Untranslated);
+        assert_eq!(scene.to_uplink(true, &mut frame.bytes()), untranslated);
+    }
+}
+
+#[test]
+fn an_address_of_the_other_family_is_not_the_one_that_has_left() {
+    let mut scene = Scene::new();
+    // Where IPv4 has its source address, an IPv6 packet from here has the host's.
+    let lookalike = Addr::v6([0x20, 1, 0x0d, 0xb8, 198, 18, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2]);
+    let subnet = Subnet {
+        network: 2,
+        ..Subnet::default()
+    };
+    scene.memory.subnets.push((lookalike, 64, subnet));
+    out(&mut scene, 0, Payload::Tcp(40_000, 443, SYN));
+    let payload = Payload::Tcp(1, 2, SYN);
+    let frame = scene.frame(AT_STRANGER, lookalike, OUTSIDE[1], payload);
+    let mut packet = frame.bytes();
+    assert_eq!(packet[26..30], HOST[0].octets_v4());
+    let untranslated = Verdict::Drop(DropReason::Untranslated);
+    assert_eq!(scene.to_uplink(true, &mut packet), untranslated);
 }

@@ -69,7 +69,7 @@ pub struct Endpoint {
     /// The first IPv4 and the first IPv6 address; [`Addr::NONE`] where there is none. Further
     /// addresses are found in `ENDPOINTS`.
     pub addresses: [Addr; 2],
-    /// The network's gateways, IPv4 and IPv6; [`Addr::NONE`] where there is none.
+    /// The network's gateways, IPv4 and IPv6, which its bridge has; [`Addr::NONE`] where there is none.
     pub gateways: [Addr; 2],
 }
 

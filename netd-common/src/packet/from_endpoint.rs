@@ -218,7 +218,6 @@ fn is_for_the_host<T: Tables>(tables: &mut T, work: &mut Work) -> bool {
     matches!(transport.kind, kind::TCP | kind::UDP)
         && work.source.has_gateway(address)
         && !nat::in_ranges(&tables.config(), port)
-        && tables.host_address(address).is_some()
         && !published::find(tables, work)
 }
 

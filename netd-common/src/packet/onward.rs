@@ -103,6 +103,7 @@ pub fn go(work: &mut Work) -> Result<Verdict, DropReason> {
     }
     rewrite::translate(work, hops);
     if leaves {
+        work.left = u32::from(work.flow.flags & LEAVING == LEAVING);
         return Ok(Verdict::Neighbour);
     }
     rewrite::ethernet(work, work.target.mac, work.target.gateway_mac);

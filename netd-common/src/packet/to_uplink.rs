@@ -9,10 +9,10 @@ use super::{
     tables::Seen,
     transport::{self, kind, tcp},
     verdict::Verdict,
-    view,
+    view::{self, ETHERNET, ethertype},
 };
 use crate::{
-    DropReason,
+    Addr, DropReason,
     abi::{
         flow::{FlowKey, flow_flags},
         fragment::arrival,
@@ -27,7 +27,11 @@ pub fn decide<P: Packet, T: Tables>(
     tables: &mut T,
     work: &mut Work,
 ) -> Verdict {
+    let left = work.left;
     work.begin();
+    if forwarded && left != 0 && has_source(packet, &work.flow.source) {
+        return Verdict::Pass;
+    }
     // The VLAN's own link has seen it.
     if packet.is_tagged() {
         return Verdict::Pass;
@@ -39,6 +43,24 @@ pub fn decide<P: Packet, T: Tables>(
         return Verdict::Pass;
     }
     judge(packet, tables, work).unwrap_or_else(Verdict::Drop)
+}
+
+/// Whether a packet comes from this address. Of what `from_endpoint` has just sent out masqueraded, that
+/// is all there is to ask: no container has such an address.
+fn has_source<P: Packet>(packet: &P, address: &Addr) -> bool {
+    // From the ethertype to the source address.
+    const AT: usize = ETHERNET - 2;
+    if address.is_v4() {
+        let head = packet.read::<18>(AT);
+        return head.is_some_and(|[e0, e1, .., a, b, c, d]| {
+            [e0, e1] == ethertype::IPV4 && [a, b, c, d] == address.octets_v4()
+        });
+    }
+    let head = packet.read::<26>(AT);
+    head.is_some_and(|head| {
+        let (ethertype, source) = (head.first_chunk(), head.last_chunk());
+        ethertype == Some(&ethertype::IPV6) && source == Some(&address.0)
+    })
 }
 
 /// Whether the answer to a packet of the host's own would be taken for that of a container's

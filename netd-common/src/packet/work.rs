@@ -56,6 +56,9 @@ pub struct Work {
     pub passes: u32,
     /// Of a first fragment: 1 where others wait for it.
     pub awaited: u32,
+    /// 1 where the packet leaves masqueraded, with the source of the flow: the next program that runs on
+    /// this CPU is most likely `to_uplink`, for the same packet.
+    pub left: u32,
     /// The answer to it, where the verdict is [`super::Verdict::Answer`].
     pub answer: Answer,
 }
@@ -65,6 +68,7 @@ impl Work {
     pub(super) fn begin(&mut self) {
         self.view.ip = Ip::default();
         self.view.transport = Transport::default();
+        self.left = 0;
         let outcome = &mut self.outcome;
         outcome.network = 0;
         outcome.endpoint = 0;
