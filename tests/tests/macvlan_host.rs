@@ -161,3 +161,29 @@ fn a_route_of_the_hosts_own_is_not_taken() {
     lab.netd("sandbox create --name one --network name=mv,ip=198.18.0.140");
     lab.host().ok("ping -n -c 1 -W 5 198.18.0.140");
 }
+
+/// An endpoint's address is from the first subnet that has one left, and the host meets it there.
+#[test]
+fn each_subnet_has_an_address_of_the_hosts() {
+    let (lab, _agent) = start("access-subnets");
+    lab.netd(
+        "network create -d macvlan --internal -o parent=eth0 -o netd.macvlan.host_access=true \
+         --subnet 10.41.0.0/30 --subnet 10.42.0.0/29 --aux-address netd.macvlan.host_access=10.42.0.5 mv",
+    );
+    for (name, own, host) in [
+        ("first", "10.41.0.2", "10.41.0.1"),
+        ("second", "10.42.0.1", "10.42.0.5"),
+    ] {
+        lab.netd(&format!("sandbox create --name {name} --network mv"));
+        assert_eq!(lab.address(name, "mv"), address(own));
+        let sandbox = lab.sandbox(name);
+        let _server = EchoServer::start(&sandbox, PORT);
+        assert_eq!(reaches(lab.host(), address(own), PORT), address(host));
+        sandbox.ok(&format!("ping -n -c 1 -W 5 {host}"));
+    }
+    let full = lab.netd("network inspect -f '{{json .Status}}' mv");
+    assert!(
+        full.contains(r#""10.41.0.0/30":{"IPsInUse":4,"DynamicIPsAvailable":0}"#),
+        "{full}"
+    );
+}

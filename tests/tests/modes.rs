@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netd_tests::lab::{App, EchoServer, Lab, addresses::*, reaches};
+use netd_tests::lab::{App, EchoServer, Lab, Namespace, addresses::*, reaches};
 
 const PORT: u16 = 7000;
 
@@ -182,4 +182,67 @@ fn none_is_loopback_alone_until_it_is_left() {
     lab.netd("network connect app nn");
     inside.ok("ip link show dev eth0");
     inside.ok("ip link show dev own");
+}
+
+/// The default routes of a sandbox, IPv4 and IPv6: by what, through which interface.
+fn ways_out(sandbox: &Namespace) -> [String; 2] {
+    ["-4", "-6"].map(|family| {
+        let routes = sandbox.ok(&format!("ip {family} route show default"));
+        let mut words = routes.split_whitespace().skip(2);
+        let via = words.next().unwrap_or_default();
+        let through = words.nth(1).unwrap_or_default();
+        format!("{via} {through}").trim().to_owned()
+    })
+}
+
+#[test]
+fn the_way_out_moves_with_each_change() {
+    let lab = Lab::new("ways-out");
+    let _agent = lab.agent("");
+    for line in [
+        "--subnet 10.81.0.0/24 zz",
+        // The gateway may be anywhere in the subnet.
+        "--ipv6 --subnet 10.82.0.0/24 --gateway 10.82.0.254 --subnet fd82::/64 --gateway fd82::fe bb",
+        "--internal --ipv6 --subnet 10.83.0.0/24 --subnet fd83::/64 aa",
+        "--subnet 10.84.0.0/24 mm",
+    ] {
+        lab.netd(&format!("network create {line}"));
+    }
+    lab.netd("sandbox create --name one --network zz");
+    let one = lab.sandbox("one");
+    let (zz, bb, mm) = ("10.81.0.1", "10.82.0.254", "10.84.0.1");
+    let steps: [(&str, String, &str); 8] = [
+        ("", format!("{zz} eth0"), ""),
+        // The smallest name, of each family where there is a gateway.
+        ("connect bb", format!("{bb} eth1"), "fd82::fe eth1"),
+        ("connect aa", format!("{bb} eth1"), "fd82::fe eth1"),
+        (
+            "connect --gw-priority 5 mm",
+            format!("{mm} eth3"),
+            "fd82::fe eth1",
+        ),
+        ("disconnect mm", format!("{bb} eth1"), "fd82::fe eth1"),
+        ("disconnect bb", format!("{zz} eth0"), ""),
+        ("disconnect zz", String::new(), ""),
+        // Numbers grow.
+        ("connect --gw-priority -1 zz", format!("{zz} eth4"), ""),
+    ];
+    for (step, v4, v6) in steps {
+        if !step.is_empty() {
+            lab.netd(&format!("network {step} one"));
+        }
+        assert_eq!(
+            ways_out(&one),
+            [v4.clone(), v6.to_owned()],
+            "after {step:?}"
+        );
+        for (way, public) in [(v4.as_str(), PUBLIC), (v6, PUBLIC6)] {
+            let ping = format!("ping -n -c 1 -W 5 {public}");
+            if way.is_empty() {
+                one.fails(&ping);
+            } else {
+                one.ok(&ping);
+            }
+        }
+    }
 }

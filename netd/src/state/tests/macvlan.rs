@@ -411,3 +411,37 @@ fn the_hosts_interface_is_refused_where_it_would_reach_nobody() {
         expect!["netd.macvlan.host_access needs addresses: the null ipam driver gives none"],
     );
 }
+
+#[test]
+fn without_a_gateway_the_smallest_subnets_hold_as_many_as_they_have() {
+    let mut host = host();
+    for (i, (pool, expected)) in [
+        ("10.1.0.7/32", vec!["10.1.0.7/32"]),
+        ("10.2.0.0/31", vec!["10.2.0.0/31", "10.2.0.1/31"]),
+        ("10.3.0.0/30", vec!["10.3.0.1/30", "10.3.0.2/30"]),
+        ("fd00::9/128", vec!["fd00::9/128"]),
+        ("fd00:1::/127", vec!["fd00:1::/127", "fd00:1::1/127"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ipv6 = pool.contains(':');
+        let name = format!("n{i}");
+        let spec = NetworkSpec {
+            internal: true,
+            ipv4: !ipv6,
+            ipv6,
+            ..spec(&name, pool, Some("up0"), None)
+        };
+        assert_eq!(host.says(&Request::NetworkCreate(spec)), "ok");
+        let mut found = Vec::new();
+        for j in 0..4 {
+            let one = format!("{name}-{j}");
+            if host.says(&create(sandbox(&one, &[&name]))) == "ok" {
+                let view = host.state.inspect_sandbox(&one).unwrap();
+                found.push(view.endpoints[0].endpoint.addresses[0].to_string());
+            }
+        }
+        assert_eq!(found, expected, "{pool}");
+    }
+}

@@ -333,3 +333,44 @@ fn the_default_networks_ipv6_follows_the_settings() {
     host.predefine().expect("nobody is connected");
     assert_eq!(gateways(&host).len(), 1);
 }
+
+#[test]
+fn link_local_subnets_are_dockers() {
+    let mut facts = HostFacts::default();
+    let own = AddressFacts {
+        link: "up0".parse().unwrap(),
+        ifindex: 2,
+        net: "fe80::42/64".parse().unwrap(),
+    };
+    facts.addresses.insert(own.net.addr(), own);
+    let mut host = Host::with(facts, Settings::default());
+    let six = |name: &str, pool: &str| {
+        Request::NetworkCreate(NetworkSpec {
+            ipv4: false,
+            ipv6: true,
+            subnets: vec![subnet(pool)],
+            ..network(name)
+        })
+    };
+    for (pool, expected) in [
+        (
+            "fe80::/80",
+            expect!["'fe80::/80' clashes with the Link-Local prefix 'fe80::/64'"],
+        ),
+        (
+            "fe80::/10",
+            expect!["'fe80::/10' clashes with the Link-Local prefix 'fe80::/64'"],
+        ),
+        // Each link of the host has addresses of it, which say nothing.
+        ("fe80::/64", expect!["ok"]),
+        ("fe80:0:0:1::/64", expect!["ok"]),
+    ] {
+        let name = format!("n{}", pool.len());
+        check(&mut host, &six(&name, pool), expected);
+    }
+    check(
+        &mut host,
+        &network_with("v4", "169.254.0.0/16"),
+        expect!["ok"],
+    );
+}
