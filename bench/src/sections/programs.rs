@@ -49,7 +49,7 @@ struct Case {
 }
 
 /// As told in the tables.
-const CASES: [Case; 9] = [
+const CASES: [Case; 15] = [
     Case {
         name: "same network",
         file: "same-network",
@@ -105,6 +105,54 @@ const CASES: [Case; 9] = [
         title: "data",
         fresh: None,
         action: action::REDIRECT,
+    },
+    Case {
+        name: "out, SCTP",
+        file: "sctp",
+        before: &["SCTP out with its port", "its answer", "and on"],
+        title: "and on",
+        fresh: None,
+        action: action::REDIRECT,
+    },
+    Case {
+        name: "out, later fragment",
+        file: "fragments",
+        before: &["IPv4: fragment 0 goes out"],
+        title: "IPv4: fragment 1 goes out",
+        fresh: None,
+        action: action::REDIRECT,
+    },
+    Case {
+        name: "to the host",
+        file: "isolation",
+        before: &[],
+        title: "its gateway",
+        fresh: None,
+        action: action::OK,
+    },
+    Case {
+        name: "from the host",
+        file: "stack",
+        before: &[],
+        title: "the host to an endpoint",
+        fresh: None,
+        action: action::UNSPEC,
+    },
+    Case {
+        name: "the host's own",
+        file: "stack",
+        before: &[],
+        title: "the host's own",
+        fresh: None,
+        action: action::UNSPEC,
+    },
+    Case {
+        name: "forwarded for others",
+        file: "stack",
+        before: &[],
+        title: "forwarded for others",
+        fresh: None,
+        action: action::UNSPEC,
     },
     Case {
         name: "not netd's",

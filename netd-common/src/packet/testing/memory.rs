@@ -31,10 +31,16 @@ pub struct Lookups {
     pub endpoints: u32,
     /// `FLOWS` and `NEW_FLOWS`.
     pub flows: u32,
-    /// `PORTS`, `SUBNETS`, `HOST_ADDRESSES`, `LINKS`.
+    /// `PORTS`, `SUBNETS`, `HOST_ADDRESSES`, `LINKS`, `TRUSTED`.
     pub others: u32,
     /// Questions for a route.
     pub routes: u32,
+    /// Questions for a socket of the host.
+    pub sockets: u32,
+    /// `FRAGMENTS`.
+    pub fragments: u32,
+    /// Questions for how many flows an endpoint has (`FLOW_COUNTS` and `FLOWS_COLLECTED`).
+    pub counts: u32,
 }
 
 /// The tables, each to be filled as a test needs it.
@@ -202,6 +208,7 @@ impl Tables for Memory {
     }
 
     fn trusts(&mut self, network: u32, ifindex: u32) -> bool {
+        self.lookups.others += 1;
         self.trusted.contains(&(network, ifindex))
     }
 
@@ -249,6 +256,7 @@ impl Tables for Memory {
     }
 
     fn fragments(&mut self, key: &FragmentKey, into: &mut Fragments) -> bool {
+        self.lookups.fragments += 1;
         copy(self.fragments.get(key), into)
     }
 
@@ -263,6 +271,7 @@ impl Tables for Memory {
     }
 
     fn established(&mut self, endpoint: u32) -> u64 {
+        self.lookups.counts += 1;
         self.counts.get(&endpoint).copied().unwrap_or(0) as u64
     }
 
@@ -271,6 +280,7 @@ impl Tables for Memory {
     }
 
     fn host_uses(&mut self, key: &FlowKey) -> bool {
+        self.lookups.sockets += 1;
         let socket = (key.protocol, key.destination, key.destination_port);
         self.sockets.contains(&socket)
     }
@@ -292,6 +302,7 @@ impl Tables for Memory {
     }
 
     fn preferred_source(&mut self, _ifindex: u32, view: &View) -> Addr {
+        self.lookups.routes += 1;
         let found = self.preferred.get(&view.ip.destination);
         found.copied().unwrap_or_default()
     }
