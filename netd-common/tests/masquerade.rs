@@ -141,6 +141,20 @@ fn a_connection_that_begins_again_has_the_port_that_it_had() {
 }
 
 #[test]
+fn a_connection_that_lost_its_own_half_goes_on_with_its_port() {
+    for family in FAMILIES {
+        let mut scene = Scene::new();
+        let send = |scene: &mut Scene, flags| {
+            ports(&out(scene, family, Payload::Tcp(50_000, 443, flags)))[0]
+        };
+        let had = send(&mut scene, SYN);
+        scene.memory.new_flows.retain(|key, _| key.zone == 0);
+        assert_eq!(send(&mut scene, ACK), had);
+        assert_eq!(scene.memory.new_flows.len(), 2);
+    }
+}
+
+#[test]
 fn one_socket_after_the_other_never_meets_the_port_of_another() {
     for payload in [
         |number| Payload::Tcp(number, 443, SYN),
