@@ -1,7 +1,9 @@
 //! Compares what should be with what is: the actions that make one the other, in an order in which
 //! nothing is used before it exists, and nothing passes before its programs are there.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
 
 use super::{
     Action, Attachment, Desired, Observed, Place,
@@ -219,7 +221,13 @@ impl Plan<'_> {
     }
 
     fn addresses(&mut self, place: Place, name: &IfName, link: &DesiredLink, found: &LinkState) {
-        for address in link.addresses.difference(&found.addresses) {
+        let mut missing: Vec<&IpNet> = link.addresses.difference(&found.addresses).collect();
+        // What comes first is what is shown and taken as the interface's address.
+        missing.sort_by_key(|net| match net.addr() {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        });
+        for address in missing {
             self.make(Action::AddAddress {
                 place,
                 link: name.clone(),
