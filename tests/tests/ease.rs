@@ -119,3 +119,52 @@ fn a_mistyped_name_is_answered_with_the_one_that_was_meant() {
         );
     }
 }
+
+/// A command on a terminal that is `columns` wide: what it shows.
+fn on_a_terminal(lab: &Lab, columns: u16, command: &str) -> String {
+    let line = format!("script -qec 'stty rows 40 cols {columns}; {command}' /dev/null");
+    lab.host().ok(&line)
+}
+
+#[test]
+fn tables_are_as_wide_as_the_terminal() {
+    let lab = Lab::new("terminal");
+    let _agent = lab.agent("");
+    lab.netd("sandbox create --name web -p 8080:80 -p 9000:90 -p 7000-7009:7000-7009/udp");
+    let plain = lab.netd("sandbox ls");
+    let widest = |text: &str| text.lines().map(|line| line.trim_end().len()).max();
+    assert!(widest(&plain) > Some(100), "{plain}");
+    let wide = on_a_terminal(&lab, 300, "netd sandbox ls").replace('\r', "");
+    assert_eq!(wide.trim_end(), plain);
+    let narrow = on_a_terminal(&lab, 80, "netd sandbox ls");
+    assert!(widest(&narrow) <= Some(80), "{narrow}");
+    let id = lab.netd("sandbox ls -q");
+    assert!(
+        narrow.contains(&id) && narrow.lines().count() > plain.lines().count(),
+        "{narrow}"
+    );
+    // Heading and row are columns: what is below another begins where it does.
+    let at = |line: &str, text: &str| line.find(text);
+    let [heading, row] = [0, 1].map(|line| plain.lines().nth(line).expect("a line"));
+    assert_eq!(at(heading, "NAME"), at(row, "web"));
+    assert_eq!(at(heading, "PORTS"), at(row, "0.0.0.0:8080"));
+}
+
+#[test]
+fn waiting_is_told_on_a_terminal_alone() {
+    let lab = Lab::new("waiting");
+    let agent = lab.agent("");
+    agent.freeze();
+    let line = "script -qec 'netd network ls -q' /dev/null";
+    let mut told = lab.host().spawn(line).expect("script");
+    let silent = lab.host().spawn("netd network ls -q").expect("netd");
+    told.wait_for("waiting for the agent: 2 s", LIMIT)
+        .expect("a line");
+    agent.thaw();
+    told.wait_for("\x1b[K", LIMIT).expect("the line to go");
+    let silent = silent.wait(LIMIT).expect("an end");
+    assert_eq!(
+        (silent.stderr.as_str(), silent.stdout.lines().count()),
+        ("", 3)
+    );
+}

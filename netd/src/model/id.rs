@@ -12,13 +12,28 @@ pub struct Id(pub [u8; 32]);
 impl Id {
     /// The first twelve digits, as users see them.
     pub fn short(&self) -> String {
-        self.to_string().chars().take(12).collect()
+        let mut text = self.to_string();
+        text.truncate(12);
+        text
     }
 }
 
 impl fmt::Display for Id {
+    /// In one piece: lists of thousands write little else.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *pair = [byte >> 4, byte & 0xf].map(digit);
+        }
+        f.pad(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The hex digit of a number below 16.
+fn digit(value: u8) -> u8 {
+    match value {
+        0..10 => b'0' + value,
+        _ => b'a' + (value - 10),
     }
 }
 

@@ -104,6 +104,13 @@ impl State {
         let found = found.map_err(|Several(_)| Refusal::Ambiguous(text.to_owned()))?;
         found.ok_or_else(|| Refusal::NoSuchSandbox(text.to_owned()))
     }
+
+    /// An endpoint by id or unambiguous id prefix: it has no name of its own.
+    pub fn find_endpoint(&self, text: &str) -> Result<&Endpoint, Refusal> {
+        let found = by_prefix(text, &self.endpoints);
+        let found = found.map_err(|Several(_)| Refusal::Ambiguous(text.to_owned()))?;
+        found.ok_or_else(|| Refusal::NoSuchEndpoint(text.to_owned()))
+    }
 }
 
 /// A prefix fits so many.
@@ -133,6 +140,11 @@ fn find<'a, T>(
             return Ok(records.get(id));
         }
     }
+    by_prefix(text, records)
+}
+
+/// What has an id that begins like this.
+fn by_prefix<'a, T>(text: &str, records: &'a BTreeMap<Id, T>) -> Result<Option<&'a T>, Several> {
     let Some((first, last)) = prefix_bounds(text) else {
         return Ok(None);
     };

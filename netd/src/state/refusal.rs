@@ -13,6 +13,9 @@ pub enum Refusal {
     /// A sandbox that does not exist.
     #[error("No such sandbox: {0}")]
     NoSuchSandbox(String),
+    /// An endpoint that does not exist.
+    #[error("endpoint {0} not found")]
+    NoSuchEndpoint(String),
     /// The target of a link that does not exist.
     #[error("could not get sandbox for {0}: No such sandbox: {0}")]
     NoSuchLinked(String),
@@ -41,7 +44,7 @@ pub enum Refusal {
         /// How many it fits.
         count: usize,
     },
-    /// An id prefix that fits several sandboxes.
+    /// An id prefix that fits several sandboxes or endpoints.
     #[error("multiple IDs found with provided prefix: {0}")]
     Ambiguous(String),
     /// A network name in use.

@@ -89,6 +89,13 @@ impl State {
             .ok_or_else(|| Refusal::NoSuchSandbox(text.to_owned()))
     }
 
+    /// An endpoint by id or id prefix.
+    pub fn inspect_endpoint(&self, text: &str) -> Result<EndpointView, Refusal> {
+        let endpoint = self.find_endpoint(text)?;
+        self.view_endpoint(endpoint)
+            .ok_or_else(|| Refusal::NoSuchEndpoint(text.to_owned()))
+    }
+
     fn view_network(&self, id: Id) -> Option<NetworkView> {
         let mut endpoints: Vec<EndpointView> = self
             .endpoints_of_network(id)

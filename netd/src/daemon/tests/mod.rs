@@ -4,6 +4,7 @@ mod announcing;
 mod api;
 mod drift;
 mod faults;
+mod formats;
 mod ipam;
 mod macvlan;
 mod names;

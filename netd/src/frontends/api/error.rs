@@ -38,6 +38,8 @@ pub enum Code {
     NoSuchNetwork,
     /// No sandbox of this name or id.
     NoSuchSandbox,
+    /// No endpoint of this id.
+    NoSuchEndpoint,
     /// An id prefix that fits several objects.
     Ambiguous,
     /// The name belongs to another object.
@@ -78,9 +80,11 @@ impl Code {
         match self {
             Code::BadRequest => StatusCode::BAD_REQUEST,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Code::NoSuchPath | Code::NoSuchNetwork | Code::NoSuchSandbox | Code::NotConnected => {
-                StatusCode::NOT_FOUND
-            }
+            Code::NoSuchPath
+            | Code::NoSuchNetwork
+            | Code::NoSuchSandbox
+            | Code::NoSuchEndpoint
+            | Code::NotConnected => StatusCode::NOT_FOUND,
             Code::BadMethod => StatusCode::METHOD_NOT_ALLOWED,
             Code::Ambiguous
             | Code::NameInUse
@@ -143,6 +147,7 @@ fn code(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::NoSuchNetwork(_) => Code::NoSuchNetwork,
         Refusal::NoSuchSandbox(_) => Code::NoSuchSandbox,
+        Refusal::NoSuchEndpoint(_) => Code::NoSuchEndpoint,
         // Docker's answer, too: the sandbox that is asked for is not the one that is missing.
         Refusal::NoSuchLinked(_) | Refusal::NotOnDefault(_) | Refusal::SctpPort { .. } => {
             Code::BadRequest
@@ -183,6 +188,7 @@ fn hint(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::NoSuchNetwork(_) => Some("netd network ls"),
         Refusal::NoSuchSandbox(_) | Refusal::NoSuchLinked(_) => Some("netd sandbox ls"),
+        Refusal::NoSuchEndpoint(_) => Some("netd network inspect shows the ids of endpoints"),
         Refusal::NotOnDefault(_) => Some("a network of both, where --link is a name"),
         Refusal::SctpPort { .. } => Some("the same port on the host: -p PORT:PORT/sctp"),
         Refusal::NoSuchConfig(_) => Some("netd network create --config-only"),
@@ -209,13 +215,14 @@ mod tests {
 
     use super::Code;
 
-    const ALL: [Code; 22] = [
+    const ALL: [Code; 23] = [
         Code::BadRequest,
         Code::TooLarge,
         Code::NoSuchPath,
         Code::BadMethod,
         Code::NoSuchNetwork,
         Code::NoSuchSandbox,
+        Code::NoSuchEndpoint,
         Code::Ambiguous,
         Code::NameInUse,
         Code::IdInUse,

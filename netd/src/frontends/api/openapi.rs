@@ -36,6 +36,7 @@ use super::{
         routes::environment,
         routes::publish,
         routes::unpublish,
+        routes::endpoint,
         routes::flows,
         routes::flush_flows,
         routes::drops,

@@ -10,6 +10,7 @@ use axum::{
 use super::{
     ApiError, Code,
     door::{Call, Door, Wish},
+    endpoint_object::EndpointObject,
     events::events,
     input::{Body, Dangling, Force, Parameters},
     network_request::{ConnectRequest, DisconnectRequest, NetworkCreate},
@@ -55,6 +56,7 @@ pub fn router(door: Door) -> Router {
             get(ports).post(publish).delete(unpublish),
         )
         .route("/sandboxes/{name}/env", get(environment))
+        .route("/endpoints/{id}", get(endpoint))
         .route("/events", get(events))
         .route("/flows", get(flows).delete(flush_flows))
         .route("/drops", get(drops))
@@ -336,6 +338,18 @@ pub async fn unpublish(
 ) -> Changed<Done> {
     let ports = body.check()?;
     done(&door, Request::Unpublish { sandbox, ports }).await
+}
+
+/// A connection by itself
+#[utoipa::path(get, path = "/v1/endpoints/{id}", tag = "networks",
+    params(("id" = String, Path, description = "Id or id prefix")),
+    responses((status = 200, body = EndpointObject), (status = "default", body = ApiError)))]
+pub async fn endpoint(
+    State(door): State<Door>,
+    Path(id): Path<String>,
+) -> Answered<EndpointObject> {
+    let view = door.find(|state| state.inspect_endpoint(&id))?;
+    Ok(Json(EndpointObject::new(&view)))
 }
 
 /// The flow table

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    sandbox_shape::{Bindings, EndpointShape, SandboxShape, bindings_of, exposed_ports},
+    sandbox_shape::{Bindings, bindings_of, exposed_ports},
     timestamp::rfc3339,
 };
 use crate::{
@@ -140,63 +140,5 @@ fn connection(endpoint: &Endpoint, network_id: String) -> EndpointBrief {
         network_id,
         ip_address: first(IpAddr::is_ipv4),
         global_ipv6_address: first(IpAddr::is_ipv6),
-    }
-}
-
-/// What is not told is empty.
-impl From<SandboxBrief> for SandboxShape {
-    fn from(brief: SandboxBrief) -> SandboxShape {
-        let connection = |connection: EndpointBrief| EndpointShape {
-            network_id: connection.network_id,
-            ip_address: connection.ip_address,
-            global_ipv6_address: connection.global_ipv6_address,
-            ..EndpointShape::default()
-        };
-        let networks = brief.networks.into_iter();
-        SandboxShape {
-            id: brief.id,
-            name: brief.name,
-            created: brief.created,
-            state: brief.state,
-            owner: brief.owner,
-            labels: brief.labels,
-            ports: brief.ports,
-            networks: networks
-                .map(|(name, shown)| (name, connection(shown)))
-                .collect(),
-            ..SandboxShape::default()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, from_value, to_value};
-
-    use super::*;
-
-    /// What is told of a sandbox is what its whole shape has there.
-    #[test]
-    fn a_brief_sandbox_becomes_a_whole_one() {
-        let brief = serde_json::json!({
-            "Id": "0123", "Name": "web", "Created": "2026-01-02T03:04:05Z", "State": "running",
-            "Owner": "netd", "Ports": {"80/tcp": null},
-            "Networks": {"app": {"NetworkID": "4567", "IPAddress": "172.18.0.2"}},
-        });
-        let read: SandboxBrief = from_value(brief.clone()).unwrap();
-        let whole = to_value(SandboxShape::from(read.clone())).unwrap();
-        assert_eq!(to_value(read).unwrap(), brief);
-        for (key, value) in brief.as_object().unwrap() {
-            if let Value::Object(_) = value {
-                continue;
-            }
-            assert_eq!(whole.get(key), Some(value), "{key}");
-        }
-        assert_eq!(whole["Ports"], brief["Ports"]);
-        let app = &whole["Networks"]["app"];
-        assert_eq!(
-            (&app["NetworkID"], &app["IPAddress"]),
-            (&"4567".into(), &"172.18.0.2".into())
-        );
     }
 }

@@ -197,6 +197,51 @@ pub struct GivenShape {
     pub link_local_ips: Vec<String>,
 }
 
+impl EndpointShape {
+    /// The connection as its sandbox shows it.
+    pub fn new(view: &EndpointView) -> EndpointShape {
+        let EndpointView {
+            endpoint, network, ..
+        } = view;
+        let short_id = view.sandbox.iter().map(|(id, _)| id.short());
+        let v4 = first(endpoint, IpAddr::is_ipv4);
+        let v6 = first(endpoint, IpAddr::is_ipv6);
+        let text = |net: Option<IpNet>| net.map(|net| net.addr().to_string()).unwrap_or_default();
+        let given = &endpoint.given;
+        let has_given =
+            given.ip.is_some() || given.ip6.is_some() || !endpoint.link_local.is_empty();
+        let aliases = endpoint.aliases.iter().map(ToString::to_string);
+        // The default network has no names (Docker's rule).
+        let named = !network.is_default();
+        EndpointShape {
+            ipam_config: has_given.then(|| GivenShape {
+                ipv4_address: given.ip.map(|ip| ip.to_string()),
+                ipv6_address: given.ip6.map(|ip| ip.to_string()),
+                link_local_ips: endpoint
+                    .link_local
+                    .iter()
+                    .map(|net| net.addr().to_string())
+                    .collect(),
+            }),
+            links: (!endpoint.links.is_empty())
+                .then(|| endpoint.links.iter().map(ToString::to_string).collect()),
+            aliases: named.then(|| aliases.chain(short_id).collect()),
+            mac_address: endpoint.mac.to_string(),
+            gw_priority: endpoint.gateway_priority,
+            driver_opts: (!endpoint.driver_opts.is_empty()).then(|| endpoint.driver_opts.clone()),
+            network_id: network.id.to_string(),
+            endpoint_id: endpoint.id.to_string(),
+            gateway: gateway(network, v4),
+            ip_address: text(v4),
+            ip_prefix_len: v4.map_or(0, |net| net.prefix_len()),
+            ipv6_gateway: gateway(network, v6),
+            global_ipv6_address: text(v6),
+            global_ipv6_prefix_len: v6.map_or(0, |net| net.prefix_len()),
+            dns_names: named.then(|| view.dns_names.clone()),
+        }
+    }
+}
+
 impl SandboxShape {
     /// The sandbox with its connections. `run_dir` is where its files are.
     pub fn new(view: &SandboxView, run_dir: &Path) -> SandboxShape {
@@ -207,7 +252,7 @@ impl SandboxShape {
             .map(|endpoint| {
                 (
                     endpoint.network.name.to_string(),
-                    connection(sandbox, endpoint),
+                    EndpointShape::new(endpoint),
                 )
             })
             .chain(predefined_mode(view))
@@ -331,46 +376,6 @@ fn settings(
         mac_address: default.mac_address,
         networks,
         ..NetworkSettings::default()
-    }
-}
-
-fn connection(sandbox: &Sandbox, view: &EndpointView) -> EndpointShape {
-    let EndpointView {
-        endpoint, network, ..
-    } = view;
-    let v4 = first(endpoint, IpAddr::is_ipv4);
-    let v6 = first(endpoint, IpAddr::is_ipv6);
-    let text = |net: Option<IpNet>| net.map(|net| net.addr().to_string()).unwrap_or_default();
-    let given = &endpoint.given;
-    let has_given = given.ip.is_some() || given.ip6.is_some() || !endpoint.link_local.is_empty();
-    let aliases = endpoint.aliases.iter().map(ToString::to_string);
-    // The default network has no names (Docker's rule).
-    let named = !network.is_default();
-    EndpointShape {
-        ipam_config: has_given.then(|| GivenShape {
-            ipv4_address: given.ip.map(|ip| ip.to_string()),
-            ipv6_address: given.ip6.map(|ip| ip.to_string()),
-            link_local_ips: endpoint
-                .link_local
-                .iter()
-                .map(|net| net.addr().to_string())
-                .collect(),
-        }),
-        links: (!endpoint.links.is_empty())
-            .then(|| endpoint.links.iter().map(ToString::to_string).collect()),
-        aliases: named.then(|| aliases.chain([sandbox.id.short()]).collect()),
-        mac_address: endpoint.mac.to_string(),
-        gw_priority: endpoint.gateway_priority,
-        driver_opts: (!endpoint.driver_opts.is_empty()).then(|| endpoint.driver_opts.clone()),
-        network_id: network.id.to_string(),
-        endpoint_id: endpoint.id.to_string(),
-        gateway: gateway(network, v4),
-        ip_address: text(v4),
-        ip_prefix_len: v4.map_or(0, |net| net.prefix_len()),
-        ipv6_gateway: gateway(network, v6),
-        global_ipv6_address: text(v6),
-        global_ipv6_prefix_len: v6.map_or(0, |net| net.prefix_len()),
-        dns_names: named.then(|| view.dns_names.clone()),
     }
 }
 

@@ -85,7 +85,7 @@ fn with_names(command: Command) -> Command {
 }
 
 fn sandboxes() -> Vec<CompletionCandidate> {
-    ask("/sandboxes", "sandboxes", "Name")
+    ask("/lists/sandboxes", "sandboxes", "Name")
 }
 
 fn networks() -> Vec<CompletionCandidate> {

@@ -1,10 +1,10 @@
 //! `netd config …`: the configuration file, without an agent.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Printed};
+use super::{Failure, Printed, format::TextFormat};
 use crate::frontends::config::{DEFAULT_FILE, Settings};
 
 /// `netd config`.
@@ -15,7 +15,16 @@ pub enum ConfigVerb {
     Check(ConfigArgs),
     /// Print what results of file and defaults, as a file
     #[command(after_help = "Example:\n  netd config show")]
-    Show(ConfigArgs),
+    Show(ShowArgs),
+}
+
+/// `netd config show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    file: ConfigArgs,
+    #[command(flatten)]
+    format: TextFormat,
 }
 
 /// Flags of both.
@@ -28,19 +37,30 @@ pub struct ConfigArgs {
 
 /// Carries out the verb.
 pub fn run(verb: &ConfigVerb) -> Result<Printed, Failure> {
-    let refused = |error: &dyn std::fmt::Display| Failure::refused(error.to_string());
-    let (ConfigVerb::Check(args) | ConfigVerb::Show(args)) = verb;
-    let settings = Settings::read(args.config.as_deref()).map_err(|error| refused(&error))?;
-    settings.clone().check().map_err(|error| refused(&error))?;
     match verb {
         ConfigVerb::Check(args) => {
+            read(args)?;
             let default = PathBuf::from(DEFAULT_FILE);
             let file = args.config.as_ref().unwrap_or(&default);
             Ok(Printed::text(format!("{}: in order\n", file.display())))
         }
-        ConfigVerb::Show(_) => {
-            let text = toml::to_string(&settings.with_defaults()).map_err(|e| refused(&e))?;
-            Ok(Printed::text(text))
+        ConfigVerb::Show(args) => {
+            let settings = read(&args.file)?.with_defaults();
+            args.format.print(&[&settings], "netd config show", || {
+                let text = toml::to_string(&settings).map_err(|error| refused(&error))?;
+                Ok(Printed::text(text))
+            })
         }
     }
+}
+
+/// What the file says, if it is right.
+fn read(args: &ConfigArgs) -> Result<Settings, Failure> {
+    let settings = Settings::read(args.config.as_deref()).map_err(|error| refused(&error))?;
+    settings.clone().check().map_err(|error| refused(&error))?;
+    Ok(settings)
+}
+
+fn refused(error: &dyn fmt::Display) -> Failure {
+    Failure::refused(error.to_string())
 }

@@ -1,9 +1,12 @@
 //! `netd drops`: drop counters by reason, program and network.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::{Connection, Failure, Printed, format::ListFormat};
+use super::{
+    Connection, Failure, Printed,
+    format::{Column, ListFormat},
+};
 use crate::frontends::api::reports::{DropList, DropReport};
 
 /// `netd drops`.
@@ -15,38 +18,51 @@ pub struct DropsArgs {
     connection: Connection,
 }
 
-const COLUMNS: [(&str, &str); 6] = [
-    ("REASON", "Reason"),
-    ("PROGRAM", "Program"),
-    ("NETWORK", "Network"),
-    ("PACKETS", "Packets"),
-    ("BYTES", "Bytes"),
-    ("MEANING", "Explanation"),
-];
-
 /// Carries out the verb.
 pub fn run(args: &DropsArgs) -> Result<Printed, Failure> {
     let list: DropList = args.connection.client()?.get("/drops")?;
-    let rows: Vec<Value> = list.drops.iter().map(row).collect();
-    args.format.print(&COLUMNS, &rows, "netd drops")
+    let rows: Vec<Row<'_>> = list.drops.iter().map(row).collect();
+    args.format.print(&columns(), &rows, "netd drops")
 }
 
-fn row(drop: &DropReport) -> Value {
-    json!({
-        "Reason": drop.reason,
-        "Explanation": drop.explanation,
-        "Program": drop.program,
-        "Network": drop.network,
-        "Packets": drop.packets,
-        "Bytes": drop.bytes,
-    })
+fn columns<'a>() -> [Column<Row<'a>>; 6] {
+    [
+        ("REASON", |row| row.reason.into()),
+        ("PROGRAM", |row| row.program.into()),
+        ("NETWORK", |row| row.network.into()),
+        ("PACKETS", |row| row.packets.to_string().into()),
+        ("BYTES", |row| row.bytes.to_string().into()),
+        ("MEANING", |row| row.explanation.into()),
+    ]
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row<'a> {
+    reason: &'a str,
+    explanation: &'a str,
+    program: &'a str,
+    network: &'a str,
+    packets: u64,
+    bytes: u64,
+}
+
+fn row(drop: &DropReport) -> Row<'_> {
+    Row {
+        reason: &drop.reason,
+        explanation: &drop.explanation,
+        program: &drop.program,
+        network: &drop.network,
+        packets: drop.packets,
+        bytes: drop.bytes,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
 
-    use super::{COLUMNS, DropReport, ListFormat, row};
+    use super::{DropReport, ListFormat, columns, row};
 
     #[test]
     fn drops_are_a_table() {
@@ -63,7 +79,7 @@ mod tests {
             drop("unknown-interface", "", 1),
         ];
         let rows = rows.each_ref().map(row);
-        let printed = ListFormat::default().print(&COLUMNS, &rows, "netd drops");
+        let printed = ListFormat::default().print(&columns(), &rows, "netd drops");
         expect![[r#"
             REASON              PROGRAM         NETWORK   PACKETS   BYTES     MEANING
             other-network       from_endpoint   app       12        1008      A sentence.

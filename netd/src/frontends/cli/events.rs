@@ -10,6 +10,7 @@ use clap::Args;
 use super::{
     Connection, Failure, Printed,
     filters::{Filter, Filters},
+    format::Template,
 };
 use crate::frontends::api::{events::EventShape, timestamp::rfc3339};
 
@@ -25,41 +26,36 @@ pub struct EventsArgs {
     /// type=network|sandbox, event=ACTION, network=NAME|ID, sandbox=NAME|ID, label=K[=V]; of one key any
     #[arg(long, value_name = "K=V")]
     filter: Vec<String>,
-    /// text, or json: a JSON text a line
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    /// json (a JSON text a line), '{{.A.B}}' or '{{json .A}}'; without it a text for people
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// How events are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// `TIME TYPE ACTION ID (ATTRIBUTES)`.
-    Text,
-    /// As the agent tells them.
-    Json,
 }
 
 /// Carries out the verb.
 pub fn run(args: &EventsArgs) -> Result<Printed, Failure> {
     let filters = Filters::parse(&args.filter, &KEYS)?;
+    let format = args.format.as_deref().filter(|format| *format != "text");
+    let template = format.map(|format| Template::parse(format, "netd events"));
+    let template = template.transpose()?;
     let path = match args.since {
         Some(since) => format!("/events?since={since}"),
         None => "/events".to_owned(),
     };
     let mut out = io::stdout().lock();
     args.connection.client()?.lines(&path, |line| {
-        let event: EventShape = serde_json::from_str(line).map_err(|error| {
-            Failure::refused(format!("the agent's answer is not understood: {error}"))
-        })?;
+        let bad =
+            |error| Failure::refused(format!("the agent's answer is not understood: {error}"));
+        let event: EventShape = serde_json::from_str(line).map_err(bad)?;
         if !passes(&event, &filters) {
             return Ok(true);
         }
-        let written = match args.format {
-            Format::Text => writeln!(out, "{}", text(&event)),
-            Format::Json => writeln!(out, "{line}"),
+        let line = match &template {
+            None => text(&event),
+            Some(template) => template.line(&serde_json::from_str(line).map_err(bad)?)?,
         };
+        let written = writeln!(out, "{line}");
         // A reader that went away has seen enough.
         Ok(written.and_then(|()| out.flush()).is_ok())
     })?;

@@ -1,9 +1,12 @@
 //! `netd flow …`: the flow table.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::{Connection, Failure, Printed, format::ListFormat};
+use super::{
+    Connection, Failure, Printed,
+    format::{Column, ListFormat},
+};
 use crate::frontends::api::reports::{FlowList, FlowReport, Flushed};
 
 /// `netd flow`.
@@ -59,24 +62,47 @@ fn ls(args: &LsArgs) -> Result<Printed, Failure> {
         let sandbox = args.sandbox.as_ref();
         sandbox.is_none_or(|sandbox| *sandbox == flow.sandbox)
     };
-    let rows: Vec<Value> = list.flows.iter().filter(wanted).map(row).collect();
-    args.format.print(&COLUMNS, &rows, "netd flow ls")
+    let rows: Vec<Row<'_>> = list.flows.iter().filter(wanted).map(row).collect();
+    args.format.print(&columns(), &rows, "netd flow ls")
 }
 
-const COLUMNS: [(&str, &str); 10] = [
-    ("SOURCE", "Source"),
-    ("DESTINATION", "Destination"),
-    ("PROTO", "Protocol"),
-    ("SANDBOX", "Sandbox"),
-    ("NAT", "NAT"),
-    ("TRANSLATED", "Translated"),
-    ("STATE", "State"),
-    ("AGE", "Age"),
-    ("PACKETS", "Packets"),
-    ("BYTES", "Bytes"),
-];
+fn columns<'a>() -> [Column<Row<'a>>; 10] {
+    [
+        ("SOURCE", |row| row.source.into()),
+        ("DESTINATION", |row| row.destination.into()),
+        ("PROTO", |row| row.protocol.into()),
+        ("SANDBOX", |row| row.sandbox.into()),
+        ("NAT", |row| row.nat.into()),
+        ("TRANSLATED", |row| row.translated.as_str().into()),
+        ("STATE", |row| row.state.into()),
+        ("AGE", |row| row.age.as_str().into()),
+        ("PACKETS", |row| row.packets.to_string().into()),
+        ("BYTES", |row| row.bytes.to_string().into()),
+    ]
+}
 
-fn row(flow: &FlowReport) -> Value {
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row<'a> {
+    source: &'a str,
+    destination: &'a str,
+    protocol: &'a str,
+    sandbox: &'a str,
+    network: &'a str,
+    #[serde(rename = "NAT")]
+    nat: &'a str,
+    translated: String,
+    translated_source: &'a str,
+    translated_destination: &'a str,
+    state: &'a str,
+    age: String,
+    age_seconds: u64,
+    idle_seconds: u64,
+    packets: u64,
+    bytes: u64,
+}
+
+fn row(flow: &FlowReport) -> Row<'_> {
     // The side that the translation changed.
     let translated = match (
         flow.translated_source != flow.source,
@@ -90,23 +116,23 @@ fn row(flow: &FlowReport) -> Value {
         ),
         (false, false) => String::new(),
     };
-    json!({
-        "Source": flow.source,
-        "Destination": flow.destination,
-        "Protocol": flow.protocol,
-        "Sandbox": flow.sandbox,
-        "Network": flow.network,
-        "NAT": flow.nat,
-        "Translated": translated,
-        "TranslatedSource": flow.translated_source,
-        "TranslatedDestination": flow.translated_destination,
-        "State": flow.state,
-        "Age": age(flow.age),
-        "AgeSeconds": flow.age,
-        "IdleSeconds": flow.idle,
-        "Packets": flow.packets,
-        "Bytes": flow.bytes,
-    })
+    Row {
+        source: &flow.source,
+        destination: &flow.destination,
+        protocol: &flow.protocol,
+        sandbox: &flow.sandbox,
+        network: &flow.network,
+        nat: &flow.nat,
+        translated,
+        translated_source: &flow.translated_source,
+        translated_destination: &flow.translated_destination,
+        state: &flow.state,
+        age: age(flow.age),
+        age_seconds: flow.age,
+        idle_seconds: flow.idle,
+        packets: flow.packets,
+        bytes: flow.bytes,
+    }
 }
 
 /// `45s`, `12m`, `3h`, `9d`.
@@ -123,7 +149,7 @@ pub fn age(seconds: u64) -> String {
 mod tests {
     use expect_test::expect;
 
-    use super::{COLUMNS, FlowReport, ListFormat, age, row};
+    use super::{FlowReport, ListFormat, age, columns, row};
 
     #[test]
     fn flows_are_a_table() {
@@ -151,7 +177,7 @@ mod tests {
             ..flow.clone()
         };
         let rows = [row(&flow), row(&published)];
-        let printed = ListFormat::default().print(&COLUMNS, &rows, "netd flow ls");
+        let printed = ListFormat::default().print(&columns(), &rows, "netd flow ls");
         expect![[r#"
             SOURCE               DESTINATION          PROTO     SANDBOX   NAT          TRANSLATED             STATE         AGE       PACKETS   BYTES
             172.18.0.2:40000     203.0.113.9:443      tcp       web       masquerade   from 192.0.2.7:40000   established   2m        12        3456

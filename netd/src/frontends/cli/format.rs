@@ -1,15 +1,15 @@
 //! `--format` and `--quiet`: rows as a table, as JSON, or by one of the few templates that Docker
-//! users type. Everything that lists or inspects prints through here.
+//! users type. Everything that lists, inspects or shows an object prints through here.
 
-use std::io::{self, IsTerminal};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal},
+};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, Printed};
-
-/// Letters of a column with the space behind it, at least: as Docker's.
-const NARROWEST: u16 = 10;
+use super::{Failure, Printed, table};
 
 /// What to print of each row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,61 +43,117 @@ pub struct InspectFormat {
     format: Option<String>,
 }
 
-/// A column: its heading and the row's field.
-pub type Column = (&'static str, &'static str);
+/// The flag of verbs that tell something in words of their own.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TextFormat {
+    /// json, '{{.A.B}}' or '{{json .A}}'; without it a text for people
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+/// A column: its heading, and what a row has in it.
+pub type Column<T> = (&'static str, fn(&T) -> Cow<'_, str>);
 
 impl ListFormat {
     /// Prints rows. The first column is what `--quiet` prints.
-    pub fn print(
+    pub fn print<T: Serialize>(
         &self,
-        columns: &[Column],
-        rows: &[Value],
+        columns: &[Column<T>],
+        rows: &[T],
         verb: &str,
     ) -> Result<Printed, Failure> {
-        let mut printed = Printed::default();
         let format = match &self.format {
-            None if self.quiet => {
-                Format::Plain(columns.iter().take(1).map(|c| c.1.into()).collect())
-            }
             None => Format::Table,
             Some(text) => parse(text, verb).map_err(|failure| meant_filter(failure, text, verb))?,
         };
-        match format {
-            Format::Table => printed.out = table(columns, rows, terminal_width()),
-            format => {
-                for row in rows {
-                    printed.line(&one(&format, row)?);
-                }
+        let mut printed = Printed::default();
+        match (format, columns) {
+            (Format::Table, [(_, id), ..]) if self.quiet => {
+                rows.iter().for_each(|row| printed.line(&id(row)));
             }
+            (Format::Table, _) => printed.out = table::text(columns, rows, terminal_width()),
+            (format, _) => lines(&mut printed, &format, rows)?,
         }
         Ok(printed)
     }
 }
 
 impl InspectFormat {
-    /// Whether one was asked for.
-    pub fn given(&self) -> bool {
-        self.format.is_some()
-    }
-
-    /// Prints objects: a JSON array, or one line each by the template.
+    /// Prints objects: a JSON array as Docker has it (`json`: in one line), or a line each by the
+    /// template.
     pub fn print(&self, objects: &[Value], verb: &str) -> Result<Printed, Failure> {
+        let Some(text) = &self.format else {
+            return Ok(Printed::text(pretty(objects) + "\n"));
+        };
         let mut printed = Printed::default();
-        match &self.format {
-            None => printed.line(&pretty(objects)),
-            Some(text) => match parse(text, verb)? {
-                Format::Table => {
-                    return Err(Failure::usage("table is not a format of inspect"));
-                }
-                format => {
-                    for object in objects {
-                        printed.line(&one(&format, object)?);
-                    }
-                }
-            },
+        match parse(text, verb)? {
+            Format::Table => return Err(no_table()),
+            Format::Json => printed.line(&json(&objects)?),
+            format => lines(&mut printed, &format, objects)?,
         }
         Ok(printed)
     }
+}
+
+impl TextFormat {
+    /// Prints objects, one a line, where a format was asked for; else the text.
+    pub fn print<T: Serialize>(
+        &self,
+        objects: &[T],
+        verb: &str,
+        text: impl FnOnce() -> Result<Printed, Failure>,
+    ) -> Result<Printed, Failure> {
+        let Some(format) = &self.format else {
+            return text();
+        };
+        let template = Template::parse(format, verb)?;
+        let mut printed = Printed::default();
+        lines(&mut printed, &template.0, objects)?;
+        Ok(printed)
+    }
+}
+
+/// How one object after the other is printed.
+pub struct Template(Format);
+
+impl Template {
+    /// `json`, `{{.A.B}}` or `{{json .A}}`.
+    pub fn parse(text: &str, verb: &str) -> Result<Template, Failure> {
+        match parse(text, verb)? {
+            Format::Table => Err(no_table()),
+            format => Ok(Template(format)),
+        }
+    }
+
+    /// What is printed of an object.
+    pub fn line(&self, object: &Value) -> Result<String, Failure> {
+        one(&self.0, object)
+    }
+}
+
+fn no_table() -> Failure {
+    Failure::usage("table is a format of lists alone").hint("--format json")
+}
+
+fn lines<T: Serialize>(printed: &mut Printed, format: &Format, rows: &[T]) -> Result<(), Failure> {
+    for row in rows {
+        let line = match format {
+            Format::Json | Format::Table => json(row)?,
+            Format::Plain(_) | Format::AsJson(_) => {
+                one(format, &serde_json::to_value(row).map_err(unprintable)?)?
+            }
+        };
+        printed.line(&line);
+    }
+    Ok(())
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(unprintable)
+}
+
+fn unprintable(error: serde_json::Error) -> Failure {
+    Failure::refused(error.to_string())
 }
 
 /// Docker's lists take `-f` for `--filter`: who types `-f name=app` is told.
@@ -219,43 +275,14 @@ fn terminal_width() -> Option<u16> {
     size.flatten().map(|(width, _)| width.0)
 }
 
-/// Columns three spaces apart without borders, as Docker prints them. Where they are wider than the
-/// terminal, long cells go on in the next line, within their column.
-fn table(columns: &[Column], rows: &[Value], width: Option<u16>) -> String {
-    let mut table = Table::new();
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(width);
-    }
-    table.load_style(presets::NOTHING);
-    table.set_header(columns.iter().map(|(heading, _)| *heading));
-    for row in rows {
-        let cell = |(_, field): &Column| match row.get(*field) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Null) | None => String::new(),
-            Some(other) => other.to_string(),
-        };
-        table.add_row(columns.iter().map(cell));
-    }
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 3));
-        // Ids are copied: they stay in one piece.
-        let whole = i == 0 && width.is_some_and(|width| width >= 40);
-        column.set_constraint(if whole {
-            ColumnConstraint::ContentWidth
-        } else {
-            ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST))
-        });
-    }
-    table.trim_fmt() + "\n"
-}
-
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use expect_test::{Expect, expect};
     use serde_json::{Value, json};
 
-    use super::{InspectFormat, ListFormat};
+    use super::{Column, InspectFormat, ListFormat};
 
     fn rows() -> Vec<Value> {
         vec![
@@ -264,10 +291,19 @@ mod tests {
         ]
     }
 
+    const COLUMNS: [Column<Value>; 3] = [
+        ("NETWORK ID", |row| text(row, "ID")),
+        ("NAME", |row| text(row, "Name")),
+        ("PORTS", |row| text(row, "Ports")),
+    ];
+
+    fn text<'a>(row: &'a Value, field: &str) -> Cow<'a, str> {
+        row[field].as_str().unwrap().into()
+    }
+
     fn list(quiet: bool, format: Option<&str>, expected: Expect) {
         let format = format.map(str::to_owned);
-        let columns = [("NETWORK ID", "ID"), ("NAME", "Name"), ("PORTS", "Ports")];
-        let printed = ListFormat { quiet, format }.print(&columns, &rows(), "netd x ls");
+        let printed = ListFormat { quiet, format }.print(&COLUMNS, &rows(), "netd x ls");
         expected.assert_eq(&match printed {
             Ok(printed) => printed.out,
             Err(failure) => failure.lines(),
@@ -332,19 +368,6 @@ mod tests {
             false
             true
         "#]],
-        );
-    }
-
-    #[test]
-    fn columns_stay_columns_on_a_narrow_terminal() {
-        let columns = [("NETWORK ID", "ID"), ("NAME", "Name"), ("PORTS", "Ports")];
-        let table = |width| super::table(&columns, &rows(), width);
-        assert_eq!(table(Some(200)), table(None));
-        let narrow = table(Some(44));
-        assert!(narrow.lines().all(|line| line.len() <= 44), "{narrow}");
-        assert!(
-            narrow.contains("6277b26b242b") && narrow.lines().count() > 3,
-            "{narrow}"
         );
     }
 
@@ -441,6 +464,7 @@ mod tests {
         .assert_eq(&inspect(None).unwrap());
         assert_eq!(inspect(Some("{{.Nested.a-b}}")).unwrap(), "c\n");
         assert_eq!(inspect(Some("{{.Nested.A}}")).unwrap(), "<no value>\n");
+        assert_eq!(inspect(Some("json")).unwrap(), format!("[{}]\n", rows()[0]));
         assert_eq!(
             InspectFormat::default().print(&[], "x").unwrap().out,
             "[]\n"

@@ -9,7 +9,8 @@ use crate::frontends::api::Code;
 /// `netd inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Names, ids or id prefixes; a sandbox goes before a network of the same name
+    /// Names, ids or id prefixes; a sandbox goes before a network of the same name, and an endpoint is
+    /// found by its id
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     /// Only objects of this kind
@@ -24,31 +25,55 @@ pub struct InspectArgs {
 /// What there is to inspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    #[value(alias = "container")]
     Sandbox,
     Network,
+    Endpoint,
+}
+
+/// The order in which a name is looked for: `docker inspect` has containers before networks, too.
+const KINDS: [Kind; 3] = [Kind::Sandbox, Kind::Network, Kind::Endpoint];
+
+impl Kind {
+    /// Where its objects are, and what is said where one is not.
+    fn place(self) -> (&'static str, Code) {
+        match self {
+            Kind::Sandbox => ("sandboxes", Code::NoSuchSandbox),
+            Kind::Network => ("networks", Code::NoSuchNetwork),
+            Kind::Endpoint => ("endpoints", Code::NoSuchEndpoint),
+        }
+    }
 }
 
 /// Carries out the verb.
 pub fn run(args: &InspectArgs) -> Result<Printed, Failure> {
     let client = args.connection.client()?;
     verbs::inspect_each(&args.names, &args.format, "netd inspect", |name| {
-        let name_in_path = segment(name);
-        let sandbox = || client.get::<Value>(&format!("/sandboxes/{name_in_path}"));
-        let network = || client.get::<Value>(&format!("/networks/{name_in_path}"));
+        let get = |kind: Kind| {
+            let (place, _) = kind.place();
+            client.get::<Value>(&format!("/{place}/{}", segment(name)))
+        };
         match args.kind {
-            Some(Kind::Sandbox) => return sandbox(),
-            Some(Kind::Network) => return network(),
-            None => {}
+            Some(kind) => get(kind),
+            None => of_any_kind(name, get),
         }
-        let sandbox = sandbox();
-        let missing = |code| Some(code) == sandbox.as_ref().err().and_then(|f| f.code);
-        if !missing(Code::NoSuchSandbox) {
-            return sandbox;
-        }
-        network().map_err(|failure| match failure.code {
-            Some(Code::NoSuchNetwork) => Failure::refused(format!("No such object: {name}"))
-                .hint("netd sandbox ls; netd network ls"),
-            _ => failure,
-        })
     })
+}
+
+/// The first object of that name or id. What is said of all kinds is that there is none; what is wrong
+/// otherwise, such as that the id is ambiguous, is said at once.
+fn of_any_kind(name: &str, get: impl Fn(Kind) -> Result<Value, Failure>) -> Result<Value, Failure> {
+    let mut meant = None;
+    for kind in KINDS {
+        match get(kind) {
+            Err(failure) if failure.code == Some(kind.place().1) => {
+                let hint = failure.hint.filter(|hint| hint.starts_with("did you mean"));
+                meant = meant.or(hint);
+            }
+            found => return found,
+        }
+    }
+    let ways = "netd sandbox ls; netd network ls".to_owned();
+    let failure = Failure::refused(format!("No such object: {name}"));
+    Err(failure.hint(meant.unwrap_or(ways)))
 }

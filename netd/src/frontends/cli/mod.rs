@@ -15,6 +15,7 @@ mod flow;
 mod format;
 mod inspect;
 mod labels;
+mod listing;
 mod live_ports;
 mod man;
 mod network;
@@ -27,6 +28,7 @@ mod sandbox;
 mod sandbox_ls;
 mod status;
 mod subnets;
+mod table;
 mod until;
 mod verbs;
 

@@ -1,13 +1,14 @@
 //! `netd network ls`: networks as a table, with Docker's filters.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use super::{
-    Connection, Failure, Printed,
+    Failure, Printed,
     filters::{Filter, Filters, is_like},
-    format::ListFormat,
-    labels, verbs,
+    format::Column,
+    labels,
+    listing::{Listing, shown_id, shown_time},
 };
 use crate::frontends::api::{network_shape::NetworkShape, reports::NetworkList};
 
@@ -18,16 +19,8 @@ pub struct LsArgs {
     /// dangling=true|false
     #[arg(long, value_name = "K=V")]
     filter: Vec<String>,
-    /// Print whole ids
-    #[arg(long)]
-    no_trunc: bool,
-    /// Those of other owners (Docker, Podman, CNI), too
-    #[arg(short, long)]
-    all: bool,
     #[command(flatten)]
-    format: ListFormat,
-    #[command(flatten)]
-    connection: Connection,
+    listing: Listing,
 }
 
 const KEYS: [&str; 7] = ["driver", "name", "id", "label", "scope", "type", "dangling"];
@@ -41,21 +34,28 @@ pub fn run(args: &LsArgs) -> Result<Printed, Failure> {
         Some(dangling) => format!("/networks?dangling={dangling}"),
         None => "/networks".to_owned(),
     };
-    let list: NetworkList = args.connection.client()?.get(&path)?;
+    let list: NetworkList = args.listing.get(&path)?;
     let shown = list
         .networks
         .iter()
-        .filter(|network| args.all || network.owner == "netd")
+        .filter(|network| args.listing.shows(&network.owner))
         .filter(|network| passes(network, &filters));
-    let rows: Vec<Value> = shown.map(|network| row(network, args.no_trunc)).collect();
-    let mut columns = vec![
-        ("NETWORK ID", "ID"),
-        ("NAME", "Name"),
-        ("DRIVER", "Driver"),
-        ("SCOPE", "Scope"),
+    let rows: Vec<Row<'_>> = shown.map(|network| row(network, &args.listing)).collect();
+    let columns = columns(args.listing.all);
+    args.listing.print(&columns, &rows, "netd network ls")
+}
+
+fn columns<'a>(with_owner: bool) -> Vec<Column<Row<'a>>> {
+    let mut columns: Vec<Column<Row<'a>>> = vec![
+        ("NETWORK ID", |row| row.id.into()),
+        ("NAME", |row| row.name.into()),
+        ("DRIVER", |row| row.driver.into()),
+        ("SCOPE", |row| row.scope.into()),
     ];
-    columns.extend(args.all.then_some(("OWNER", "Owner")));
-    args.format.print(&columns, &rows, "netd network ls")
+    if with_owner {
+        columns.push(("OWNER", |row| row.owner.into()));
+    }
+    columns
 }
 
 fn passes(network: &NetworkShape, filters: &Filters) -> bool {
@@ -72,17 +72,41 @@ fn passes(network: &NetworkShape, filters: &Filters) -> bool {
     })
 }
 
-fn row(network: &NetworkShape, no_trunc: bool) -> Value {
-    json!({
-        "CreatedAt": verbs::shown_time(&network.created),
-        "Driver": network.driver,
-        "ID": verbs::shown_id(&network.id, no_trunc),
-        "IPv4": network.enable_ipv4.to_string(),
-        "IPv6": network.enable_ipv6.to_string(),
-        "Internal": network.internal.to_string(),
-        "Labels": labels::text(&network.labels),
-        "Name": network.name,
-        "Owner": network.owner,
-        "Scope": network.scope,
-    })
+/// A network with Docker's names for its fields, which are all texts there.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row<'a> {
+    created_at: String,
+    driver: &'a str,
+    #[serde(rename = "ID")]
+    id: &'a str,
+    #[serde(rename = "IPv4", serialize_with = "as_text")]
+    ipv4: bool,
+    #[serde(rename = "IPv6", serialize_with = "as_text")]
+    ipv6: bool,
+    #[serde(serialize_with = "as_text")]
+    internal: bool,
+    labels: String,
+    name: &'a str,
+    owner: &'a str,
+    scope: &'a str,
+}
+
+fn row<'a>(network: &'a NetworkShape, listing: &Listing) -> Row<'a> {
+    Row {
+        created_at: shown_time(&network.created),
+        driver: &network.driver,
+        id: shown_id(&network.id, listing.no_trunc),
+        ipv4: network.enable_ipv4,
+        ipv6: network.enable_ipv6,
+        internal: network.internal,
+        labels: labels::text(&network.labels),
+        name: &network.name,
+        owner: &network.owner,
+        scope: &network.scope,
+    }
+}
+
+fn as_text<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *value { "true" } else { "false" })
 }

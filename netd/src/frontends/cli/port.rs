@@ -1,8 +1,9 @@
 //! `netd port`: published ports of a sandbox, a range as one line.
 
 use clap::Args;
+use serde::Serialize;
 
-use super::{Connection, Failure, Printed, client::segment, publish};
+use super::{Connection, Failure, Printed, client::segment, format::TextFormat, publish};
 use crate::frontends::api::{
     reports::{PortList, PublishedPortReport},
     sandbox_request::Transport,
@@ -17,6 +18,8 @@ pub struct PortArgs {
     #[arg(value_name = "PORT[/PROTO]")]
     port: Option<String>,
     #[command(flatten)]
+    format: TextFormat,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -29,41 +32,73 @@ pub fn run(args: &PortArgs) -> Result<Printed, Failure> {
         .transpose()?;
     let path = format!("/sandboxes/{}/ports", segment(&args.sandbox));
     let list: PortList = args.connection.client()?.get(&path)?;
-    show(&args.sandbox, wanted, &list.ports)
+    let found = found(&args.sandbox, wanted, &list.ports)?;
+    let text = || Ok(show(&found, wanted.is_some()));
+    args.format.print(&found, "netd port", text)
 }
 
-fn show(
+/// What is published: a port, or a range as one.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found {
+    /// `80/tcp`, `80-82/tcp`.
+    port: String,
+    host_ip: String,
+    host_port: String,
+}
+
+fn found(
     sandbox: &str,
     wanted: Option<(u16, Transport)>,
     ports: &[PublishedPortReport],
-) -> Result<Printed, Failure> {
-    let mut printed = Printed::default();
+) -> Result<Vec<Found>, Failure> {
     let published = ports.iter().filter(|port| port.published);
     let Some((wanted, transport)) = wanted else {
-        for port in published {
-            let (inside, host) = (range(port.target), range(port.host));
-            let address = bracketed(&port.host_address);
-            printed.line(&format!("{inside}/{} -> {address}:{host}", port.protocol));
-        }
-        return Ok(printed);
+        let whole = published.map(|port| Found {
+            port: format!("{}/{}", range(port.target), port.protocol),
+            host_ip: port.host_address.clone(),
+            host_port: range(port.host),
+        });
+        return Ok(whole.collect());
     };
     let protocol = match transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
         Transport::Sctp => "sctp",
     };
-    for port in published.filter(|port| port.protocol == protocol) {
-        if (port.target.0..=port.target.1).contains(&wanted) {
-            // A host range for one port has been cut to the one that was free.
-            let host = port.host.0 + (wanted - port.target.0);
-            printed.line(&format!("{}:{host}", bracketed(&port.host_address)));
-        }
-    }
-    if printed.out.is_empty() {
+    let has = |port: &&PublishedPortReport| {
+        port.protocol == protocol && (port.target.0..=port.target.1).contains(&wanted)
+    };
+    let one = published.filter(has).map(|port| Found {
+        port: format!("{wanted}/{protocol}"),
+        host_ip: port.host_address.clone(),
+        // A host range for one port has been cut to the one that was free.
+        host_port: (port.host.0 + (wanted - port.target.0)).to_string(),
+    });
+    let found: Vec<Found> = one.collect();
+    if found.is_empty() {
         let text = format!("No public port '{wanted}/{protocol}' published for {sandbox}");
         return Err(Failure::refused(text));
     }
-    Ok(printed)
+    Ok(found)
+}
+
+/// As Docker prints it: of one port where it is published, of all also what they are.
+fn show(found: &[Found], of_one: bool) -> Printed {
+    let mut printed = Printed::default();
+    for Found {
+        port,
+        host_ip,
+        host_port,
+    } in found
+    {
+        let host = format!("{}:{host_port}", bracketed(host_ip));
+        printed.line(&match of_one {
+            true => host,
+            false => format!("{port} -> {host}"),
+        });
+    }
+    printed
 }
 
 /// IPv6 addresses in brackets, as Docker 23 and later print them.
@@ -86,7 +121,7 @@ pub fn range((first, last): (u16, u16)) -> String {
 mod tests {
     use expect_test::expect;
 
-    use super::{PublishedPortReport, Transport, show};
+    use super::{Failure, PublishedPortReport, Transport};
 
     fn port(
         address: &str,
@@ -103,6 +138,15 @@ mod tests {
         }
     }
 
+    fn show(
+        sandbox: &str,
+        wanted: Option<(u16, Transport)>,
+        ports: &[PublishedPortReport],
+    ) -> Result<String, Failure> {
+        let found = super::found(sandbox, wanted, ports)?;
+        Ok(super::show(&found, wanted.is_some()).out)
+    }
+
     #[test]
     fn ports_are_shown_as_docker_shows_them() {
         let mut ports = vec![
@@ -116,15 +160,15 @@ mod tests {
             80/tcp -> [::]:8080
             53-152/udp -> 127.0.0.1:7000-7099
         "#]]
-        .assert_eq(&all.out);
+        .assert_eq(&all);
         let one = show("web", Some((80, Transport::Tcp)), &ports).unwrap();
-        assert_eq!(one.out, "0.0.0.0:8080\n[::]:8080\n");
+        assert_eq!(one, "0.0.0.0:8080\n[::]:8080\n");
         let inner = show("web", Some((60, Transport::Udp)), &ports).unwrap();
-        assert_eq!(inner.out, "127.0.0.1:7007\n");
+        assert_eq!(inner, "127.0.0.1:7007\n");
         let none = show("web", Some((80, Transport::Tcp)), &ports[2..]).unwrap_err();
         assert_eq!(none.message, "No public port '80/tcp' published for web");
         // Reserved ports are not public.
         ports.iter_mut().for_each(|port| port.published = false);
-        assert_eq!(show("web", None, &ports).unwrap().out, "");
+        assert_eq!(show("web", None, &ports).unwrap(), "");
     }
 }

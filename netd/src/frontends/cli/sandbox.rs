@@ -1,6 +1,6 @@
 //! `netd sandbox …`.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Connection, Failure, Printed, attachment,
     client::segment,
-    format::InspectFormat,
+    format::{InspectFormat, TextFormat},
     labels,
     live_ports::{self, PublishArgs, UnpublishArgs},
     publish, sandbox_ls, verbs,
@@ -136,6 +136,8 @@ pub struct InspectArgs {
 pub struct EnvArgs {
     /// Name, id or id prefix
     sandbox: String,
+    #[command(flatten)]
+    format: TextFormat,
     #[command(flatten)]
     connection: Connection,
 }
@@ -277,9 +279,16 @@ fn inspect(args: &InspectArgs) -> Result<Printed, Failure> {
 fn env(args: &EnvArgs) -> Result<Printed, Failure> {
     let path = format!("/sandboxes/{}/env", segment(&args.sandbox));
     let report: EnvReport = args.connection.client()?.get(&path)?;
-    let mut printed = Printed::default();
-    report.env.iter().for_each(|line| printed.line(line));
-    Ok(printed)
+    let variables: BTreeMap<&str, &str> = report
+        .env
+        .iter()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    args.format.print(&[variables], "netd sandbox env", || {
+        let mut printed = Printed::default();
+        report.env.iter().for_each(|line| printed.line(line));
+        Ok(printed)
+    })
 }
 
 fn rm(args: &RmArgs) -> Result<Printed, Failure> {

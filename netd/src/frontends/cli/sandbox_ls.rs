@@ -1,18 +1,23 @@
 //! `netd sandbox ls`: sandboxes as a table, with those of `docker ps`' filters that mean something
 //! for a sandbox.
 
+use std::borrow::Cow;
+
 use clap::Args;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
-    Connection, Failure, Printed, bindings,
+    Failure, Printed, bindings,
     filters::{self, Filter, Filters, is_like},
-    format::ListFormat,
-    labels, publish, verbs,
+    format::Column,
+    labels,
+    listing::{Listing, shown_id, shown_time},
+    publish,
 };
 use crate::{
     frontends::api::{
-        sandbox_brief::BriefList, sandbox_request::HostPort, sandbox_shape::SandboxShape,
+        sandbox_brief::{BriefList, SandboxBrief},
+        sandbox_request::HostPort,
     },
     model::Protocol,
 };
@@ -24,16 +29,8 @@ pub struct LsArgs {
     /// expose=PORT[/PROTO], status=, before=SANDBOX, since=SANDBOX
     #[arg(long, value_name = "K=V")]
     filter: Vec<String>,
-    /// Print whole ids
-    #[arg(long)]
-    no_trunc: bool,
-    /// Those of other owners (Docker, Podman, CNI), too
-    #[arg(short, long)]
-    all: bool,
     #[command(flatten)]
-    format: ListFormat,
-    #[command(flatten)]
-    connection: Connection,
+    listing: Listing,
 }
 
 const KEYS: [&str; 9] = [
@@ -59,24 +56,32 @@ pub fn run(args: &LsArgs) -> Result<Printed, Failure> {
             .values(key)
             .try_for_each(|value| ports(key, value).map(drop))?;
     }
-    let list: BriefList = args.connection.client()?.get("/lists/sandboxes")?;
-    let all: Vec<SandboxShape> = list.sandboxes.into_iter().map(SandboxShape::from).collect();
-    let times = Times::of(&filters, &all)?;
-    let shown = all
+    let list: BriefList = args.listing.get("/lists/sandboxes")?;
+    let times = Times::of(&filters, &list.sandboxes)?;
+    let shown = list
+        .sandboxes
         .iter()
-        .filter(|sandbox| args.all || sandbox.owner == "netd")
+        .filter(|sandbox| args.listing.shows(&sandbox.owner))
         .filter(|sandbox| times.pass(sandbox) && passes(sandbox, &filters));
-    let rows: Vec<Value> = shown.map(|sandbox| row(sandbox, args.no_trunc)).collect();
-    let mut columns = vec![
-        ("SANDBOX ID", "ID"),
-        ("NAME", "Name"),
-        ("STATE", "State"),
-        ("NETWORKS", "Networks"),
-        ("ADDRESSES", "Addresses"),
-        ("PORTS", "Ports"),
+    let no_trunc = args.listing.no_trunc;
+    let rows: Vec<Row<'_>> = shown.map(|sandbox| Row { sandbox, no_trunc }).collect();
+    let columns = columns(args.listing.all);
+    args.listing.print(&columns, &rows, "netd sandbox ls")
+}
+
+fn columns<'a>(with_owner: bool) -> Vec<Column<Row<'a>>> {
+    let mut columns: Vec<Column<Row<'a>>> = vec![
+        ("SANDBOX ID", |row| row.id().into()),
+        ("NAME", |row| row.sandbox.name.as_str().into()),
+        ("STATE", |row| row.sandbox.state.as_str().into()),
+        ("NETWORKS", |row| row.networks()),
+        ("ADDRESSES", |row| row.addresses()),
+        ("PORTS", |row| bindings::text(&row.sandbox.ports).into()),
     ];
-    columns.extend(args.all.then_some(("OWNER", "Owner")));
-    args.format.print(&columns, &rows, "netd sandbox ls")
+    if with_owner {
+        columns.push(("OWNER", |row| row.sandbox.owner.as_str().into()));
+    }
+    columns
 }
 
 /// Between whose beginnings a sandbox has to have begun.
@@ -86,10 +91,10 @@ struct Times {
 }
 
 impl Times {
-    fn of(filters: &Filters, sandboxes: &[SandboxShape]) -> Result<Times, Failure> {
+    fn of(filters: &Filters, sandboxes: &[SandboxBrief]) -> Result<Times, Failure> {
         let created = |key: &str| {
             let found = filters.values(key).map(|value| {
-                let is_it = |sandbox: &&SandboxShape| {
+                let is_it = |sandbox: &&SandboxBrief| {
                     sandbox.name == value || sandbox.id.starts_with(value)
                 };
                 let found = sandboxes.iter().find(is_it);
@@ -106,7 +111,7 @@ impl Times {
         })
     }
 
-    fn pass(&self, sandbox: &SandboxShape) -> bool {
+    fn pass(&self, sandbox: &SandboxBrief) -> bool {
         let before = self.before.as_ref();
         let since = self.since.as_ref();
         before.is_none_or(|limit| sandbox.created < *limit)
@@ -114,7 +119,7 @@ impl Times {
     }
 }
 
-fn passes(sandbox: &SandboxShape, filters: &Filters) -> bool {
+fn passes(sandbox: &SandboxBrief, filters: &Filters) -> bool {
     filters.pass(&sandbox.labels, |Filter { key, value }| {
         match key.as_str() {
             "name" => is_like(&sandbox.name, value),
@@ -139,7 +144,7 @@ fn ports(key: &str, value: &str) -> Result<HostPort, Failure> {
 }
 
 /// Whether a host port is among the wanted.
-fn publishes(sandbox: &SandboxShape, wanted: &HostPort) -> bool {
+fn publishes(sandbox: &SandboxBrief, wanted: &HostPort) -> bool {
     let bindings = sandbox.ports.iter();
     bindings
         .filter(|(port, _)| speaks(port, wanted))
@@ -148,7 +153,7 @@ fn publishes(sandbox: &SandboxShape, wanted: &HostPort) -> bool {
 }
 
 /// Whether a port inside is among the wanted.
-fn exposes(sandbox: &SandboxShape, wanted: &HostPort) -> bool {
+fn exposes(sandbox: &SandboxBrief, wanted: &HostPort) -> bool {
     let inside = |port: &String| {
         let number = port.split('/').next().unwrap_or_default();
         speaks(port, wanted) && has(number, wanted)
@@ -167,67 +172,92 @@ fn has(number: &str, wanted: &HostPort) -> bool {
     number.is_some_and(|number| (wanted.host.first..=last).contains(&number))
 }
 
-fn row(sandbox: &SandboxShape, no_trunc: bool) -> Value {
-    let networks: Vec<&str> = sandbox.networks.keys().map(String::as_str).collect();
-    let addresses: Vec<&str> = sandbox
-        .networks
-        .values()
-        .flat_map(|endpoint| [&endpoint.ip_address, &endpoint.global_ipv6_address])
-        .filter(|address| !address.is_empty())
-        .map(String::as_str)
-        .collect();
-    json!({
-        "Addresses": addresses.join(","),
-        "CreatedAt": verbs::shown_time(&sandbox.created),
-        "ID": verbs::shown_id(&sandbox.id, no_trunc),
-        "Labels": labels::text(&sandbox.labels),
-        "Name": sandbox.name,
-        "Networks": networks.join(","),
-        "Owner": sandbox.owner,
-        "Ports": bindings::text(&sandbox.ports),
-        "State": sandbox.state,
-    })
+/// A sandbox as it is listed. What a list does not show is not made a text of.
+struct Row<'a> {
+    sandbox: &'a SandboxBrief,
+    no_trunc: bool,
+}
+
+impl Row<'_> {
+    fn id(&self) -> &str {
+        shown_id(&self.sandbox.id, self.no_trunc)
+    }
+
+    fn networks(&self) -> Cow<'_, str> {
+        joined(self.sandbox.networks.keys().map(String::as_str))
+    }
+
+    fn addresses(&self) -> Cow<'_, str> {
+        let shown = self.sandbox.networks.values();
+        let both = shown.flat_map(|shown| [&shown.ip_address, &shown.global_ipv6_address]);
+        joined(both.map(String::as_str))
+    }
+}
+
+/// What is not empty, with commas.
+fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
+    let join = |mut joined: Cow<'a, str>, text| {
+        if joined.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        joined.to_mut().extend([",", text]);
+        joined
+    };
+    texts.filter(|text| !text.is_empty()).fold("".into(), join)
+}
+
+/// With Docker's names of fields, all texts.
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sandbox = self.sandbox;
+        let mut row = serializer.serialize_struct("Row", 9)?;
+        row.serialize_field("Addresses", &self.addresses())?;
+        row.serialize_field("CreatedAt", &shown_time(&sandbox.created))?;
+        row.serialize_field("ID", self.id())?;
+        row.serialize_field("Labels", &labels::text(&sandbox.labels))?;
+        row.serialize_field("Name", &sandbox.name)?;
+        row.serialize_field("Networks", &self.networks())?;
+        row.serialize_field("Owner", &sandbox.owner)?;
+        row.serialize_field("Ports", &bindings::text(&sandbox.ports))?;
+        row.serialize_field("State", &sandbox.state)?;
+        row.end()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Filters, KEYS, Times, passes, ports};
-    use crate::frontends::api::sandbox_shape::{
-        Binding, EndpointShape, NetworkSettings, SandboxShape,
+    use expect_test::expect;
+
+    use super::{Filters, KEYS, Row, Times, columns, passes, ports};
+    use crate::frontends::api::{
+        sandbox_brief::{EndpointBrief, SandboxBrief},
+        sandbox_shape::Binding,
     };
 
-    fn sandbox(name: &str, id: &str, created: &str) -> SandboxShape {
+    fn sandbox(name: &str, id: &str, created: &str) -> SandboxBrief {
         let held = Binding {
             host_ip: "0.0.0.0".to_owned(),
             host_port: "8080".to_owned(),
         };
-        let endpoint = EndpointShape {
+        let endpoint = EndpointBrief {
             network_id: "0596d26bced8".to_owned(),
-            ..EndpointShape::default()
+            ip_address: "172.18.0.2".to_owned(),
+            global_ipv6_address: "fd00::2".to_owned(),
         };
-        SandboxShape {
+        SandboxBrief {
             id: id.to_owned(),
             name: name.to_owned(),
-            hostname: name.to_owned(),
             created: created.to_owned(),
             state: "running".to_owned(),
             owner: "netd".to_owned(),
-            sandbox_key: String::new(),
-            hosts_path: String::new(),
-            hostname_path: String::new(),
-            resolv_conf_path: String::new(),
-            exposed_ports: BTreeMap::new(),
-            env: Vec::new(),
-            links: None,
             labels: BTreeMap::from([("tier".to_owned(), "web".to_owned())]),
             ports: BTreeMap::from([
                 ("80/tcp".to_owned(), Some(vec![held])),
                 ("53/udp".to_owned(), None),
             ]),
             networks: BTreeMap::from([("app".to_owned(), endpoint)]),
-            network_settings: NetworkSettings::default(),
         }
     }
 
@@ -271,6 +301,28 @@ mod tests {
             let text = format!("invalid filter 'publish={bad}'");
             assert_eq!(ports("publish", bad).unwrap_err().message, text);
         }
+    }
+
+    #[test]
+    fn rows_have_dockers_fields() {
+        let sandbox = sandbox(
+            "web-1",
+            &"ab12".repeat(16),
+            "2026-11-21T19:34:11.100000000Z",
+        );
+        let row = Row {
+            sandbox: &sandbox,
+            no_trunc: false,
+        };
+        expect![[r#"
+            {"Addresses":"172.18.0.2,fd00::2","CreatedAt":"2026-11-21 19:34:11.1 +0000 UTC","ID":"ab12ab12ab12","Labels":"tier=web","Name":"web-1","Networks":"app","Owner":"netd","Ports":"0.0.0.0:8080->80/tcp, 53/udp","State":"running"}
+        "#]]
+        .assert_eq(&format!("{}\n", serde_json::to_string(&row).unwrap()));
+        let cells: Vec<_> = columns(true).iter().map(|(_, cell)| cell(&row)).collect();
+        assert_eq!(
+            cells.join("|"),
+            "ab12ab12ab12|web-1|running|app|172.18.0.2,fd00::2|0.0.0.0:8080->80/tcp, 53/udp|netd"
+        );
     }
 
     #[test]

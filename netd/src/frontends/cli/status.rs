@@ -6,8 +6,9 @@ use std::{
 };
 
 use clap::Args;
+use serde::Serialize;
 
-use super::{Connection, Failure, Printed, flow::age, format::InspectFormat};
+use super::{Connection, Failure, Printed, flow::age, format::TextFormat};
 use crate::frontends::api::reports::{StatusReport, VersionReport};
 
 /// `netd status`.
@@ -22,7 +23,7 @@ pub struct StatusArgs {
     )]
     wait: u64,
     #[command(flatten)]
-    format: InspectFormat,
+    format: TextFormat,
     #[command(flatten)]
     connection: Connection,
 }
@@ -30,6 +31,8 @@ pub struct StatusArgs {
 /// `netd version`.
 #[derive(Debug, Args)]
 pub struct VersionArgs {
+    #[command(flatten)]
+    format: TextFormat,
     #[command(flatten)]
     connection: Connection,
 }
@@ -44,24 +47,64 @@ pub fn run(args: &StatusArgs) -> Result<Printed, Failure> {
             answer => break answer?,
         }
     };
-    if args.format.given() {
-        let value = serde_json::to_value(&report).map_err(|e| Failure::refused(e.to_string()))?;
-        return args.format.print(&[value], "netd status");
-    }
-    Ok(Printed::text(text(&report)))
+    let text = || Ok(Printed::text(text(&report)));
+    args.format.print(&[&report], "netd status", text)
+}
+
+/// Who speaks and who answers, with the names of `docker version`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Versions {
+    client: Client,
+    /// Null without an agent.
+    server: Option<Server>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Client {
+    version: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Server {
+    version: String,
+    api_version: u32,
+    #[serde(rename = "MinAPIVersion")]
+    min_api_version: u32,
+    map_abi: u32,
+    kernel_version: String,
 }
 
 /// Carries out `netd version`: the command line's own version also without an agent.
 pub fn version(args: &VersionArgs) -> Result<Printed, Failure> {
+    let agent: Result<VersionReport, Failure> = args.connection.client()?.get("/version");
+    let server = agent.clone().ok().map(|agent| Server {
+        version: agent.version,
+        api_version: agent.api_max,
+        min_api_version: agent.api_min,
+        map_abi: agent.abi,
+        kernel_version: agent.kernel,
+    });
+    let client = Client {
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let versions = [Versions { client, server }];
+    args.format
+        .print(&versions, "netd version", || Ok(version_text(&agent)))
+}
+
+fn version_text(agent: &Result<VersionReport, Failure>) -> Printed {
     let mut printed = Printed::text(format!("netd {}\n", env!("CARGO_PKG_VERSION")));
-    match args.connection.client()?.get::<VersionReport>("/version") {
+    match agent {
         Ok(agent) => printed.line(&format!(
             "agent {}, API v{} to v{}, map ABI {}, kernel {}",
             agent.version, agent.api_min, agent.api_max, agent.abi, agent.kernel
         )),
         Err(failure) => printed.line(&format!("agent: {}", failure.message)),
     }
-    Ok(printed)
+    printed
 }
 
 fn text(report: &StatusReport) -> String {

@@ -67,7 +67,7 @@ pub enum Verb {
     /// Show published ports of a sandbox
     #[command(after_help = "Example:\n  netd port web 80/tcp")]
     Port(port::PortArgs),
-    /// Show sandboxes or networks as JSON
+    /// Show sandboxes, networks or endpoints as JSON
     #[command(after_help = "Example:\n  netd inspect -f '{{.Id}}' web")]
     Inspect(inspect::InspectArgs),
     /// Look into the flow table
@@ -171,23 +171,6 @@ pub(super) fn created(created: &Created) -> Printed {
         .iter()
         .for_each(|text| printed.warning(text));
     printed
-}
-
-/// The first twelve digits, or all.
-pub(super) fn shown_id(id: &str, no_trunc: bool) -> &str {
-    match no_trunc {
-        true => id,
-        false => id.get(..12).unwrap_or(id),
-    }
-}
-
-/// `2026-11-21T19:34:11.448357010Z` as Docker's lists have it: `2026-11-21 19:34:11.44835701 +0000 UTC`.
-pub(super) fn shown_time(time: &str) -> String {
-    let plain = time.strip_suffix('Z').unwrap_or(time).replacen('T', " ", 1);
-    format!(
-        "{} +0000 UTC",
-        plain.trim_end_matches('0').trim_end_matches('.')
-    )
 }
 
 /// Prints the objects that were found as one array, then a failure for each that was not.
