@@ -4,7 +4,6 @@
 mod agent;
 mod clients;
 mod docker;
-mod files;
 mod forwarding;
 mod load;
 mod names;

@@ -247,7 +247,7 @@ fn every_row_says_why_and_is_of_a_recording_that_is_compared() {
     let known: BTreeSet<&str> = super::replay::FIXTURES
         .iter()
         .map(|(name, _)| *name)
-        .chain(super::inspect::FIXTURES)
+        .chain(super::inspect::FIXTURES.iter().copied())
         .collect();
     let rows = command
         .iter()

@@ -6,24 +6,15 @@ use netd_tests::lab::{Lab, addresses};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{compare, differences::Differences};
-
-/// Recordings.
-pub const FIXTURES: [&str; 6] = [
-    "00-idle",
-    "10-default-network",
-    "20-user-network",
-    "30-internal",
-    "50-options",
-    "70-modes",
-];
-/// The recording host's.
-const RESOLV_CONF: &str = "nameserver 198.18.0.2\nsearch lab.example.test\noptions ndots:1\n";
+use super::{compare, differences::Differences, recorded_host};
 
 /// What was done, and what was there then.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recording {
+    /// Flags of the agent.
+    #[serde(default)]
+    agent: String,
     /// The words after `netd`. Ids are the recorded ones, so that names and files are the same.
     history: Vec<String>,
     sandboxes: Vec<Recorded>,
@@ -35,8 +26,12 @@ struct Recording {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recorded {
+    /// What `docker inspect` was recorded to say of it.
     inspect: Value,
     files: Files,
+    /// The variables of its links.
+    #[serde(default)]
+    env: Option<Vec<String>>,
 }
 
 /// What it saw. `HOSTNAME` and `HOSTS` stand for the host's own.
@@ -51,16 +46,13 @@ struct Files {
 
 /// Goes through a history and compares everything that was recorded of it.
 fn compare_all(fixture: &str, text: &str) {
-    assert!(FIXTURES.contains(&fixture), "{fixture}");
     let recording: Recording = serde_json::from_str(text).expect("a recording");
     let differences = Differences::of(fixture);
-    let lab = Lab::new("inspect");
-    let written = lab.world().write("/run/lab/resolv.conf", RESOLV_CONF);
-    written.expect("the host's resolv.conf");
+    let lab = recorded_host("inspect");
     // The recording host's address, where ports are published. The lab's is another.
     lab.host()
         .ok(&format!("ip addr add {}/32 dev lo", addresses::OUTSIDE));
-    let _agent = lab.agent("");
+    let _agent = lab.agent(&recording.agent);
     for words in &recording.history {
         lab.netd(words);
     }
@@ -86,13 +78,24 @@ fn compare_sandbox(lab: &Lab, recorded: &Recorded, differences: &Differences) ->
     // Docker's names begin with a slash, which only `docker inspect` shows.
     let name = docker["Name"].as_str().expect("a name").replace('/', "");
     docker["Name"] = json!(name);
-    docker["Hostname"] = json!(here(docker["Hostname"].as_str().expect("a hostname")));
-    let inspected = lab.netd_json(&format!("sandbox inspect {name}"));
-    let mut netd = json!({});
-    for part in ["Id", "Name", "Hostname", "Labels", "NetworkSettings"] {
-        netd[part] = inspected[0][part].clone();
+    if let Some(hostname) = docker["Hostname"].as_str().map(here) {
+        docker["Hostname"] = json!(hostname);
     }
+    let inspected = lab.netd_json(&format!("sandbox inspect {name}"));
+    let parts = ["Id", "Name", "Hostname", "Labels", "NetworkSettings"].into_iter();
+    // Of one container only the files were recorded.
+    let of_docker = parts.filter(|part| !docker[part].is_null());
+    let netd: Value = of_docker
+        .map(|part| (part.to_owned(), inspected[0][part].clone()))
+        .collect();
     let mut wrong = compare::fields(&docker, &netd, differences);
+    if let Some(env) = &recorded.env {
+        let told = lab.netd(&format!("sandbox env {name}"));
+        let told: Vec<&str> = told.lines().collect();
+        if *env != told {
+            wrong.push(format!("variables: Docker {env:?}, netd {told:?}"));
+        }
+    }
     let Files {
         hosts,
         hostname,
@@ -115,7 +118,10 @@ fn compare_sandbox(lab: &Lab, recorded: &Recorded, differences: &Differences) ->
 }
 
 macro_rules! recordings {
-    ($($test:ident: $fixture:literal,)*) => {
+    ($(#[test] fn $test:ident() of $fixture:literal;)*) => {
+        /// Recordings.
+        pub const FIXTURES: &[&str] = &[$($fixture,)*];
+
         $(
             #[test]
             fn $test() {
@@ -127,10 +133,24 @@ macro_rules! recordings {
 }
 
 recordings! {
-    predefined_networks: "00-idle",
-    the_default_network: "10-default-network",
-    a_user_network: "20-user-network",
-    an_internal_network: "30-internal",
-    networks_with_options: "50-options",
-    sandboxes_of_host_and_none: "70-modes",
+    #[test]
+    fn predefined_networks() of "00-idle";
+    #[test]
+    fn the_default_network() of "10-default-network";
+    #[test]
+    fn a_network_without_rules() of "13-no-rules";
+    #[test]
+    fn a_user_network() of "20-user-network";
+    #[test]
+    fn an_internal_network() of "30-internal";
+    #[test]
+    fn a_network_without_icc() of "40-icc";
+    #[test]
+    fn the_default_network_without_icc() of "41-default-icc";
+    #[test]
+    fn networks_with_options() of "50-options";
+    #[test]
+    fn modes() of "70-modes";
+    #[test]
+    fn a_network_on_a_link_of_the_host() of "80-parent";
 }

@@ -1,4 +1,5 @@
-//! Recorded commands: `$ docker …`, what was printed, `[rc=N]`; `% …` is for netd alone.
+//! Recorded commands: `$ docker …`, what was printed, `[rc=N]`; `% …` is for netd alone; `@ …`, before
+//! them all, are flags of the agent.
 
 /// One line to be typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub fn steps(recording: &str) -> Vec<Step> {
                 command.text.push_str(line);
                 command.text.push('\n');
             }
-            (None, _) if line.is_empty() || line.starts_with('#') => {}
+            (None, _) if line.is_empty() || line.starts_with(['#', '@']) => {}
             (None, _) => match (line.strip_prefix("$ docker "), line.strip_prefix("% ")) {
                 (Some(words), _) => {
                     open = Some(Command {
@@ -57,14 +58,22 @@ pub fn steps(recording: &str) -> Vec<Step> {
     steps
 }
 
+/// The flags of the agent.
+pub fn flags(recording: &str) -> &str {
+    let mut lines = recording.lines();
+    let flags = lines.find_map(|line| line.strip_prefix("@ "));
+    flags.unwrap_or_default()
+}
+
 #[test]
 fn recordings_are_read() {
-    let text = "# a recording\n% sandbox create\n$ docker network ls\na\n\n# b\n[rc=1]\n";
+    let text = "# a recording\n@ --bip 10.0.0.1/8\n% sandbox create\n$ docker network ls\na\n\n# b\n[rc=1]\n";
     let ls = Command {
         words: "network ls".to_owned(),
         text: "a\n\n# b\n".to_owned(),
         exit: 1,
     };
     let besides = Step::Besides("sandbox create".to_owned());
+    assert_eq!(flags(text), "--bip 10.0.0.1/8");
     assert_eq!(steps(text), [besides, Step::Command(ls)]);
 }

@@ -1,4 +1,6 @@
-//! Recorded `docker network` commands, typed again as `netd network`: exit status and text.
+//! Recorded commands of Docker's, typed again as netd's: exit status and text.
+
+use std::time::Duration;
 
 use netd_tests::lab::Lab;
 use serde_json::Value;
@@ -6,41 +8,59 @@ use serde_json::Value;
 use super::{
     compare,
     differences::{Answer, Differences},
-    recording::{Command, Step, steps},
+    recorded_host,
+    recording::{Command, Step, flags, steps},
     words,
 };
 
-/// Recordings by name.
-pub const FIXTURES: [(&str, &str); 4] = [
-    (
-        "50-opts",
-        include_str!("../../fixtures/docker-20.10/50-opts.txt"),
-    ),
-    (
-        "80-macvlan",
-        include_str!("../../fixtures/docker-20.10/80-macvlan.txt"),
-    ),
-    (
-        "90-errors-run1",
-        include_str!("../../fixtures/docker-20.10/90-errors-run1.txt"),
-    ),
-    (
-        "90-errors-run2",
-        include_str!("../../fixtures/docker-20.10/90-errors-run2.txt"),
-    ),
-];
+/// How long a link may take to be up.
+const LIMIT: Duration = Duration::from_secs(30);
 
-/// Types a recording into a lab of its own, whose host has the links that the recording's had.
+macro_rules! recordings {
+    ($(#[test] fn $test:ident() of $fixture:literal;)*) => {
+        /// Recordings by name.
+        pub const FIXTURES: &[(&str, &str)] = &[$((
+            $fixture,
+            include_str!(concat!("../../fixtures/docker-20.10/", $fixture, ".txt")),
+        ),)*];
+
+        $(
+            #[test]
+            fn $test() {
+                replay($fixture);
+            }
+        )*
+    };
+}
+
+recordings! {
+    #[test]
+    fn lists_of_networks() of "20-cli";
+    #[test]
+    fn options_of_bridge_networks() of "50-opts";
+    #[test]
+    fn connect_and_disconnect() of "60-connect-disconnect";
+    #[test]
+    fn modes_refuse_what_they_cannot_have() of "71-mode-errors";
+    #[test]
+    fn networks_on_a_link_of_the_host() of "80-macvlan";
+    #[test]
+    fn errors_and_lists() of "90-errors-run1";
+    #[test]
+    fn errors_again_from_a_clean_start() of "90-errors-run2";
+    #[test]
+    fn pools_are_handed_out_and_end() of "91-pool-exhaustion";
+    #[test]
+    fn errors_of_a_newer_command_line() of "92-errors-cli28";
+}
+
+/// Types a recording into a lab of its own.
 fn replay(fixture: &str) {
     let recording = FIXTURES.iter().find(|(name, _)| *name == fixture);
     let (_, recording) = recording.expect("a recording");
     let differences = Differences::of(fixture);
-    let lab = Lab::new("replay");
-    let host = lab.host();
-    host.ok("ip link set eth0 down");
-    host.ok("ip link set eth0 name up0");
-    host.ok("ip link set up0 up");
-    let _agent = lab.agent("");
+    let lab = recorded_host("replay");
+    let _agent = lab.agent(flags(recording));
     let mut wrong = Vec::new();
     let mut commands = 0;
     for step in steps(recording) {
@@ -59,11 +79,24 @@ fn replay(fixture: &str) {
 
 /// Types one command; what is wrong with the answer.
 fn typed(lab: &Lab, command: &Command, differences: &Differences) -> Vec<String> {
-    let line = format!("netd {}", command.words);
-    let finished = lab.host().run(&line).expect("netd");
+    let line = format!("netd {}", words::typed(&command.words));
+    let run = || lab.host().run(&line).expect("netd");
+    if command.words.contains(" ip ") {
+        // The kernel says a moment after a link is up that it is (linkwatch).
+        let is_up = || !run().stdout.contains(" DOWN ");
+        lab.wait_until("links to be up", LIMIT, is_up);
+    }
+    let finished = run();
     let exit = finished.status.code().unwrap_or(-1);
+    let command = &words::without_process(command);
     let docker = words::of_docker(&command.text);
-    let printed = format!("{}{}", finished.stdout, finished.stderr);
+    let mut printed = format!("{}{}", finished.stdout, finished.stderr);
+    if command.words.starts_with("run ") && finished.succeeded() {
+        // A container that ended tells no id, and `--rm` removes it.
+        let id = finished.stdout.trim();
+        lab.netd(&format!("sandbox rm {id}"));
+        printed = printed.replace(&finished.stdout, "");
+    }
     let netd = words::of_netd(&printed);
     if docker == netd && command.exit == exit {
         return Vec::new();
@@ -101,24 +134,4 @@ fn objects(docker: &str, netd: &str) -> Option<Vec<(Value, Value)>> {
     let (docker, netd) = (parse(docker)?, parse(netd)?);
     (docker.len() == netd.len() && !docker.is_empty())
         .then(|| docker.into_iter().zip(netd).collect())
-}
-
-#[test]
-fn options_of_bridge_networks() {
-    replay("50-opts");
-}
-
-#[test]
-fn networks_on_a_link_of_the_host() {
-    replay("80-macvlan");
-}
-
-#[test]
-fn errors_and_lists() {
-    replay("90-errors-run1");
-}
-
-#[test]
-fn errors_again_from_a_clean_start() {
-    replay("90-errors-run2");
 }
