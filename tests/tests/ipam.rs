@@ -176,6 +176,19 @@ fn two_addresses_are_a_network() {
     for address in ["10.9.0.1", "fd00:9::1"] {
         lab.host().ok(&format!("ping -n -c 1 -W 5 {address}"));
     }
+    // Without a gateway both are sandboxes'.
+    let isolated = "com.docker.network.bridge.gateway_mode_ipv";
+    lab.netd(&format!(
+        "network create --internal --ipv6 --subnet 10.9.1.0/31 --subnet fd00:91::/127 \
+         -o {isolated}4=isolated -o {isolated}6=isolated pair"
+    ));
+    for name in ["left", "right"] {
+        lab.netd(&format!("sandbox create --name {name} --network pair"));
+    }
+    for address in ["10.9.1.1", "fd00:91::1"] {
+        let left = lab.sandbox("left");
+        left.ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
     let full = lab.netd_refuses("sandbox create --name b --network tiny");
     assert!(
         full.stderr

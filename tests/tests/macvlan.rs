@@ -103,7 +103,8 @@ fn vepa_sandboxes_meet_at_the_switch() {
     let _server = EchoServer::start(&one, PORT);
     is_kept_from(&two, lab.address("one", "mv"), PORT);
     // A switch that sends frames back where they came from.
-    lab.segment().ok("bridge link set dev host hairpin on");
+    lab.segment()
+        .ok("ip link set dev host type bridge_slave hairpin on");
     two.ok("ip neigh flush all");
     reaches(&two, lab.address("one", "mv"), PORT);
 }
