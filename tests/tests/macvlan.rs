@@ -212,7 +212,7 @@ fn down_takes_it_out_of_namespaces_that_stay() {
     let before = Traces::of(&lab);
     let mut agent = lab.agent("");
     lab.netd(&format!(
-        "network create -d macvlan -o parent=eth0 {ON_SEGMENT} mv"
+        "network create -d macvlan -o parent=eth0 -o netd.macvlan.host_access=true {ON_SEGMENT} mv"
     ));
     lab.netd(&format!(
         "sandbox create --name guest --netns {} --network mv",

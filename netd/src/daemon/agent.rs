@@ -63,8 +63,7 @@ impl<K: Kernel> Agent<K> {
         let mut upkeep = Upkeep::start(Instant::now());
         let mut telling = true;
         loop {
-            let announce_at = self.control.next_announcement(Instant::now());
-            let announce_at = announce_at.map(tokio::time::Instant::from_std);
+            upkeep.announces(self.control.next_announcement(Instant::now()));
             // A full comparison that failed is tried again with the next second.
             let walks = !self.control.everything_is_due();
             if let Some(task) = upkeep.overdue(Instant::now(), walks) {
@@ -72,7 +71,7 @@ impl<K: Kernel> Agent<K> {
                 continue;
             }
             let (at, task) = upkeep.next(walks);
-            // In this order: what an event does is nothing but a note, and an announcement is one packet.
+            // In this order: what an event does is nothing but a note.
             tokio::select! {
                 biased;
                 event = events.recv(), if telling => match event {
@@ -83,9 +82,6 @@ impl<K: Kernel> Agent<K> {
                     // The background walk finds what is told no more.
                     None => telling = false,
                 },
-                () = sleep_until(announce_at.unwrap_or_else(tokio::time::Instant::now)), if announce_at.is_some() => {
-                    self.control.announce(Instant::now());
-                }
                 call = calls.recv() => match call {
                     None => return End::Stopped,
                     Some(call) => {
@@ -103,6 +99,7 @@ impl<K: Kernel> Agent<K> {
     async fn does(&mut self, task: Task, upkeep: &mut Upkeep) {
         upkeep.begins(task, Instant::now());
         match task {
+            Task::Announce => self.control.announce(Instant::now()),
             Task::Settle => self.settle().await,
             Task::Slice => self.slice().await,
             Task::Second => self.second().await,

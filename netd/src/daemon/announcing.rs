@@ -1,5 +1,5 @@
 //! Sandboxes' addresses are announced several times, at intervals, after whoever asked for the sandbox
-//! has the answer. One at a time: between two a request may be answered.
+//! has the answer. One at a time: requests go before them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

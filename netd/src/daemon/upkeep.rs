@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
+    /// Neighbours of one sandbox are told of its addresses.
+    Announce,
     /// What events named is compared.
     Settle,
     /// The background walk goes on by a slice.
@@ -34,13 +36,19 @@ pub enum Task {
 }
 
 impl Task {
-    const ALL: [Task; 4] = [Task::Settle, Task::Slice, Task::Second, Task::Trim];
+    const ALL: [Task; 5] = [
+        Task::Announce,
+        Task::Settle,
+        Task::Slice,
+        Task::Second,
+        Task::Trim,
+    ];
 
     fn patience(self) -> Duration {
         match self {
             // A walk has a time by which it has to be through, a slice has none.
             Task::Slice => SLACK,
-            Task::Settle | Task::Second | Task::Trim => PATIENCE,
+            Task::Announce | Task::Settle | Task::Second | Task::Trim => PATIENCE,
         }
     }
 }
@@ -48,6 +56,7 @@ impl Task {
 /// When each kind of work is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Upkeep {
+    announce: Option<Instant>,
     settle: Option<Instant>,
     slice: Instant,
     second: Instant,
@@ -61,6 +70,7 @@ impl Upkeep {
     /// Everything that comes again and again is due at once.
     pub fn start(now: Instant) -> Upkeep {
         Upkeep {
+            announce: None,
             settle: None,
             slice: now,
             second: now,
@@ -79,6 +89,11 @@ impl Upkeep {
     /// The kernel told of a change.
     pub fn told(&mut self, now: Instant) {
         self.settle = self.settle.or(Some(now + SETTLE));
+    }
+
+    /// An announcement is due then; one that is due already stays so until it is made.
+    pub fn announces(&mut self, due: Option<Instant>) {
+        self.announce = due.map(|due| self.announce.map_or(due, |waiting| waiting.min(due)));
     }
 
     /// What has waited for as long as it may: it goes before the next request, but then that one goes.
@@ -108,6 +123,7 @@ impl Upkeep {
     pub fn begins(&mut self, task: Task, now: Instant) {
         self.turn = false;
         match task {
+            Task::Announce => self.announce = None,
             Task::Settle => self.settle = None,
             Task::Slice => {
                 let latest = now.checked_sub(2 * SLACK).unwrap_or(now);
@@ -120,6 +136,7 @@ impl Upkeep {
 
     fn pending(&self, walks: bool) -> impl Iterator<Item = (Task, Instant)> {
         let due = move |task| match task {
+            Task::Announce => self.announce,
             Task::Settle => self.settle,
             Task::Slice => walks.then_some(self.slice),
             Task::Second => Some(self.second),
@@ -142,6 +159,7 @@ mod tests {
     fn due(task: Task, at: Instant) -> Upkeep {
         let far = at + Duration::from_secs(86_400);
         let mut upkeep = Upkeep {
+            announce: None,
             settle: None,
             slice: far,
             second: far,
@@ -150,6 +168,7 @@ mod tests {
             turn: false,
         };
         match task {
+            Task::Announce => upkeep.announces(Some(at)),
             Task::Settle => upkeep.settle = Some(at),
             Task::Slice => upkeep.slice = at,
             Task::Second => upkeep.second = at,
@@ -236,6 +255,23 @@ mod tests {
             slices += 1;
             assert!(slices < SLICES, "without end");
         }
+    }
+
+    #[test]
+    fn an_announcement_waits_from_when_it_was_first_due() {
+        let now = Instant::now();
+        let mut upkeep = due(Task::Announce, now);
+        // Others come meanwhile, and are due when they are asked about.
+        for milliseconds in 1..100 {
+            upkeep.announces(Some(now + milliseconds * MILLISECOND));
+        }
+        assert_eq!(upkeep.next(true), (now, Task::Announce));
+        // What is due later moves with what is left.
+        upkeep.begins(Task::Announce, now);
+        upkeep.announces(Some(now + PATIENCE));
+        assert_eq!(upkeep.next(true), (now + PATIENCE, Task::Announce));
+        upkeep.announces(None);
+        assert_ne!(upkeep.next(true).1, Task::Announce);
     }
 
     #[test]
