@@ -39,7 +39,8 @@ enum Task {
         #[command(flatten)]
         wish: demo::Wish,
     },
-    /// Install what building and testing need (Debian packages, bpf-linker).
+    /// Install what building and testing need (Debian packages, bpf-linker), and unpack what only tests
+    /// use below target (other kernels).
     Setup,
     /// Build the BPF object (plain and with log calls) and print what is in it.
     BuildEbpf,
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
     let done = match cli.task {
         Task::Bench { wish } => bench::run(&wish),
         Task::Demo { wish } => demo::run(&wish),
-        Task::Setup => setup::run(setup::Purpose::Machine),
+        Task::Setup => setup::run(setup::Purpose::Machine).and_then(|()| vm::fetch()),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Install { wish } => install::run(&wish),
         Task::Tidy => tidy::run(),

@@ -19,6 +19,8 @@ pub use tiers::Tier;
 /// How a tier ended.
 enum Outcome {
     Passed(Count),
+    /// With more for the summary.
+    Told(Count, String),
     /// With the reason, for the summary.
     LeftOut(String),
     Failed(String),
@@ -81,6 +83,10 @@ fn summarise(results: &[Line], took: Duration) -> Result<()> {
             Outcome::Passed(count) => {
                 total.add(*count);
                 format!("ok, {count}")
+            }
+            Outcome::Told(count, more) => {
+                total.add(*count);
+                format!("ok, {count} ({more})")
             }
             Outcome::LeftOut(why) => format!("left out: {why}"),
             Outcome::Failed(why) => {

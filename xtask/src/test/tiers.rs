@@ -56,8 +56,7 @@ impl Tier {
         Tier::Demo,
     ];
 
-    /// Those that run only when they are named: emulated kernels take longer than everything else
-    /// together.
+    /// Those that run only when they are named: emulated kernels take longest.
     pub const ON_REQUEST: [Tier; 1] = [Tier::Kernels];
 
     /// As in `--only`.
@@ -94,8 +93,10 @@ impl Tier {
 
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
-        if self == Tier::ClippyEbpf {
-            return clippy_ebpf();
+        match self {
+            Tier::ClippyEbpf => return clippy_ebpf(),
+            Tier::Kernels => return kernels(),
+            _ => {}
         }
         let result = match self {
             Tier::Fmt => check(shell::cargo().args(["fmt", "--all", "--", "--check"])),
@@ -107,8 +108,7 @@ impl Tier {
             Tier::Tidy => tidy::run().map(|()| Count::ONE),
             Tier::Pure => tests(&["netd-common", "xtask"], None),
             Tier::Netd => tests(&["netd", "netd-fuzz"], None),
-            Tier::ClippyEbpf | Tier::Labs => labs(),
-            Tier::Kernels => vm::everywhere(),
+            Tier::ClippyEbpf | Tier::Kernels | Tier::Labs => labs(),
             Tier::Bench => bench(),
             Tier::Demo => build_netd()
                 .and_then(|()| demo::smoke())
@@ -118,6 +118,14 @@ impl Tier {
             Ok(count) => Outcome::Passed(count),
             Err(error) => Outcome::Failed(format!("{error:#}")),
         }
+    }
+}
+
+/// With the time of each kernel, since they run beside each other.
+fn kernels() -> Outcome {
+    match vm::everywhere() {
+        Ok((count, times)) => Outcome::Told(count, times),
+        Err(error) => Outcome::Failed(format!("{error:#}")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{shell, workspace};
@@ -113,12 +113,24 @@ fn find(unpacked: &Path) -> Option<(String, PathBuf)> {
 
 /// The newest package that the mirror has; its path.
 fn download(series: Series, dir: &Path) -> Result<PathBuf> {
-    let mut packages = search(series)?;
-    if packages.is_empty() {
-        shell::run(shell::clean_command("apt-get").args(["-q", "update"]))?;
-        packages = search(series)?;
+    if let Some(package) = download_known(series, dir)? {
+        return Ok(package);
     }
-    for package in packages.iter().take(TRIES) {
+    // No lists, or lists that are older than the mirror.
+    shell::run(shell::clean_command("apt-get").args(["-q", "update"]))?;
+    download_known(series, dir)?.with_context(|| {
+        format!(
+            "apt has no kernel {} that can be fetched ({}); Debian 12 has it in bookworm-security or \
+             bookworm-backports",
+            series.name(),
+            series.pattern()
+        )
+    })
+}
+
+/// The newest package that apt's lists name and the mirror has.
+fn download_known(series: Series, dir: &Path) -> Result<Option<PathBuf>> {
+    for package in search(series)?.iter().take(TRIES) {
         println!("vm: fetching {package}");
         let mut command = shell::clean_command("apt-get");
         command
@@ -133,16 +145,11 @@ fn download(series: Series, dir: &Path) -> Result<PathBuf> {
         for entry in fs::read_dir(dir)?.flatten() {
             let name = entry.file_name();
             if name.to_string_lossy().starts_with(package.as_str()) {
-                return Ok(entry.path());
+                return Ok(Some(entry.path()));
             }
         }
     }
-    bail!(
-        "apt has no kernel {} that can be fetched ({}); Debian 12 has it in bookworm-security or \
-         bookworm-backports",
-        series.name(),
-        series.pattern()
-    )
+    Ok(None)
 }
 
 /// Names of packages, newest first.

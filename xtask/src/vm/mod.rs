@@ -35,11 +35,11 @@ pub struct Wish {
     /// The kernel's series.
     #[arg(long, value_name = "SERIES")]
     kernel: Series,
-    /// Give up after so many seconds. Emulation is some ten times slower than this machine.
+    /// Give up after so many seconds. Emulation is some twenty times slower than this machine.
     #[arg(long, value_name = "SECONDS", default_value_t = 1_500)]
     timeout: u64,
     /// Test binaries of the labs' crate, each alone or as BINARY/FILTER; without any the verifier,
-    /// the differential test and the journeys.
+    /// the differential test, the journeys in one lab, SCTP, VLANs and dummy interfaces.
     #[arg(last = true, value_name = "TESTS")]
     tests: Vec<String>,
 }
@@ -54,48 +54,66 @@ pub fn run(wish: &Wish) -> Result<()> {
     test_on(&kernel, &tests, limit, "").map(|_| ())
 }
 
-/// The tests that are run if none is named, on every series, all kernels at once: a test waits more
-/// than it computes, so one fills the pauses of the other. The objects are built.
-pub fn everywhere() -> Result<Count> {
-    setup::ensure(Purpose::Machine)?;
-    let tests = Tests::build(&[])?;
-    // One after the other: apt knows one caller at a time.
-    let kernels = Series::value_variants()
+/// Fetches the kernels that are not there yet.
+pub fn fetch() -> Result<()> {
+    kernels().map(|_| ())
+}
+
+/// One after the other: apt knows one caller at a time.
+fn kernels() -> Result<Vec<(Series, Kernel)>> {
+    Series::value_variants()
         .iter()
-        .map(|series| Ok((series.name(), kernel::get(*series)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let ran = thread::scope(|scope| {
+        .map(|series| Ok((*series, kernel::get(*series)?)))
+        .collect()
+}
+
+/// The tests that are run if none is named, on every series, all kernels at once: a test waits as well
+/// as it computes, so one fills the pauses of the other. The objects are built. How many passed, and how
+/// long each kernel took, for people.
+pub fn everywhere() -> Result<(Count, String)> {
+    setup::ensure(Purpose::Machine)?;
+    let kernels = kernels()?;
+    let tests = Tests::build(&[])?;
+    let ran: Vec<Result<Ran>> = thread::scope(|scope| {
         let running: Vec<_> = kernels
             .iter()
-            .map(|(name, kernel)| {
-                let tests = &tests;
-                scope.spawn(move || test_on(kernel, tests, TIER_LIMIT, &format!("{name} | ")))
+            .map(|(series, kernel)| {
+                let (tests, mark) = (&tests, format!("{} | ", series.name()));
+                scope.spawn(move || test_on(kernel, tests, TIER_LIMIT, &mark))
             })
             .collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, Result<Count>>| {
+        let join = |thread: thread::ScopedJoinHandle<'_, Result<Ran>>| {
             thread
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
-        running.into_iter().map(join).collect::<Vec<_>>()
+        running.into_iter().map(join).collect()
     });
     let mut total = Count::default();
-    let mut faults = Vec::new();
-    for result in ran {
+    let (mut times, mut faults) = (Vec::new(), Vec::new());
+    for ((series, _), result) in kernels.iter().zip(ran) {
         match result {
-            Ok(count) => total.add(count),
+            Ok(ran) => {
+                total.add(ran.count);
+                times.push(format!("Linux {} {:.0} s", series.name(), ran.seconds));
+            }
             Err(error) => faults.push(format!("{error:#}")),
         }
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("; "));
     }
-    Ok(total)
+    Ok((total, times.join(", ")))
 }
 
-/// Boots a kernel and runs the tests there, each line of the console printed behind `mark`; how many
-/// passed.
-fn test_on(kernel: &Kernel, tests: &Tests, limit: Duration, mark: &str) -> Result<Count> {
+/// Tests that passed on a kernel, and how long they took with its boot.
+struct Ran {
+    count: Count,
+    seconds: f32,
+}
+
+/// Boots a kernel and runs the tests there, each line of the console printed behind `mark`.
+fn test_on(kernel: &Kernel, tests: &Tests, limit: Duration, mark: &str) -> Result<Ran> {
     let image = image::make(kernel, tests)?;
     println!("{mark}vm: booting Linux {}", kernel.release);
     let begin = Instant::now();
@@ -104,10 +122,10 @@ fn test_on(kernel: &Kernel, tests: &Tests, limit: Duration, mark: &str) -> Resul
         count.read(line);
         println!("{mark}{line}");
     })?;
-    let took = begin.elapsed().as_secs_f32();
+    let seconds = begin.elapsed().as_secs_f32();
     if status != 0 {
         bail!(
-            "tests failed on Linux {} ({took:.0} s; exit status {status})",
+            "tests failed on Linux {} ({seconds:.0} s; exit status {status})",
             kernel.release
         );
     }
@@ -115,8 +133,8 @@ fn test_on(kernel: &Kernel, tests: &Tests, limit: Duration, mark: &str) -> Resul
         bail!("no test ran on Linux {}", kernel.release);
     }
     println!(
-        "{mark}vm: all tests passed on Linux {} ({took:.0} s; {count})",
+        "{mark}vm: all tests passed on Linux {} ({seconds:.0} s; {count})",
         kernel.release
     );
-    Ok(count)
+    Ok(Ran { count, seconds })
 }
