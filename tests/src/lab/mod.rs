@@ -12,6 +12,7 @@ mod namespace;
 mod patience;
 mod process;
 mod reach;
+mod sctp;
 mod strays;
 mod topology;
 mod traces;
