@@ -461,3 +461,29 @@ fn sysctls_of_the_interface_inside() {
     }
     lab.sandbox("b").fails("ip link show dev eth1");
 }
+
+/// What somebody inside gives himself is looked for in the network first (RFC 4862 section 5.4): netd
+/// answers for who has it.
+#[test]
+fn who_takes_anothers_address_is_told() {
+    let app = App::start("duplicate");
+    let (own, free) = (app.lab.address6("web", "app"), "fd00:dad::1");
+    for address in [own.to_string(), free.to_owned()] {
+        app.client
+            .ok(&format!("ip -6 address add {address}/64 dev eth0"));
+    }
+    let state = |flag: &str| {
+        app.client
+            .ok(&format!("ip -6 -o address show dev eth0 {flag}"))
+    };
+    let patience = Duration::from_secs(20);
+    app.lab.wait_until("both were looked for", patience, || {
+        let waiting = state("tentative");
+        // One that failed stays tentative.
+        !waiting.contains(free) && waiting.lines().all(|line| line.contains("dadfailed"))
+    });
+    assert!(state("dadfailed").contains(&own.to_string()));
+    assert!(!state("dadfailed").contains(free));
+    let _server = EchoServer::start(&app.web, PORT);
+    reaches(&app.client, app.lab.address("web", "app"), PORT);
+}
