@@ -14,6 +14,7 @@ use netd_common::{
 use super::{
     Desired, Entry, Place,
     desired::{DesiredKind, DesiredLink},
+    endpoint::{NO_ADDRESS, is_link_local},
     scene::{Scene, network_flags},
 };
 use crate::model::Network;
@@ -43,6 +44,9 @@ pub(super) fn links(network: &Network, desired: &mut Desired) {
     if network.ipv6 {
         sysctl("ipv6", "forwarding", "1");
         sysctl("ipv6", "accept_ra", "0");
+        if network.gateways().any(|net| is_link_local(&net)) {
+            sysctl("ipv6", "addr_gen_mode", NO_ADDRESS);
+        }
     }
 }
 

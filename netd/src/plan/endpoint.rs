@@ -81,6 +81,9 @@ fn settings(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desire
     };
     if ipv6 {
         set("ipv6", "disable_ipv6", off);
+        if endpoint.all_addresses().any(is_link_local) {
+            set("ipv6", "addr_gen_mode", NO_ADDRESS);
+        }
     }
     // What the user says comes last, and counts.
     for sysctl in &endpoint.sysctls {
@@ -88,6 +91,15 @@ fn settings(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desire
         let key = sysctl.key(&endpoint.interface);
         desired.sysctls.insert((place, key), sysctl.value.clone());
     }
+}
+
+/// `addr_gen_mode`: the kernel gives the interface no link-local address. Beside one of netd's it would
+/// be what packets are from as often as not, and nobody knows it.
+pub(super) const NO_ADDRESS: &str = "1";
+
+/// Of fe80::/10.
+pub(super) fn is_link_local(net: &IpNet) -> bool {
+    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
 }
 
 /// The default route of each family whose gateway endpoint this is.

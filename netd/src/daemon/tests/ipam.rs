@@ -97,6 +97,48 @@ fn announcements_have_dockers_ranges() {
     );
 }
 
+/// Else the kernel's own link-local address is a packet's source as often as not.
+#[test]
+fn who_has_a_link_local_address_has_it_alone() {
+    let mut agent = Agent::new();
+    let subnet = |pool: &str| SubnetSpec {
+        pool: pool.parse().unwrap(),
+        range: None,
+        gateway: None,
+        aux: Default::default(),
+    };
+    for (name, pool) in [("ll", "fe80::/64"), ("app", "fd00:9::/64")] {
+        agent.does(&Request::NetworkCreate(NetworkSpec {
+            ipv4: false,
+            ipv6: true,
+            subnets: vec![subnet(pool)],
+            ..network(name)
+        }));
+    }
+    agent.does(&create(sandbox("a", &["ll", "app"])));
+    agent.does(&create(sandbox("b", &["app"])));
+    agent.does(&Request::Connect {
+        network: "ll".to_owned(),
+        sandbox: "b".to_owned(),
+        endpoint: EndpointSpec {
+            link_local: vec!["fe80::9:9".parse().unwrap()],
+            ..EndpointSpec::default()
+        },
+    });
+    let sysctls = &agent.control.kernel.host.sysctls;
+    let quiet = sysctls
+        .iter()
+        .filter(|((_, key), _)| key.ends_with("/addr_gen_mode"));
+    let mut quiet: Vec<(bool, &str)> = quiet
+        .map(|((place, key), _)| (*place == Place::Host, key.split('/').nth(3).unwrap()))
+        .collect();
+    quiet.sort();
+    let view = agent.control.state.inspect_network("ll").unwrap();
+    let bridge = view.network.bridge().unwrap().name.to_string();
+    let expected = [(false, "eth0"), (false, "eth1"), (true, bridge.as_str())];
+    assert_eq!(quiet, expected);
+}
+
 #[test]
 fn automatic_subnets_are_the_same_after_a_restart() {
     let mut rig = Rig::new();
