@@ -34,6 +34,12 @@ impl State {
         self.sandboxes.values()
     }
 
+    /// All sandboxes, by name.
+    pub fn sandboxes_by_name(&self) -> impl Iterator<Item = &Sandbox> {
+        let ids = self.index.sandbox_names.values();
+        ids.filter_map(|id| self.sandboxes.get(id))
+    }
+
     /// All endpoints.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.values()

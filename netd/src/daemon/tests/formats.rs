@@ -223,3 +223,49 @@ fn objects_are_found_by_what_they_are() {
     let printed = rig.run("inspect -f {{.Name}} nosuch app");
     assert_eq!((printed.out.as_str(), printed.exit), ("app\n", 1));
 }
+
+/// Whether all that is told here is told there, too.
+fn is_part(brief: &Value, whole: &Value) -> bool {
+    match brief {
+        Value::Object(fields) => fields
+            .iter()
+            .all(|(key, value)| is_part(value, &whole[key])),
+        other => other == whole,
+    }
+}
+
+#[test]
+fn lists_tell_what_the_whole_tells() {
+    let rig = Rig::new();
+    rig.out("network create --ipv6 --subnet fd00:9::/64 app");
+    rig.out("sandbox create --name web --network app --expose 81 -p 8080:80 --label tier=web");
+    rig.out("sandbox create --name hh --network host");
+    rig.out("sandbox create --name shared --network container:web");
+    rig.out("sandbox create --name alone --network none");
+    let list = |path: &str| -> Value {
+        let (_, body) = rig.raw(&format!("GET /v1/{path}"), b"");
+        let mut list: Value = serde_json::from_str(&body).unwrap();
+        list["sandboxes"].take()
+    };
+    let (brief, whole) = (list("lists/sandboxes"), list("sandboxes"));
+    let names = |list: &Value| -> Vec<String> {
+        let names = list.as_array().unwrap().iter();
+        names
+            .map(|one| one["Name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&brief), ["alone", "hh", "shared", "web"]);
+    assert_eq!(names(&whole), names(&brief));
+    for (brief, whole) in brief
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(whole.as_array().unwrap())
+    {
+        assert!(is_part(brief, whole), "{brief} {whole}");
+    }
+    let web = &brief[3];
+    assert_eq!(web["Networks"]["app"]["GlobalIPv6Address"], "fd00:9::2");
+    assert_eq!(web["Ports"]["81/tcp"], Value::Null);
+    assert!(!is_part(web, &whole[0]));
+}

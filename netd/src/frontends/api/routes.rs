@@ -233,7 +233,7 @@ pub async fn sandboxes(State(door): State<Door>) -> Answered<SandboxList> {
 /// All sandboxes, as far as lists show them
 #[utoipa::path(get, path = "/v1/lists/sandboxes", tag = "sandboxes",
     responses((status = 200, body = BriefList), (status = "default", body = ApiError)))]
-pub async fn brief_sandboxes(State(door): State<Door>) -> Answered<BriefList> {
+pub async fn brief_sandboxes(State(door): State<Door>) -> Answered<BriefList<'static>> {
     Ok(Json(door.look(BriefList::of)))
 }
 

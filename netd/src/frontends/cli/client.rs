@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, task::JoinHandle};
 
 use super::{Failure, progress};
@@ -81,21 +81,27 @@ impl Client {
         self.call(Method::POST, path, body.into())
     }
 
+    /// The answer to `GET path` as it came: what is long is read where it is, by [`read`].
+    pub fn get_bytes(&self, path: &str) -> Result<Bytes, Failure> {
+        self.answer(Method::GET, path, Bytes::new())
+    }
+
     fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<T, Failure> {
+        read(&self.answer(method, path, body)?)
+    }
+
+    fn answer(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
         let exchange = self.exchange(method, path, body);
         let (status, answer) = self.runtime.block_on(progress::waiting(exchange))?;
-        if status.is_success() {
-            return serde_json::from_slice(&answer).map_err(|error| {
-                Failure::refused(format!("the agent's answer is not understood: {error}"))
-                    .hint("netd version shows whether agent and command line differ")
-            });
+        match status.is_success() {
+            true => Ok(answer),
+            false => Err(refused(status, &answer)),
         }
-        Err(refused(status, &answer))
     }
 
     async fn exchange(
@@ -197,6 +203,14 @@ impl Client {
             _ => Failure::refused(format!("{socket}: {error}")),
         }
     }
+}
+
+/// An answer of the agent's.
+pub fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, Failure> {
+    serde_json::from_slice(answer).map_err(|error| {
+        Failure::refused(format!("the agent's answer is not understood: {error}"))
+            .hint("netd version shows whether agent and command line differ")
+    })
 }
 
 fn broken(error: hyper::Error) -> Failure {

@@ -1,7 +1,8 @@
 //! What lists of objects have in common: their flags, and how ids and times are shown. Knows no object.
 
+use bytes::Bytes;
 use clap::Args;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{
     Connection, Failure, Printed,
@@ -24,9 +25,9 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Asks the agent for the list.
-    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.connection.client()?.get(path)
+    /// Asks the agent for the list; [`read`](super::client::read) reads it.
+    pub fn get(&self, path: &str) -> Result<Bytes, Failure> {
+        self.connection.client()?.get_bytes(path)
     }
 
     /// Whether an owner's objects are listed.

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 
 use super::{
-    Failure, Printed,
+    Failure, Printed, client,
     filters::{Filter, Filters, is_like},
     format::Column,
     labels,
@@ -34,7 +34,8 @@ pub fn run(args: &LsArgs) -> Result<Printed, Failure> {
         Some(dangling) => format!("/networks?dangling={dangling}"),
         None => "/networks".to_owned(),
     };
-    let list: NetworkList = args.listing.get(&path)?;
+    let answer = args.listing.get(&path)?;
+    let list: NetworkList = client::read(&answer)?;
     let shown = list
         .networks
         .iter()

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
-    Failure, Printed, bindings,
+    Failure, Printed, bindings, client,
     filters::{self, Filter, Filters, is_like},
     format::Column,
     labels,
@@ -56,7 +56,8 @@ pub fn run(args: &LsArgs) -> Result<Printed, Failure> {
             .values(key)
             .try_for_each(|value| ports(key, value).map(drop))?;
     }
-    let list: BriefList = args.listing.get("/lists/sandboxes")?;
+    let answer = args.listing.get("/lists/sandboxes")?;
+    let list: BriefList<'_> = client::read(&answer)?;
     let times = Times::of(&filters, &list.sandboxes)?;
     let shown = list
         .sandboxes
@@ -72,14 +73,14 @@ pub fn run(args: &LsArgs) -> Result<Printed, Failure> {
 fn columns<'a>(with_owner: bool) -> Vec<Column<Row<'a>>> {
     let mut columns: Vec<Column<Row<'a>>> = vec![
         ("SANDBOX ID", |row| row.id().into()),
-        ("NAME", |row| row.sandbox.name.as_str().into()),
-        ("STATE", |row| row.sandbox.state.as_str().into()),
+        ("NAME", |row| (*row.sandbox.name).into()),
+        ("STATE", |row| (*row.sandbox.state).into()),
         ("NETWORKS", |row| row.networks()),
         ("ADDRESSES", |row| row.addresses()),
         ("PORTS", |row| bindings::text(&row.sandbox.ports).into()),
     ];
     if with_owner {
-        columns.push(("OWNER", |row| row.sandbox.owner.as_str().into()));
+        columns.push(("OWNER", |row| (*row.sandbox.owner).into()));
     }
     columns
 }
@@ -91,15 +92,15 @@ struct Times {
 }
 
 impl Times {
-    fn of(filters: &Filters, sandboxes: &[SandboxBrief]) -> Result<Times, Failure> {
+    fn of(filters: &Filters, sandboxes: &[SandboxBrief<'_>]) -> Result<Times, Failure> {
         let created = |key: &str| {
             let found = filters.values(key).map(|value| {
-                let is_it = |sandbox: &&SandboxBrief| {
+                let is_it = |sandbox: &&SandboxBrief<'_>| {
                     sandbox.name == value || sandbox.id.starts_with(value)
                 };
                 let found = sandboxes.iter().find(is_it);
                 found
-                    .map(|sandbox| sandbox.created.clone())
+                    .map(|sandbox| sandbox.created.to_string())
                     .ok_or_else(|| Failure::refused(format!("No such sandbox: {value}")))
             });
             found.collect::<Result<Vec<String>, Failure>>()
@@ -111,15 +112,15 @@ impl Times {
         })
     }
 
-    fn pass(&self, sandbox: &SandboxBrief) -> bool {
+    fn pass(&self, sandbox: &SandboxBrief<'_>) -> bool {
         let before = self.before.as_ref();
         let since = self.since.as_ref();
-        before.is_none_or(|limit| sandbox.created < *limit)
-            && since.is_none_or(|limit| sandbox.created > *limit)
+        before.is_none_or(|limit| *sandbox.created < **limit)
+            && since.is_none_or(|limit| *sandbox.created > **limit)
     }
 }
 
-fn passes(sandbox: &SandboxBrief, filters: &Filters) -> bool {
+fn passes(sandbox: &SandboxBrief<'_>, filters: &Filters) -> bool {
     filters.pass(&sandbox.labels, |Filter { key, value }| {
         match key.as_str() {
             "name" => is_like(&sandbox.name, value),
@@ -144,7 +145,7 @@ fn ports(key: &str, value: &str) -> Result<HostPort, Failure> {
 }
 
 /// Whether a host port is among the wanted.
-fn publishes(sandbox: &SandboxBrief, wanted: &HostPort) -> bool {
+fn publishes(sandbox: &SandboxBrief<'_>, wanted: &HostPort) -> bool {
     let bindings = sandbox.ports.iter();
     bindings
         .filter(|(port, _)| speaks(port, wanted))
@@ -153,7 +154,7 @@ fn publishes(sandbox: &SandboxBrief, wanted: &HostPort) -> bool {
 }
 
 /// Whether a port inside is among the wanted.
-fn exposes(sandbox: &SandboxBrief, wanted: &HostPort) -> bool {
+fn exposes(sandbox: &SandboxBrief<'_>, wanted: &HostPort) -> bool {
     let inside = |port: &String| {
         let number = port.split('/').next().unwrap_or_default();
         speaks(port, wanted) && has(number, wanted)
@@ -174,7 +175,7 @@ fn has(number: &str, wanted: &HostPort) -> bool {
 
 /// A sandbox as it is listed. What a list does not show is not made a text of.
 struct Row<'a> {
-    sandbox: &'a SandboxBrief,
+    sandbox: &'a SandboxBrief<'a>,
     no_trunc: bool,
 }
 
@@ -184,13 +185,13 @@ impl Row<'_> {
     }
 
     fn networks(&self) -> Cow<'_, str> {
-        joined(self.sandbox.networks.keys().map(String::as_str))
+        joined(self.sandbox.networks.iter().map(|(name, _)| name.as_ref()))
     }
 
     fn addresses(&self) -> Cow<'_, str> {
-        let shown = self.sandbox.networks.values();
-        let both = shown.flat_map(|shown| [&shown.ip_address, &shown.global_ipv6_address]);
-        joined(both.map(String::as_str))
+        let shown = self.sandbox.networks.iter();
+        let both = shown.flat_map(|(_, shown)| [&shown.ip_address, &shown.global_ipv6_address]);
+        joined(both.map(AsRef::as_ref))
     }
 }
 
@@ -236,28 +237,28 @@ mod tests {
         sandbox_shape::Binding,
     };
 
-    fn sandbox(name: &str, id: &str, created: &str) -> SandboxBrief {
+    fn sandbox(name: &str, id: &str, created: &str) -> SandboxBrief<'static> {
         let held = Binding {
             host_ip: "0.0.0.0".to_owned(),
             host_port: "8080".to_owned(),
         };
         let endpoint = EndpointBrief {
-            network_id: "0596d26bced8".to_owned(),
-            ip_address: "172.18.0.2".to_owned(),
-            global_ipv6_address: "fd00::2".to_owned(),
+            network_id: "0596d26bced8".into(),
+            ip_address: "172.18.0.2".into(),
+            global_ipv6_address: "fd00::2".into(),
         };
         SandboxBrief {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            created: created.to_owned(),
-            state: "running".to_owned(),
-            owner: "netd".to_owned(),
+            id: id.to_owned().into(),
+            name: name.to_owned().into(),
+            created: created.to_owned().into(),
+            state: "running".into(),
+            owner: "netd".into(),
             labels: BTreeMap::from([("tier".to_owned(), "web".to_owned())]),
             ports: BTreeMap::from([
                 ("80/tcp".to_owned(), Some(vec![held])),
                 ("53/udp".to_owned(), None),
             ]),
-            networks: BTreeMap::from([("app".to_owned(), endpoint)]),
+            networks: vec![("app".into(), endpoint)],
         }
     }
 
@@ -335,7 +336,10 @@ mod tests {
         let shown = |filter: &str| {
             let filters = Filters::parse(&[filter.to_owned()], &KEYS).unwrap();
             let times = Times::of(&filters, &all).map_err(|failure| failure.message)?;
-            let names = all.iter().filter(|s| times.pass(s)).map(|s| s.name.clone());
+            let names = all
+                .iter()
+                .filter(|s| times.pass(s))
+                .map(|s| s.name.to_string());
             Ok(names.collect::<Vec<_>>().join(" "))
         };
         assert_eq!(shown("before=b"), Ok("a".to_owned()));
