@@ -16,7 +16,7 @@ const DEFAULT: [&str; 6] = [
     "verifier",
     "differential",
     "tour",
-    "sctp/associations",
+    "sctp/associations_go",
     "macvlan/a_vlan_is_made",
     "macvlan/without_a_parent",
 ];
