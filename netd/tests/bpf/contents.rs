@@ -12,6 +12,7 @@ use netd_common::{
         drops::{DropCount, DropKey},
         endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet, TrustedKey},
         flow::{Flow, FlowKey},
+        fragment::Parked,
         host::{Config, HostAddress, Uplink},
         name::{Name, NameKey, Resolver, Scopes},
         port::{PORT_PREFIX_BITS, Port, PortKey},
@@ -243,6 +244,26 @@ fn counters_are_kept_and_summed() {
         (drops[0].key, drops[0].count.packets),
         (key, 2 * cpus as u64)
     );
+}
+
+#[test]
+fn fragments_that_wait_go_with_their_endpoint() {
+    let host = Host::new();
+    let (mut bpf, _) = host.open();
+    let mut parked: HashMap<MapData, u32, Raw<Parked>> = Map::from_map_data(data(&host, "PARKED"))
+        .and_then(TryFrom::try_from)
+        .expect("PARKED");
+    for place in 0..40 {
+        let mut fragment = Parked::new_zeroed();
+        // From outside, of the endpoint that goes, of another one.
+        fragment.key.arrival = [0, 5, 6][place as usize % 3];
+        parked.insert(place, Raw(fragment), 0).expect("room");
+    }
+    bpf.delete(&EntryKey::Interface(5)).expect("delete");
+    let mut left: Vec<u32> = parked.keys().collect::<Result<_, _>>().expect("the places");
+    left.sort_unstable();
+    let expected: Vec<u32> = (0..40).filter(|place| place % 3 != 1).collect();
+    assert_eq!(left, expected);
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Entries {
     pub(super) fn delete(&mut self, maps: &mut Maps, key: &EntryKey) -> Result<(), KernelError> {
         let done = match *key {
             EntryKey::Endpoint(key) => remove(&mut maps.endpoints, Raw(key)),
-            EntryKey::Interface(ifindex) => remove(&mut maps.interfaces, ifindex),
+            EntryKey::Interface(ifindex) => end_interface(maps, ifindex),
             EntryKey::EndpointStats(index) => end_counters(maps, index),
             EntryKey::Subnet(bits, address) => remove_prefix(&mut maps.subnets, bits, address),
             EntryKey::Trusted(key) => maps.trusted.remove(&Raw(key)),
@@ -248,6 +248,20 @@ fn start_counters(maps: &mut Maps, index: u32) -> Result<(), MapError> {
         Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
         done => done,
     }
+}
+
+/// An endpoint's interface, and the fragments of its that wait for the first of their datagram. There
+/// are few places for those, and mostly nothing in them.
+fn end_interface(maps: &mut Maps, ifindex: u32) -> Result<(), MapError> {
+    let done = maps.interfaces.remove(&ifindex);
+    let places: Vec<u32> = maps.parked.keys().collect::<Result<_, _>>()?;
+    for place in places {
+        let parked = if_there(maps.parked.get(&place, 0))?;
+        if parked.is_some_and(|Raw(parked)| parked.key.arrival == ifindex) {
+            if_there(maps.parked.remove(&place))?;
+        }
+    }
+    done
 }
 
 /// All counters of an endpoint, also those that the programs made by themselves.
