@@ -220,7 +220,7 @@ fn measure(
         .iter()
         .map(|title| find(title).map(|vector| &vector.input))
         .collect::<Result<_>>()?;
-    let mut durations = Durations::new()?;
+    let (mut durations, mut after) = (Durations::new()?, Vec::new());
     Kernel::with(world, |kernel| -> Result<()> {
         for input in before {
             kernel.run(input).map_err(|error| anyhow!(error))?;
@@ -230,7 +230,9 @@ fn measure(
                 let port = input.bytes.get_mut(port).context("a port")?;
                 port.copy_from_slice(&(FIRST_PORT + run).to_be_bytes());
             }
-            let (action, took) = kernel.time(&input).map_err(|error| anyhow!(error))?;
+            let (action, took) = kernel
+                .decide(&input, &mut after)
+                .map_err(|error| anyhow!(error))?;
             ensure!(
                 action == case.action,
                 "it returned {action}, not {}",

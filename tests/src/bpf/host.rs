@@ -2,7 +2,7 @@
 //! carried out on plain bytes.
 
 use netd_common::{
-    DropReason,
+    Addr,
     abi::{Program, drops::DropKey},
     packet::{
         Verdict, Work,
@@ -18,6 +18,22 @@ use super::{Input, Output, World, action, apply::apply, dns, tables::PlainTables
 /// The host's side.
 pub struct Host {
     tables: PlainTables,
+    // As in the kernel, a decision finds what the one before has left.
+    work: Work,
+}
+
+/// What became of a packet, without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Fate {
+    /// What the program returns.
+    pub action: i32,
+    /// The counter that a drop is counted in.
+    pub dropped: Option<DropKey>,
+    /// The program that the hook's has handed the packet to.
+    pub handed_to: Option<Program>,
+    verdict: Verdict,
+    ifindex: u32,
+    next_hop: Addr,
 }
 
 impl Host {
@@ -25,12 +41,18 @@ impl Host {
     pub fn new(world: World) -> Host {
         Host {
             tables: PlainTables::new(world),
+            work: Work::default(),
         }
     }
 
     /// The tables, after the last packet.
     pub fn tables(&self) -> &PlainTables {
         &self.tables
+    }
+
+    /// Whether there is a fragment to forget.
+    pub fn has_fragments(&self) -> bool {
+        !self.tables.fragments.is_empty() || !self.tables.lot.parked.is_empty()
     }
 
     /// Forgets every fragment: time stands still here, and in the kernel it does not.
@@ -47,119 +69,149 @@ impl Host {
 
     /// What becomes of a packet, and the verdict in words.
     pub fn run(&mut self, input: &Input) -> (Output, String) {
+        let mut bytes = Vec::new();
+        let fate = self.decide(input, &mut bytes);
+        let output = Output {
+            action: fate.action,
+            bytes,
+            dropped: fate.dropped,
+        };
+        (output, self.words(&fate))
+    }
+
+    /// The same for who decides many: `bytes` becomes the packet afterwards.
+    pub fn decide(&mut self, input: &Input, bytes: &mut Vec<u8>) -> Fate {
+        bytes.clear();
+        bytes.extend_from_slice(&input.bytes);
         self.tables.packet_length = input.bytes.len() as u32;
-        let mut work = Work::default();
         let packet = input.bytes.as_slice();
         let is_forwarded = input.ingress != 0;
-        let tables = &mut self.tables;
+        let (tables, work) = (&mut self.tables, &mut self.work);
         let verdict = match input.program {
-            Program::FromEndpoint => {
-                from_endpoint::decide(&packet, input.ifindex, tables, &mut work)
-            }
+            Program::FromEndpoint => from_endpoint::decide(&packet, input.ifindex, tables, work),
             Program::ToEndpoint => {
-                to_endpoint::decide(&packet, input.ifindex, is_forwarded, tables, &mut work)
+                to_endpoint::decide(&packet, input.ifindex, is_forwarded, tables, work)
             }
-            Program::FromUplink => from_uplink::decide(&packet, input.ifindex, tables, &mut work),
-            Program::ToUplink => to_uplink::decide(&packet, is_forwarded, tables, &mut work),
+            Program::FromUplink => from_uplink::decide(&packet, input.ifindex, tables, work),
+            Program::ToUplink => to_uplink::decide(&packet, is_forwarded, tables, work),
             other => panic!("{} is no hook of packets", other.name()),
         };
-        let mut bytes = input.bytes.clone();
-        if verdict == Verdict::IcmpError {
-            // Where the hooks make their tail call; it counts as theirs.
-            let verdict = icmp_error::decide(&packet, tables, &mut work);
-            if matches!(verdict, Verdict::Peer | Verdict::Neighbour) {
-                turn_back(&work, &mut bytes);
+        // Where the hooks make their tail calls.
+        match verdict {
+            Verdict::IcmpError => self.decide_error(input, bytes),
+            Verdict::Fragment => {
+                let mut lot = std::mem::take(&mut self.tables.lot);
+                lot.again.clear();
+                std::mem::swap(&mut lot.packet, bytes);
+                let verdict = parking::decide(&mut self.tables, &mut lot, &mut self.work);
+                std::mem::swap(&mut lot.packet, bytes);
+                self.tables.lot = lot;
+                let fate = self.carry_out(input, input.program, bytes, verdict);
+                handed(fate, Program::Fragments)
             }
-            let (mut output, words) = self.carry_out(input, input.program, bytes, verdict, &work);
-            if verdict == Verdict::Answer {
-                output.dropped = Some(DropKey {
-                    reason: work.quote.refusal as u16,
-                    program: input.program as u16,
-                    network: work.outcome.network,
-                });
+            Verdict::Dns => {
+                let verdict = dns::decide(bytes, &mut self.tables, &mut self.work, 0);
+                let fate = self.carry_out(input, Program::Dns, bytes, verdict);
+                handed(fate, Program::Dns)
             }
-            return (output, words);
+            verdict => self.carry_out(input, input.program, bytes, verdict),
         }
-        if verdict == Verdict::Fragment {
-            let mut lot = std::mem::take(&mut self.tables.lot);
-            lot.packet = bytes;
-            let verdict = parking::decide(&mut self.tables, &mut lot, &mut work);
-            bytes = std::mem::take(&mut lot.packet);
-            self.tables.lot = lot;
-            return self.carry_out(input, input.program, bytes, verdict, &work);
+    }
+
+    /// Program `icmp`; what it drops counts as the hook's.
+    fn decide_error(&mut self, input: &Input, bytes: &mut Vec<u8>) -> Fate {
+        let packet = input.bytes.as_slice();
+        let verdict = icmp_error::decide(&packet, &mut self.tables, &mut self.work);
+        if matches!(verdict, Verdict::Peer | Verdict::Neighbour) {
+            turn_back(&self.work, bytes);
         }
-        if verdict != Verdict::Dns {
-            return self.carry_out(input, input.program, bytes, verdict, &work);
+        let mut fate = self.carry_out(input, input.program, bytes, verdict);
+        if verdict == Verdict::Answer {
+            fate.dropped = Some(DropKey {
+                reason: self.work.quote.refusal as u16,
+                program: input.program as u16,
+                network: self.work.outcome.network,
+            });
         }
-        // Where `from_endpoint` makes its tail call.
-        let verdict = dns::decide(&mut bytes, &mut self.tables, &mut work, 0);
-        self.carry_out(input, Program::Dns, bytes, verdict, &work)
+        handed(fate, Program::Icmp)
     }
 
     fn carry_out(
         &self,
         input: &Input,
         program: Program,
-        mut bytes: Vec<u8>,
+        bytes: &mut Vec<u8>,
         verdict: Verdict,
-        work: &Work,
-    ) -> (Output, String) {
-        let outcome = &work.outcome;
-        let peer = self.tables.world.name_of(outcome.ifindex);
-        let (action, words) = match verdict {
-            Verdict::Pass => (action::UNSPEC, "pass".to_owned()),
+    ) -> Fate {
+        let outcome = &self.work.outcome;
+        let counted = |reason: u16| DropKey {
+            reason,
+            program: program as u16,
+            network: outcome.network,
+        };
+        let mut dropped = (outcome.noted != 0).then(|| counted(outcome.noted as u16));
+        let action = match verdict {
+            Verdict::Pass => action::UNSPEC,
             Verdict::Host => {
-                apply(&mut bytes, &outcome.rewrite);
-                let action = if program == Program::FromEndpoint {
-                    action::OK
-                } else {
-                    action::UNSPEC
-                };
-                (action, "host".to_owned())
+                apply(bytes, &outcome.rewrite);
+                match program {
+                    Program::FromEndpoint => action::OK,
+                    _ => action::UNSPEC,
+                }
             }
-            Verdict::Peer => {
-                apply(&mut bytes, &outcome.rewrite);
-                (action::REDIRECT, format!("peer {peer}"))
-            }
-            Verdict::Neighbour => {
-                apply(&mut bytes, &outcome.rewrite);
-                let next_hop = std::net::IpAddr::from(outcome.next_hop);
-                (action::REDIRECT, format!("neighbour {peer} {next_hop}"))
+            Verdict::Peer | Verdict::Neighbour => {
+                apply(bytes, &outcome.rewrite);
+                action::REDIRECT
             }
             Verdict::Answer => {
-                bytes = work.answer.bytes[..work.answer.len.into()].to_vec();
-                (action::REDIRECT, "answer".to_owned())
+                let answer = &self.work.answer;
+                bytes.clear();
+                bytes.extend_from_slice(&answer.bytes[..answer.len.into()]);
+                action::REDIRECT
             }
-            Verdict::Kept => (action::SHOT, "kept".to_owned()),
-            Verdict::Drop(reason) => return dropped(input, program, reason, outcome.network),
+            Verdict::Kept => action::SHOT,
+            Verdict::Drop(reason) => {
+                bytes.clear();
+                bytes.extend_from_slice(&input.bytes);
+                dropped = Some(counted(reason as u16));
+                action::SHOT
+            }
             Verdict::Dns => panic!("program dns decides otherwise"),
             Verdict::IcmpError => panic!("program icmp decides otherwise"),
             Verdict::Fragment => panic!("program fragments decides otherwise"),
         };
-        let noted = (outcome.noted != 0).then_some(DropKey {
-            reason: outcome.noted as u16,
-            program: program as u16,
-            network: outcome.network,
-        });
-        let output = Output {
+        Fate {
             action,
-            bytes,
-            dropped: noted,
-        };
-        (output, words)
+            dropped,
+            handed_to: None,
+            verdict,
+            ifindex: outcome.ifindex,
+            next_hop: outcome.next_hop,
+        }
+    }
+
+    /// A fate as the files have it.
+    pub fn words(&self, fate: &Fate) -> String {
+        let peer = self.tables.world.name_of(fate.ifindex);
+        match fate.verdict {
+            Verdict::Pass => "pass".to_owned(),
+            Verdict::Host => "host".to_owned(),
+            Verdict::Peer => format!("peer {peer}"),
+            Verdict::Neighbour => {
+                let next_hop = std::net::IpAddr::from(fate.next_hop);
+                format!("neighbour {peer} {next_hop}")
+            }
+            Verdict::Answer => "answer".to_owned(),
+            Verdict::Kept => "kept".to_owned(),
+            Verdict::Drop(reason) => format!("drop {}", reason.name()),
+            other => format!("{other:?}"),
+        }
     }
 }
 
-fn dropped(input: &Input, program: Program, reason: DropReason, network: u32) -> (Output, String) {
-    let key = DropKey {
-        reason: reason as u16,
-        program: program as u16,
-        network,
-    };
-    let output = Output {
-        action: action::SHOT,
-        bytes: input.bytes.clone(),
-        dropped: Some(key),
-    };
-    (output, format!("drop {}", reason.name()))
+fn handed(fate: Fate, program: Program) -> Fate {
+    Fate {
+        handed_to: Some(program),
+        ..fate
+    }
 }

@@ -55,6 +55,8 @@ const PROGRAMS: [Program; 7] = [
 pub struct Kernel {
     ebpf: Ebpf,
     drops: BTreeMap<DropKey, u64>,
+    /// The packet afterwards.
+    after: Box<[u8; LARGEST]>,
 }
 
 impl Kernel {
@@ -69,6 +71,7 @@ impl Kernel {
             let mut kernel = Kernel {
                 ebpf,
                 drops: BTreeMap::new(),
+                after: Box::new([0; LARGEST]),
             };
             kernel.fill(world);
             job(&mut kernel)
@@ -77,11 +80,12 @@ impl Kernel {
 
     /// What becomes of a packet; the kernel's error where it does not take it for a test.
     pub fn run(&mut self, input: &Input) -> Result<Output, String> {
-        let (action, bytes, _) = self.test(input)?;
+        let mut bytes = Vec::new();
+        let (action, _) = self.decide(input, &mut bytes)?;
         // A packet whose sender gets an ICMP error is dropped, too; one that passes may end a flow.
         let dropped = self.new_drop();
         if action == action::REDIRECT && dropped.is_some() {
-            self.fill_budget();
+            self.allow_errors();
         }
         Ok(Output {
             action,
@@ -90,30 +94,49 @@ impl Kernel {
         })
     }
 
-    /// What the program returns for a packet, and how long it took by the kernel's clock (with two
-    /// readings of it). Once, since a program that is repeated gets the packet as it left it.
-    pub fn time(&mut self, input: &Input) -> Result<(i32, Duration), String> {
-        let (action, _, took) = self.test(input)?;
-        Ok((action, took))
-    }
-
-    fn test(&mut self, input: &Input) -> Result<(i32, Vec<u8>, Duration), String> {
+    /// The same without counters, for who decides many: what the program returns, and how long it took
+    /// by the kernel's clock (with two readings of it); `bytes` becomes the packet afterwards. Once,
+    /// since a program that is repeated gets the packet as it left it.
+    pub fn decide(
+        &mut self,
+        input: &Input,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(i32, Duration), String> {
         let mut context = [0; CONTEXT];
         context[INGRESS_IFINDEX..IFINDEX].copy_from_slice(&input.ingress.to_ne_bytes());
         context[IFINDEX..].copy_from_slice(&input.ifindex.to_ne_bytes());
-        let mut bytes = vec![0; LARGEST];
+        let name = input.program.name();
+        let Some(Loaded::SchedClassifier(classifier)) = self.ebpf.program(name) else {
+            panic!("{name} is no hook of packets");
+        };
         let options = TestRunOptions {
             data_in: Some(&input.bytes),
-            data_out: Some(&mut bytes),
+            data_out: Some(&mut *self.after),
             ctx_in: Some(&context),
             ..TestRunOptions::new()
         };
-        let result = self
-            .classifier(input.program)
+        let result = classifier
             .test_run(options)
             .map_err(|error| format!("{error:?}"))?;
-        bytes.truncate(result.data_size_out as usize);
-        Ok((result.return_value as i32, bytes, result.duration))
+        bytes.clear();
+        bytes.extend_from_slice(&self.after[..result.data_size_out as usize]);
+        Ok((result.return_value as i32, result.duration))
+    }
+
+    /// The drop counters.
+    pub fn drops(&self) -> BTreeMap<DropKey, u64> {
+        let map = self.ebpf.map(maps::DROPS).expect("the map");
+        let entries: PerCpuHashMap<_, [u8; size_of::<DropKey>()], [u8; size_of::<DropCount>()]> =
+            PerCpuHashMap::try_from(map).expect("its types");
+        let entries = entries.iter().map(|entry| {
+            let (key, values) = entry.expect("an entry");
+            let key = DropKey::read_from_bytes(&key).expect("its size");
+            let packets = values
+                .iter()
+                .map(|value| DropCount::read_from_bytes(value).expect("its size").packets);
+            (key, packets.sum())
+        });
+        entries.collect()
     }
 
     /// The flows in `FLOWS` and in `NEW_FLOWS`.
@@ -156,8 +179,8 @@ impl Kernel {
         }
     }
 
-    /// The comparison runs faster than ICMP errors may be made; all zero is a full budget.
-    fn fill_budget(&mut self) {
+    /// Fills the budget of ICMP errors: a comparison runs faster than they may be made. All zero is full.
+    pub fn allow_errors(&mut self) {
         const SIZE: usize = size_of::<Budget>();
         let mut budgets: PerCpuArray<_, [u8; SIZE]> =
             PerCpuArray::try_from(self.map("ICMP_BUDGET")).expect("its type");
@@ -175,19 +198,7 @@ impl Kernel {
 
     /// The drop counter that has grown since the last drop; nothing unless it is one, by one.
     fn new_drop(&mut self) -> Option<DropKey> {
-        let map = self.ebpf.map(maps::DROPS).expect("the map");
-        let entries: PerCpuHashMap<_, [u8; size_of::<DropKey>()], [u8; size_of::<DropCount>()]> =
-            PerCpuHashMap::try_from(map).expect("its types");
-        let mut now = BTreeMap::new();
-        for entry in entries.iter() {
-            let (key, values) = entry.expect("an entry");
-            let key = DropKey::read_from_bytes(&key).expect("its size");
-            let packets = values
-                .iter()
-                .map(|value| DropCount::read_from_bytes(value).expect("its size").packets)
-                .sum::<u64>();
-            now.insert(key, packets);
-        }
+        let now = self.drops();
         let mut grown = now
             .iter()
             .filter(|(key, packets)| self.drops.get(key).copied().unwrap_or(0) != **packets);

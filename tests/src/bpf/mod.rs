@@ -8,11 +8,12 @@ mod host;
 mod kernel;
 mod namespace;
 mod object;
+mod routes;
 mod tables;
 mod vector;
 mod world;
 
-pub use host::Host;
+pub use host::{Fate, Host};
 pub use kernel::Kernel;
 pub use object::{Object, load, raw, require_root, root};
 pub use vector::{Vector, hex, read_all, write_all};

@@ -5,7 +5,7 @@ use std::{fs, process::Command, thread};
 
 use nix::sched::{CloneFlags, unshare};
 
-use super::{World, world::ROUTES};
+use super::{World, routes::ROUTES};
 
 /// Does `job` in a new namespace that has the world's interfaces. The thread and the namespace end
 /// with it; a panic goes on in the caller.

@@ -22,7 +22,7 @@ use netd_common::{
     },
 };
 
-use super::World;
+use super::{World, routes::has_prefix};
 
 /// The tables.
 #[derive(Clone, Debug)]
@@ -226,11 +226,9 @@ fn longest<K, V: Copy, const N: usize>(
     octets: impl Fn(&K) -> [u8; N],
     key: &[u8; N],
 ) -> Option<V> {
-    let bit = |octets: &[u8; N], at: u32| octets[at as usize / 8] >> (7 - at % 8) & 1;
-    let matching = entries.iter().filter(|(prefix, bits, _)| {
-        let prefix = octets(prefix);
-        (0..*bits).all(|at| bit(&prefix, at) == bit(key, at))
-    });
+    let matching = entries
+        .iter()
+        .filter(|(prefix, bits, _)| has_prefix(key, &octets(prefix), *bits));
     matching
         .max_by_key(|(_, bits, _)| *bits)
         .map(|(.., value)| *value)

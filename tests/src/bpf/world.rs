@@ -5,8 +5,6 @@
 //! `plain` (3, not masqueraded). Endpoints by the last octet of their address: `web` .2, `db` .3,
 //! `down` .4 in app; `hush` .2, `mute` .3 in quiet; `flat` .2 in plain.
 
-use std::net::IpAddr;
-
 use netd_common::{
     Addr,
     abi::{
@@ -17,8 +15,9 @@ use netd_common::{
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
     limits::{MAX_NAME, MAX_NAME_V4, MAX_NAME_V6, MAX_SCOPES, RESOLVER_PORT},
-    packet::tables::Route,
 };
+
+use super::routes::{address, prefix};
 
 /// An interface.
 #[derive(Clone, Copy, Debug)]
@@ -53,53 +52,6 @@ const fn bridge(name: &'static str, ifindex: u32, addresses: &'static [&'static 
         mtu: 1_500,
         addresses,
     }
-}
-
-/// Routes of the host, longest prefix first: the kernel's words, then what they mean.
-pub const ROUTES: [(&str, &str, Via); 9] = [
-    // The kernel's own, with the uplink's address.
-    ("192.0.2.255/32", "", Via::Broadcast),
-    (
-        "198.51.100.0/24",
-        "blackhole 198.51.100.0/24",
-        Via::Prohibited,
-    ),
-    ("192.0.2.0/24", "", Via::OnLink(21)),
-    ("2001:db8:1::/64", "", Via::OnLink(21)),
-    (
-        "2001:db8:dead::/48",
-        "unreachable 2001:db8:dead::/48",
-        Via::Prohibited,
-    ),
-    ("100.64.0.0/10", "100.64.0.0/10 dev other", Via::OnLink(22)),
-    (
-        "2001:db8:64::/48",
-        "2001:db8:64::/48 dev other",
-        Via::OnLink(22),
-    ),
-    (
-        "0.0.0.0/0",
-        "default via 192.0.2.1",
-        Via::Gateway(21, "192.0.2.1"),
-    ),
-    (
-        "::/0",
-        "default via 2001:db8:1::1",
-        Via::Gateway(21, "2001:db8:1::1"),
-    ),
-];
-
-/// Where a route leads.
-#[derive(Clone, Copy, Debug)]
-pub enum Via {
-    /// To the destination itself, through this interface.
-    OnLink(u32),
-    /// To this neighbour.
-    Gateway(u32, &'static str),
-    /// Nowhere.
-    Prohibited,
-    /// To everybody on link, which is no way for a packet that is forwarded.
-    Broadcast,
 }
 
 /// All tables.
@@ -188,30 +140,6 @@ impl World {
     pub fn name_of(&self, ifindex: u32) -> &'static str {
         let link = self.links.iter().find(|link| link.ifindex == ifindex);
         link.map_or("?", |link| link.name)
-    }
-
-    /// The host's route, as [`ROUTES`] has it.
-    pub fn route(&self, destination: &Addr) -> Route {
-        let is_own = self
-            .host_addresses
-            .iter()
-            .any(|(own, _)| own == destination);
-        let found = ROUTES
-            .iter()
-            .find(|(prefix, ..)| contains(prefix, destination));
-        match found {
-            Some((_, _, Via::OnLink(ifindex))) if !is_own => Route::Via {
-                ifindex: *ifindex,
-                next_hop: *destination,
-            },
-            Some((_, _, Via::Gateway(ifindex, gateway))) if !is_own => Route::Via {
-                ifindex: *ifindex,
-                next_hop: address(gateway),
-            },
-            Some((_, _, Via::Prohibited)) => Route::Prohibited,
-            Some((_, _, Via::Broadcast)) => Route::None,
-            _ => Route::None,
-        }
     }
 
     fn add_networks(&mut self) {
@@ -437,26 +365,6 @@ fn v6(network: u32, host: u8) -> Addr {
     octets[3] = [0x18, 0x19, 0x20][network as usize - 1];
     octets[15] = host;
     Addr::v6(octets)
-}
-
-fn address(text: &str) -> Addr {
-    let parsed: IpAddr = text.parse().expect("an address");
-    parsed.into()
-}
-
-/// An address and its prefix length in bits of the sixteen octets.
-fn prefix(text: &str) -> (Addr, u32) {
-    let (address_text, bits) = text.split_once('/').expect("a prefix");
-    let own = address(address_text);
-    let bits: u32 = bits.parse().expect("a length");
-    (own, if own.is_v4() { bits + 96 } else { bits })
-}
-
-fn contains(text: &str, address: &Addr) -> bool {
-    let (network, bits) = prefix(text);
-    let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-    let number = |address: &Addr| u128::from_be_bytes(address.0) & mask;
-    network.is_v4() == address.is_v4() && number(&network) == number(address)
 }
 
 fn empty(kind: u8) -> Name {

@@ -2,14 +2,13 @@
 //! Action, bytes, drop counter and flows must be the same. Where a redirect leads the kernel does
 //! not tell a test run: that is what the labs show.
 
+mod dice;
+mod many;
+
 use std::{collections::BTreeMap, env, fmt::Write as _};
 
 use netd_common::abi::flow::{Flow, FlowKey};
 use netd_tests::bpf::{Host, Input, Kernel, Output, World, hex, read_all};
-
-/// Mutated packets of a run; some 25,000 are decided in a second. `PACKETS=number` asks for more, or
-/// on an emulated machine for fewer.
-const MUTATED: usize = 20_000;
 
 #[test]
 fn recorded_packets_have_the_same_fate_in_the_kernel() {
@@ -44,44 +43,6 @@ fn same_fate(world: &World) {
     });
     assert!(faults.is_empty(), "{faults}");
 }
-
-/// The same each time, so that a failure is of the change at hand. `SEED=number` looks further.
-#[test]
-fn mutated_packets_have_the_same_fate_in_the_kernel() {
-    let seed = number("SEED").unwrap_or(DEFAULT_SEED);
-    let packets = number("PACKETS").map_or(MUTATED, |packets| packets as usize);
-    println!("SEED={seed} PACKETS={packets}");
-    let world = World::new();
-    let recorded: Vec<Input> = read_all(&world)
-        .into_iter()
-        .flat_map(|(_, vectors)| vectors)
-        .map(|vector| vector.input)
-        .collect();
-    let mut dice = Dice(seed | 1);
-    let mut host = Host::new(world.clone());
-    Kernel::with(&world, |kernel| {
-        for round in 0..packets {
-            if round % FRAGMENTS_LAST == 0 {
-                kernel.forget_fragments();
-                host.forget_fragments();
-            }
-            let input = dice.mutated(&recorded);
-            let (expected, verdict) = host.run(&input);
-            if let Some(fault) = compare(kernel, &input, &expected) {
-                panic!("SEED={seed}, round {round} ({verdict}): {fault}\nof {input:?}");
-            }
-        }
-        if let Some(fault) = compare_flows(kernel, &host) {
-            panic!("SEED={seed}: {fault}");
-        }
-    });
-}
-
-/// The mutations of an ordinary run.
-const DEFAULT_SEED: u64 = 0x6e65_7464;
-
-/// Packets after which fragments are forgotten: far below a second, after which the kernel forgets some.
-const FRAGMENTS_LAST: usize = 64;
 
 /// What an environment variable says, if it is set.
 fn number(variable: &str) -> Option<u64> {
@@ -158,39 +119,4 @@ fn timeless(flows: &BTreeMap<FlowKey, Flow>) -> BTreeMap<FlowKey, Flow> {
         (*key, flow)
     };
     flows.iter().map(without).collect()
-}
-
-/// Chance that can be repeated (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        number as usize % end.max(1)
-    }
-
-    /// A recorded packet with up to three octets changed, sometimes cut off or longer, rarely at
-    /// another hook.
-    fn mutated(&mut self, recorded: &[Input]) -> Input {
-        let mut input = recorded[self.below(recorded.len())].clone();
-        for _ in 0..self.below(4) {
-            let at = self.below(input.bytes.len());
-            input.bytes[at] = self.below(256) as u8;
-        }
-        match self.below(16) {
-            0 => input.bytes.truncate(14 + self.below(input.bytes.len())),
-            1 => input.bytes.resize(input.bytes.len() + self.below(64), 0xee),
-            2 => {
-                let other = &recorded[self.below(recorded.len())];
-                input.program = other.program;
-                input.ifindex = other.ifindex;
-                input.ingress = other.ingress;
-            }
-            _ => {}
-        }
-        input
-    }
 }
