@@ -6,18 +6,27 @@
 mod answer;
 mod packet;
 mod question;
+mod record;
+mod request;
 mod text;
+mod words;
 
 /// A parser's promises, tried with some bytes.
 pub type Target = fn(&[u8]);
 
 /// All of them, by the name of their folder in `corpus/` and of their program in `engine/`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("dns_question", question::question),
     ("dns_answer", answer::answer),
     ("dns_name", text::name),
     ("packet", packet::packet),
     ("resolv_conf", text::resolv_conf),
+    ("request", request::request),
+    ("record", record::record),
+    ("config", words::config),
+    ("port", words::port),
+    ("option", words::option),
+    ("command_line", words::command_line),
 ];
 
 /// The target of that name.

@@ -1,5 +1,7 @@
 //! A packet at one of the hooks: the packet logic in a small world, as the BPF programs run it.
 
+use std::sync::LazyLock;
+
 use netd_common::abi::Program;
 use netd_tests::bpf::{Host, Input, World, action};
 
@@ -9,6 +11,8 @@ const HOOKS: [Program; 4] = [
     Program::FromUplink,
     Program::ToUplink,
 ];
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
 /// Octets before the packet: which hook, which interface, by which one it came into the host.
 const CHOICE: usize = 3;
 /// Numbers of the world's interfaces are below.
@@ -25,7 +29,7 @@ pub fn packet(bytes: &[u8]) {
         ingress: u32::from(*ingress) % INTERFACES,
         bytes: packet.to_vec(),
     };
-    let mut host = Host::new(World::new());
+    let mut host = Host::new(WORLD.clone());
     // Twice: the second meets what the first left in the flow table.
     for _ in 0..2 {
         let (output, words) = host.run(&input);

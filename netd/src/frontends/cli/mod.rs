@@ -1,6 +1,6 @@
 //! The command line: thin verbs over the socket API.
 
-mod attachment;
+pub mod attachment;
 mod bindings;
 pub mod client;
 pub mod completion;
@@ -23,13 +23,13 @@ mod network_ls;
 mod port;
 mod printed;
 mod progress;
-mod publish;
+pub mod publish;
 mod sandbox;
 mod sandbox_ls;
 mod status;
 mod subnets;
 mod table;
-mod until;
+pub mod until;
 mod verbs;
 
 pub use client::{Client, Connection};
