@@ -74,7 +74,9 @@ impl Dice {
         // As much of the packet's beginning as chance leaves: none, the Ethernet header, or more.
         let kept = *self.one(&[0, 14, 14, 24, 34, 54]);
         input.bytes.clear();
-        input.bytes.extend(original.bytes.iter().take(kept.min(length)));
+        input
+            .bytes
+            .extend(original.bytes.iter().take(kept.min(length)));
         while input.bytes.len() < length {
             input.bytes.push(self.below(256) as u8);
         }

@@ -59,7 +59,12 @@ fn mutated_packets_have_the_same_fate_in_the_kernel() {
     });
     println!("{:?} in {:?}", run.counts(), begin.elapsed());
     let faults = run.faults.into_inner().expect("no thread panics with it");
-    assert!(faults.is_empty(), "SEED={}: {}", run.seed, faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "SEED={}: {}",
+        run.seed,
+        faults.join("\n")
+    );
     let decided = PROGRAMS.iter().zip(&run.decided);
     let few: Vec<_> = decided
         .filter(|(_, decided)| decided.load(Ordering::Relaxed) < run.packets)
@@ -214,7 +219,11 @@ impl Run {
         focus: usize,
         size: u64,
     ) -> Option<String> {
-        let files: Vec<&File> = self.files.iter().filter(|file| file.reaches(focus)).collect();
+        let files: Vec<&File> = self
+            .files
+            .iter()
+            .filter(|file| file.reaches(focus))
+            .collect();
         let mut input = self.recorded[0].clone();
         while pair.rounds < size {
             for packet in &dice.one(&files).packets {

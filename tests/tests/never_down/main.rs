@@ -3,6 +3,7 @@
 //! a container removed. Nothing is lost, or it is repaired within seconds.
 
 mod flood;
+mod others;
 
 use std::{
     collections::BTreeSet,
@@ -270,40 +271,6 @@ fn links_go_down_come_up_and_are_replaced() {
     }
     let log = app.agent.log();
     assert!(log.contains("wan0"), "it says so: {log}");
-}
-
-/// Other people's classic filters on an uplink, from before netd came and from after: netd's traffic
-/// works and the host's own, and the filters stay.
-#[test]
-fn programs_of_others_before_and_after_ours() {
-    let lab = netd_tests::lab::Lab::new("filters");
-    // Everything is theirs, and goes on.
-    let filter = |priority: u32| {
-        format!(
-            "tc filter add dev eth0 ingress protocol ip prio {priority} bpf bytecode '1,6 0 0 4294967295' flowid 1:1"
-        )
-    };
-    lab.host().ok("tc qdisc add dev eth0 clsact");
-    lab.host().ok(&filter(100));
-    let mut app = App::in_lab(lab, "", PUBLISH);
-    let _servers = [
-        EchoServer::start(&app.web, PORT),
-        EchoServer::start(app.lab.outside(), PORT),
-    ];
-    everything_works_soon(&app, "theirs was first", SOON);
-    app.lab.host().ok(&filter(50));
-    everything_works_soon(&app, "theirs came after", SOON);
-    app.lab
-        .outside()
-        .ok(&format!("ping -n -c 3 -i 0.2 -W 5 {HOST}"));
-    app.agent.kill();
-    app.agent.start_again().expect("the agent");
-    everything_works_soon(&app, "started again", SOON);
-    let filters = app.lab.host().ok("tc filter show dev eth0 ingress");
-    assert_eq!(filters.matches("bytecode").count(), 2, "{filters}");
-    // Somebody clears all filters: on kernels without tcx, netd's too.
-    app.lab.host().ok("tc qdisc delete dev eth0 clsact");
-    everything_works_soon(&app, "all filters were cleared", WALK);
 }
 
 #[test]

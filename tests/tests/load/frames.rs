@@ -1,0 +1,97 @@
+//! Frames of every length from none on, of random octets, from a container and from outside.
+
+use std::fmt::Write as _;
+
+use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, asks};
+use serde_json::{Deserializer, Value};
+
+use crate::{PORT, at, is_well};
+
+const LONGEST: usize = 128;
+/// Octets of an Ethernet header: a packet socket sends no shorter frame as it is.
+const ETHERNET: usize = 14;
+const SEED: u64 = 0x6e65_7464;
+
+/// Chance (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn octet(&mut self) -> u8 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed >> 40) as u8
+    }
+}
+
+/// Sends a frame of each length; half of them claim to be IP from `mac`, the rest are anything.
+fn send(app: &App, from: &Namespace, mac: [[u8; 6]; 2], dice: &mut Dice) {
+    let mut script = String::new();
+    for length in 0..=LONGEST {
+        let mut frame: Vec<u8> = (0..length).map(|_| dice.octet()).collect();
+        if length % 2 == 0 && length >= ETHERNET {
+            frame[..6].copy_from_slice(&mac[0]);
+            frame[6..12].copy_from_slice(&mac[1]);
+            let ethertype = [[0x08, 0x00], [0x86, 0xdd], [0x08, 0x06]][length / 2 % 3];
+            frame[12..14].copy_from_slice(&ethertype);
+        }
+        let octal = frame.iter().fold(String::new(), |mut text, octet| {
+            let _ = write!(text, "\\{octet:03o}");
+            text
+        });
+        // Too short ones are refused by the sender's own kernel.
+        let _ = writeln!(
+            script,
+            "printf '{octal}' | socat -u - INTERFACE:eth0 2>/dev/null"
+        );
+    }
+    script.push_str("exit 0\n");
+    let world = app.lab.world();
+    world.write("/run/lab/frames", &script).expect("a file");
+    from.run_within("sh /run/lab/frames", 4 * crate::SOON)
+        .expect("the frames are sent");
+}
+
+fn mac(text: &str) -> [u8; 6] {
+    let mut mac = [0; 6];
+    for (octet, text) in mac.iter_mut().zip(text.trim().split(':')) {
+        *octet = u8::from_str_radix(text, 16).expect("a MAC");
+    }
+    mac
+}
+
+/// All drops, whatever the reason.
+fn drops(app: &App) -> u64 {
+    let listing = app.lab.netd("drops -f json");
+    let values = Deserializer::from_str(&listing).into_iter::<Value>();
+    values
+        .map(|value| value.expect("JSON")["Packets"].as_u64().unwrap_or(0))
+        .sum()
+}
+
+#[test]
+fn random_frames_of_every_length_end_as_counted_drops() {
+    let app = App::with("frames", "", "-p 8080:7000/tcp -p 8080:7000/udp");
+    let lab = &app.lab;
+    let _servers = [
+        EchoServer::start(&app.web, PORT),
+        EchoServer::start(lab.outside(), PORT),
+    ];
+    let at_eth0 = |namespace: &Namespace| mac(&namespace.ok("cat /sys/class/net/eth0/address"));
+    println!("SEED={SEED}");
+    let mut dice = Dice(SEED);
+    let own = mac(&lab.mac("client", "app"));
+    let before = drops(&app);
+    let gateway = app.client.ok("sh -c 'ip neigh show dev eth0; true'");
+    println!("{gateway}");
+    send(&app, &app.client, [[2, 0x42, 0, 0, 0, 1], own], &mut dice);
+    let dropped = drops(&app) - before;
+    // Nothing a container sends is netd's business to guess at: each frame that left has a reason.
+    let left = (LONGEST - ETHERNET) as u64;
+    assert!(dropped >= left * 9 / 10, "{dropped} of {left}");
+    let attacker = lab.attacker().clone();
+    let macs = [at_eth0(lab.host()), at_eth0(&attacker)];
+    send(&app, &attacker, macs, &mut dice);
+    asks(&app.client, at(PUBLIC, PORT));
+    asks(lab.outside(), at(HOST, 8080));
+    is_well(&app.agent);
+}
