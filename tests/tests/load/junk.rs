@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, PerCpuHashMap, PerCpuValues, lpm_trie::Key};
-use netd_common::abi::ABI_VERSION;
+use netd_common::abi::{
+    ABI_VERSION,
+    flow::{Flow, FlowKey},
+    maps,
+};
 use netd_tests::lab::Lab;
+use zerocopy::FromBytes as _;
 
 /// Adds entries until there is no room, or removes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,22 @@ pub fn junk(lab: &Lab, name: &str, shape: Shape, job: Job) -> u32 {
     });
     assert!(job == Job::Empty || count > 0, "{name} takes nothing");
     count
+}
+
+/// The established flows' keys. (Thousands of flows are more than a listing is made for.)
+pub fn established(lab: &Lab) -> Vec<FlowKey> {
+    const FLOW: usize = size_of::<Flow>();
+    let path = format!("/sys/fs/bpf/netd/v{ABI_VERSION}/maps/{}", maps::FLOWS);
+    lab.host().on(move || {
+        let data = MapData::from_pin(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let map = Map::from_map_data(data).expect("a known type of map");
+        let map: HashMap<_, [u8; size_of::<FlowKey>()], [u8; FLOW]> =
+            HashMap::try_from(map).expect("its types");
+        // One that is deleted meanwhile ends the walk, or begins it anew: it is looked at again.
+        let keys = map.keys().filter_map(Result::ok);
+        keys.map(|key| FlowKey::read_from_bytes(&key).expect("its size"))
+            .collect()
+    })
 }
 
 /// A key that nobody has: no index, ifindex or address is so large.
