@@ -211,7 +211,6 @@ fn connected(from: &Namespace, to: SocketAddr) -> UdpSocket {
 /// IPv4 alone: over IPv6 UDP has to have one (RFC 8200 section 8.1).
 #[test]
 fn udp_without_a_checksum_is_answered() {
-    const OWN: u16 = 5_353;
     let app = App::with("unchecked", "", PORTS);
     let lab = &app.lab;
     let _far = EchoServer::start(lab.outside(), PORT);
@@ -219,20 +218,29 @@ fn udp_without_a_checksum_is_answered() {
     let client = lab.address("client", "app");
     let seen_outside = Capture::start(lab.outside(), "eth0", &format!("udp dst port {PORT}"));
     let seen_outside = seen_outside.expect("tcpdump");
-    for (from, source, to) in [
-        (&app.client, client, SocketAddr::new(ip(PUBLIC), PORT)),
+    // A port for each: a closed socket lives on in what another test forks until that has become the
+    // program that it starts.
+    for (own, from, source, to) in [
         (
+            5_353,
+            &app.client,
+            client,
+            SocketAddr::new(ip(PUBLIC), PORT),
+        ),
+        (
+            5_354,
             &app.client,
             client,
             SocketAddr::new(lab.address("web", "app"), PORT),
         ),
         (
+            5_355,
             lab.outside(),
             ip(OUTSIDE),
             SocketAddr::new(ip(HOST), PUBLISHED),
         ),
     ] {
-        let any = SocketAddr::new(IpAddr::from([0u8; 4]), OWN);
+        let any = SocketAddr::new(IpAddr::from([0u8; 4]), own);
         let socket = from.udp_bind(any).expect("a socket");
         socket
             .set_read_timeout(Some(patient(LIMIT)))
@@ -243,7 +251,7 @@ fn udp_without_a_checksum_is_answered() {
             source: source.into(),
             destination: to.ip().into(),
             hops: 64,
-            payload: Payload::UdpUnchecked(OWN, to.port(), b"unchecked".to_vec()),
+            payload: Payload::UdpUnchecked(own, to.port(), b"unchecked".to_vec()),
         };
         let packet = frame.bytes()[14..].to_vec();
         from.send_packets(&[packet]).expect("to send");
