@@ -99,10 +99,11 @@ impl Place {
         })
     }
 
-    /// With netd: its agent, its networks, its sandboxes, ports published by it.
+    /// With netd: its agent, its networks, its sandboxes, ports published by it. One sandbox holds all
+    /// flows, where by default it may have half of the table.
     pub fn with_netd(name: &str, netd: &FilePath, ports: &[Port]) -> Result<Place> {
         let (lab, outside) = uplinked(name, netd)?;
-        let agent = lab.start_agent("")?;
+        let agent = lab.start_agent("--flow-per-endpoint 262144")?;
         for (name, network) in [("one", Network::One), ("two", Network::Two)] {
             let (subnet, gateway) = (network.subnet(), network.gateway());
             lab.host().run_checked(&format!(
