@@ -2,7 +2,10 @@
 //! neighbours are kept apart, the names and variables are its alone, and a link ends with its target.
 //! Docker's answers to the same history were recorded. Needs root.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use netd_tests::lab::{
     EchoServer, Lab, asks, gets_no_answer, is_kept_from, tcp_exchange, udp_exchange,
@@ -22,27 +25,36 @@ fn history(name: &str, agent: &str) -> (Lab, netd_tests::lab::Agent) {
 
 #[test]
 fn a_link_opens_exposed_ports_to_its_sandbox_alone() {
-    let (lab, mut agent) = history("links-icc", "--icc=false");
+    let (lab, mut agent) = history("links-icc", "--icc=false --ipv6");
     let [c1, c2, c3] = ["c1", "c2", "c3"].map(|name| lab.sandbox(name));
     let _servers = [53, 80, 81, 82].map(|port| EchoServer::start(&c1, port));
     let _asked = EchoServer::start(&c3, 7000);
     // The agent will not always be there to be asked.
-    let [at_c1, at_c3] = ["c1", "c3"].map(|name| lab.address(name, "bridge"));
-    let at = |name: &str, port| SocketAddr::new(if name == "c1" { at_c1 } else { at_c3 }, port);
+    let families = [
+        ["c1", "c3"].map(|name| lab.address(name, "bridge")),
+        ["c1", "c3"].map(|name| lab.address6(name, "bridge")),
+    ];
     let opened = || {
-        for port in [80, 81] {
-            let seen = tcp_exchange(&c3, at("c1", port), LIMIT).expect("an exposed port");
-            assert_eq!(seen.ip(), at_c3);
+        for [at_c1, at_c3] in families {
+            let c1_at = |port| SocketAddr::new(at_c1, port);
+            for port in [80, 81] {
+                let seen = tcp_exchange(&c3, c1_at(port), LIMIT).expect("an exposed port");
+                assert_eq!(seen.ip(), at_c3);
+            }
+            udp_exchange(&c3, c1_at(53), LIMIT).expect("an exposed port");
         }
-        udp_exchange(&c3, at("c1", 53), LIMIT).expect("an exposed port");
+    };
+    let closed = |[at_c1, at_c3]: [IpAddr; 2]| {
+        let c1_at = |port| SocketAddr::new(at_c1, port);
         // Not exposed; of the other protocol; not the linking sandbox; the other way round.
-        gets_no_answer(&c3, at("c1", 82));
-        assert!(udp_exchange(&c3, at("c1", 80), Duration::from_millis(700)).is_err());
-        gets_no_answer(&c2, at("c1", 80));
-        gets_no_answer(&c1, at("c3", 7000));
-        is_kept_from(&c3, at("c1", 82).ip(), 82);
+        gets_no_answer(&c3, c1_at(82));
+        assert!(udp_exchange(&c3, c1_at(80), Duration::from_millis(700)).is_err());
+        gets_no_answer(&c2, c1_at(80));
+        gets_no_answer(&c1, SocketAddr::new(at_c3, 7000));
+        is_kept_from(&c3, at_c1, 82);
     };
     opened();
+    families.into_iter().for_each(closed);
     // Published ports stay reachable, by an address of the host.
     let published = SocketAddr::new(lab.gateway("c2", "bridge"), 8080);
     tcp_exchange(&c2, published, LIMIT).expect("published");
@@ -50,8 +62,10 @@ fn a_link_opens_exposed_ports_to_its_sandbox_alone() {
     // The agent is not needed.
     agent.kill();
     opened();
+    closed(families[1]);
     agent.start_again().expect("the agent");
     opened();
+    closed(families[0]);
 }
 
 #[test]
