@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
 };
 
 use ipnet::IpNet;
@@ -109,6 +109,12 @@ pub struct NameServers {
 }
 
 impl HostFacts {
+    /// Whether the kernel speaks IPv6, and has switches for it: ::1 tells.
+    pub fn has_ipv6(&self) -> bool {
+        self.addresses
+            .contains_key(&IpAddr::V6(Ipv6Addr::LOCALHOST))
+    }
+
     /// The name servers among the facts.
     pub fn name_servers(&self) -> NameServers {
         NameServers {

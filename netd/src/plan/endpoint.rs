@@ -73,7 +73,7 @@ fn settings(scene: &Scene<'_>, joined: &JoinedEndpoint<'_>, desired: &mut Desire
     // does, whatever the namespace's default is.
     let has_v6 = endpoint.all_addresses().any(|net| net.addr().is_ipv6());
     let off = if has_v6 { "0" } else { "1" };
-    let ipv6 = super::macvlan::has_ipv6(scene.facts);
+    let ipv6 = scene.facts.has_ipv6();
     let mut set = |family: &str, name: &str, value: &str| {
         let key = format!("net/{family}/conf/{}/{name}", endpoint.interface);
         let place = Place::Sandbox(joined.sandbox.id);

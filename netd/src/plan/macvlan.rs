@@ -19,7 +19,7 @@ use super::{
     scene::{JoinedEndpoint, Scene},
 };
 use crate::model::{
-    HostFacts, IfName, Network,
+    IfName, Network,
     macvlan::{MacvlanMode, MacvlanOptions, Parent},
 };
 
@@ -57,7 +57,7 @@ fn parent_link(scene: &Scene<'_>, options: &MacvlanOptions, desired: &mut Desire
         fdb: BTreeSet::new(),
     };
     desired.links.insert((Place::Host, name.clone()), link);
-    if has_ipv6(scene.facts) {
+    if scene.facts.has_ipv6() {
         let key = format!("net/ipv6/conf/{name}/disable_ipv6");
         desired.sysctls.insert((Place::Host, key), "1".to_owned());
     }
@@ -93,7 +93,7 @@ fn access_link(
     // alone, so that nobody takes it for the way to the host's others.
     sysctl("ipv4", "arp_ignore", "1");
     sysctl("ipv4", "arp_announce", "2");
-    if has_ipv6(scene.facts) {
+    if scene.facts.has_ipv6() {
         let speaks = network.host_addresses().any(|address| address.is_ipv6());
         sysctl("ipv6", "disable_ipv6", if speaks { "0" } else { "1" });
         // The segment's routers are the parent's matter.
@@ -192,10 +192,4 @@ fn route_from_host(network: &Network, link: &IfName, address: IpAddr, desired: &
     };
     let key = (link.clone(), destination);
     desired.routes.insert(key, route);
-}
-
-/// A kernel without IPv6 has no switch for it; ::1 tells.
-pub(super) fn has_ipv6(facts: &HostFacts) -> bool {
-    let loopback = std::net::IpAddr::from(std::net::Ipv6Addr::LOCALHOST);
-    facts.addresses.contains_key(&loopback)
 }

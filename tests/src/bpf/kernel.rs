@@ -40,8 +40,8 @@ const CONTEXT: usize = 44;
 /// Where `ingress_ifindex` and `ifindex` are in it.
 const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
-/// The programs that packets are handed to, and the tail calls.
-const PROGRAMS: [Program; 7] = [
+/// Who decides packets: the hooks' programs, and those that they hand packets to.
+pub const PROGRAMS: [Program; 7] = [
     Program::FromEndpoint,
     Program::ToEndpoint,
     Program::FromUplink,

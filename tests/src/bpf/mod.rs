@@ -14,7 +14,7 @@ mod vector;
 mod world;
 
 pub use host::{Fate, Host};
-pub use kernel::Kernel;
+pub use kernel::{Kernel, PROGRAMS};
 pub use object::{Object, load, raw, require_root, root};
 pub use vector::{Vector, hex, read_all, write_all};
 pub use world::{Link, World};

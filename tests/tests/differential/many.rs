@@ -12,7 +12,7 @@ use std::{
 };
 
 use netd_common::abi::{Program, drops::DropKey};
-use netd_tests::bpf::{Host, Input, Kernel, Output, World, action, read_all};
+use netd_tests::bpf::{Host, Input, Kernel, Output, PROGRAMS, World, action, read_all};
 
 use crate::{
     compare_flows,
@@ -33,17 +33,6 @@ const ERRORS_LAST: u32 = 40;
 const MUTANTS: u32 = 24;
 /// The seed of an ordinary run, so that a failure is of the change at hand.
 const SEED: u64 = 0x6e65_7464;
-
-/// Who decides packets: the hooks' programs, and those that they hand packets to.
-const PROGRAMS: [Program; 7] = [
-    Program::FromEndpoint,
-    Program::ToEndpoint,
-    Program::FromUplink,
-    Program::ToUplink,
-    Program::Dns,
-    Program::Icmp,
-    Program::Fragments,
-];
 
 /// `SEED=number` for other packets, `BATCH=number` for one batch alone.
 #[test]

@@ -6,7 +6,7 @@ use netd_common::{
     abi::flow::FlowKey,
     packet::{testing::Payload, transport::tcp},
 };
-use netd_tests::lab::{App, EchoServer, Traffic, addresses::*};
+use netd_tests::lab::{App, EchoServer, Namespace, Traffic, addresses::*};
 
 use crate::{
     PORT, SOON, at, is_well,
@@ -67,6 +67,40 @@ fn port(number: u32) -> u16 {
     1024 + (number % 60_000) as u16
 }
 
+/// A flood's name, how many packets it has, the reason that counts all of them if one does, and how the nth
+/// is made.
+type Shots = (
+    &'static str,
+    u32,
+    Option<&'static str>,
+    Box<dyn FnMut(u32) -> Vec<u8> + Send>,
+);
+
+/// One flood after the other, in and behind each of which the ordinary goes on.
+#[track_caller]
+fn take_turns<const N: usize>(
+    app: &App,
+    from: &Namespace,
+    floods: [Shots; N],
+    ordinary: &Ordinary,
+) {
+    for (what, number, reason, make) in floods {
+        let before = reason.map_or(0, |reason| app.lab.drops(reason));
+        let flood = Flood::start(from, make);
+        flood.reaches(number / 2);
+        ordinary.goes_on();
+        flood.reaches(number);
+        let sent = u64::from(flood.end());
+        ordinary.goes_on();
+        if let Some(reason) = reason {
+            app.lab
+                .wait_until(&format!("{what}: all of {sent} are counted"), SOON, || {
+                    app.lab.drops(reason) - before == sent
+                });
+        }
+    }
+}
+
 #[test]
 fn a_flood_of_a_container_is_its_own_affair() {
     let app = App::with("flood-inside", "", "-p 8080:7000/tcp -p 8080:7000/udp");
@@ -77,9 +111,7 @@ fn a_flood_of_a_container_is_its_own_affair() {
     let ordinary = Ordinary::start(&app);
     ordinary.goes_on();
     let to = v4(PUBLIC);
-    type Make = Box<dyn FnMut(u32) -> Vec<u8> + Send>;
-    // What it is, how many, the reason for which each of them is dropped, if it is.
-    let floods: [(&str, u32, Option<&str>, Make); 6] = [
+    let floods: [Shots; 6] = [
         (
             // Nobody answers: a network that leads nowhere.
             "SYN to strangers",
@@ -124,20 +156,7 @@ fn a_flood_of_a_container_is_its_own_affair() {
             Box::new(move |_| packet(own, to, Payload::Other(253, vec![0x6e; 32]))),
         ),
     ];
-    for (what, number, reason, make) in floods {
-        let before = reason.map_or(0, |reason| lab.drops(reason));
-        let flood = Flood::start(&flooder, make);
-        flood.reaches(number / 2);
-        ordinary.goes_on();
-        flood.reaches(number);
-        let sent = u64::from(flood.end());
-        ordinary.goes_on();
-        if let Some(reason) = reason {
-            lab.wait_until(&format!("{what}: all of {sent} are counted"), SOON, || {
-                lab.drops(reason) - before == sent
-            });
-        }
-    }
+    take_turns(&app, &flooder, floods, &ordinary);
     ordinary.end();
     is_well(&app.agent);
 }
@@ -159,8 +178,7 @@ fn a_flood_from_outside_stops_nobody() {
     ordinary.goes_on();
     let host = v4(HOST);
     let stranger = |n: u32| Ipv4Addr::new(100, 64 + (n >> 16) as u8 % 64, (n >> 8) as u8, n as u8);
-    type Make = Box<dyn FnMut(u32) -> Vec<u8> + Send>;
-    let floods: [(&str, u32, Option<&str>, Make); 5] = [
+    let floods: [Shots; 5] = [
         (
             "SYN to a published port",
             MANY,
@@ -204,20 +222,7 @@ fn a_flood_from_outside_stops_nobody() {
             Box::new(move |n| packet(stranger(n), web, Payload::Tcp(port(n), 7000, tcp::SYN))),
         ),
     ];
-    for (what, number, reason, make) in floods {
-        let before = reason.map_or(0, |reason| lab.drops(reason));
-        let flood = Flood::start(&attacker, make);
-        flood.reaches(number / 2);
-        ordinary.goes_on();
-        flood.reaches(number);
-        let sent = u64::from(flood.end());
-        ordinary.goes_on();
-        if let Some(reason) = reason {
-            lab.wait_until(&format!("{what}: all of {sent} are counted"), SOON, || {
-                lab.drops(reason) - before == sent
-            });
-        }
-    }
+    take_turns(&app, &attacker, floods, &ordinary);
     ordinary.end();
     // Half-open flows are no established ones.
     let strangers = 100;

@@ -18,8 +18,8 @@ use std::{
 };
 
 use netd_tests::lab::{
-    App, EchoServer, Namespace, Traffic, addresses::*, asks, gets_no_answer, reaches, tcp_exchange,
-    udp_exchange,
+    App, EchoServer, Lab, Namespace, Traffic, addresses::*, asks, gets_no_answer, reaches,
+    tcp_exchange, udp_exchange,
 };
 
 use flood::Flood;
@@ -188,6 +188,11 @@ net.ipv6.conf.default.accept_ra = 0
     }
     all.end();
     // What the sysctls undid is done again.
+    the_bridge_forwards(lab);
+}
+
+#[track_caller]
+fn the_bridge_forwards(lab: &Lab) {
     let bridge = lab.bridge_of("app");
     lab.wait_until("the bridge forwards", SOON, || {
         ["ipv4", "ipv6"].iter().all(|family| {

@@ -13,7 +13,7 @@ use netd_tests::{
     lab::{App, EchoServer, Namespace, addresses::*},
 };
 
-use crate::{All, PORT, PUBLISH, SOON, WALK, everything_works_soon};
+use crate::{All, PORT, PUBLISH, SOON, WALK, everything_works_soon, the_bridge_forwards};
 
 /// Other people's classic filters on an uplink, from before netd came and from after: netd's traffic
 /// works and the host's own, and the filters stay.
@@ -146,11 +146,5 @@ sysctl --system
         all.flows_on();
     }
     all.end();
-    let bridge = lab.bridge_of("app");
-    lab.wait_until("the bridge forwards", SOON, || {
-        ["ipv4", "ipv6"].iter().all(|family| {
-            let key = format!("net.{family}.conf.{bridge}.forwarding");
-            lab.host().read_sysctl(&key).is_ok_and(|value| value == "1")
-        })
-    });
+    the_bridge_forwards(lab);
 }

@@ -7,7 +7,8 @@ use crate::{
     plan::Place,
     state::{
         Request,
-        request::{EndpointSpec, NetworkSpec, SubnetSpec},
+        request::{EndpointSpec, NetworkSpec},
+        tests::subnet,
     },
 };
 
@@ -101,12 +102,6 @@ fn announcements_have_dockers_ranges() {
 #[test]
 fn who_has_a_link_local_address_has_it_alone() {
     let mut agent = Agent::new();
-    let subnet = |pool: &str| SubnetSpec {
-        pool: pool.parse().unwrap(),
-        range: None,
-        gateway: None,
-        aux: Default::default(),
-    };
     for (name, pool) in [("ll", "fe80::/64"), ("app", "fd00:9::/64")] {
         agent.does(&Request::NetworkCreate(NetworkSpec {
             ipv4: false,
@@ -163,12 +158,6 @@ fn automatic_subnets_are_the_same_after_a_restart() {
 #[test]
 fn a_namespace_that_has_ipv6_off_is_connected_without_it() {
     let mut agent = Agent::new();
-    let subnet = |pool: &str| SubnetSpec {
-        pool: pool.parse().unwrap(),
-        range: None,
-        gateway: None,
-        aux: Default::default(),
-    };
     agent.does(&Request::NetworkCreate(NetworkSpec {
         ipv6: true,
         subnets: vec![subnet("10.9.0.0/24"), subnet("fd00:9::/64")],

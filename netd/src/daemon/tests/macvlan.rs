@@ -191,11 +191,7 @@ fn a_new_agent_finds_everything_in_order() {
     let mut agent = agent();
     agent.does(&on("v", "10.1.0.0/24", Some("up0.10")));
     agent.does(&connect("v", "a"));
-    let kernel = std::mem::take(agent.kernel());
-    let store = std::mem::take(&mut agent.control.store);
-    let state = store.replay();
-    let mut agent = Agent::over(kernel, store, state);
-    agent.kernel().reset_counts();
+    let mut agent = agent.successor();
     let report = agent.start();
     assert_eq!(report.done, [], "nothing was to be done");
     agent.check();
@@ -328,11 +324,7 @@ fn a_new_agent_finds_the_hosts_interface_in_order() {
     let mut agent = Agent::new();
     agent.does(&with_access("mv", None));
     agent.does(&create(sandbox("a", &["mv"])));
-    let kernel = std::mem::take(agent.kernel());
-    let store = std::mem::take(&mut agent.control.store);
-    let state = store.replay();
-    let mut agent = Agent::over(kernel, store, state);
-    agent.kernel().reset_counts();
+    let mut agent = agent.successor();
     let report = agent.start();
     assert_eq!(report.done, [], "nothing was to be done");
     let torn = agent.runtime.block_on(agent.control.tear_down()).unwrap();

@@ -135,6 +135,15 @@ impl Agent {
         }
     }
 
+    /// Another agent over the same host and store, which has not started yet; what its kernel counts
+    /// begins anew.
+    fn successor(self) -> Agent {
+        let (mut kernel, store) = (self.control.kernel, self.control.store);
+        kernel.reset_counts();
+        let state = store.replay();
+        Agent::over(kernel, store, state)
+    }
+
     fn start(&mut self) -> super::Report {
         let started = self.runtime.block_on(self.control.start(7));
         started.expect("the host can be read")

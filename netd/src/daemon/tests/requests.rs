@@ -149,11 +149,7 @@ fn a_restarted_agent_changes_nothing() {
     for name in ["a", "b", "c"] {
         agent.does(&create(sandbox(name, &["app", "bridge"])));
     }
-    let Agent { control, .. } = agent;
-    let (mut kernel, store) = (control.kernel, control.store);
-    kernel.reset_counts();
-    let state = store.replay();
-    let mut agent = Agent::over(kernel, store, state);
+    let mut agent = agent.successor();
     let report = agent.start();
     assert_eq!(report.done, []);
     assert!(report.failures.is_empty());

@@ -2,10 +2,12 @@
 
 use expect_test::{Expect, expect};
 
-use super::{Host, connect, create, network, port, remove_network, sandbox, subnet};
+use super::{
+    Host, connect, create, network, port, remove_network, sandbox, sandbox_with_mac, subnet,
+};
 use crate::{
     model::{
-        HostFacts, IfName, Mac,
+        HostFacts, IfName, Mac, Network,
         facts::LinkFacts,
         macvlan::{HOST_ACCESS, MacvlanMode, Parent},
         network::Ipam,
@@ -183,19 +185,9 @@ fn passthru_carries_one_sandbox_with_the_parents_address() {
     let mut host = host();
     let passthru = spec("p", "10.1.0.0/24", Some("up0"), Some(MacvlanMode::Passthru));
     assert_eq!(host.says(&Request::NetworkCreate(passthru)), "ok");
-    let with_mac = SandboxSpec {
-        networks: vec![(
-            "p".to_owned(),
-            EndpointSpec {
-                mac: Some(Mac([2, 0, 0, 0, 0, 1])),
-                ..EndpointSpec::default()
-            },
-        )],
-        ..sandbox("s", &[])
-    };
     check(
         &mut host,
-        &create(with_mac),
+        &create(sandbox_with_mac("s", "p")),
         expect![
             "with mode passthru the interface has the MAC address of its parent up0, 02:00:00:00:00:10"
         ],
@@ -297,11 +289,7 @@ fn the_host_has_an_address_of_each_subnet_that_nobody_gets() {
     ];
     assert_eq!(host.says(&with_access("mv", None, subnets)), "ok");
     let view = host.state.inspect_network("mv").unwrap();
-    let own: Vec<String> = view
-        .network
-        .host_addresses()
-        .map(|a| a.to_string())
-        .collect();
+    let own = of_the_host(&view.network);
     // Behind the gateway, where that is in the range.
     assert_eq!(own, ["198.18.0.129", "10.5.0.2", "2001:db8:18::2"]);
     let near = |text: &str| view.network.host_address_near(text.parse().unwrap());
@@ -337,6 +325,10 @@ fn the_host_has_an_address_of_each_subnet_that_nobody_gets() {
     );
 }
 
+fn of_the_host(network: &Network) -> Vec<String> {
+    network.host_addresses().map(|a| a.to_string()).collect()
+}
+
 fn parent_of_access(host: &Host, name: &str) -> String {
     let view = host.state.inspect_network(name).unwrap();
     let access = view.network.macvlan().unwrap().host_access.clone();
@@ -352,11 +344,7 @@ fn the_hosts_address_may_be_named() {
     };
     assert_eq!(host.says(&with_access("mv", None, vec![named])), "ok");
     let view = host.state.inspect_network("mv").unwrap();
-    let own: Vec<String> = view
-        .network
-        .host_addresses()
-        .map(|a| a.to_string())
-        .collect();
+    let own = of_the_host(&view.network);
     assert_eq!(own, ["198.18.0.99"]);
     // Without the option it is an address like any other that is set aside.
     assert_eq!(host.says(&on("plain", "10.1.0.0/24", "up0")), "ok");

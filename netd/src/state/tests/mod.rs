@@ -19,7 +19,7 @@ use super::{
     request::{DriverSpec, EndpointSpec, NetworkSpec, PortSpec, SandboxSpec, SubnetSpec},
 };
 use crate::model::{
-    HostFacts, Id, PortRange, Protocol,
+    HostFacts, Id, Mac, PortRange, Protocol,
     network::{Ipam, Owner},
     sandbox::DnsSettings,
 };
@@ -167,6 +167,18 @@ pub fn sandbox(name: &str, networks: &[&str]) -> SandboxSpec {
         env: Vec::new(),
         extra_hosts: Vec::new(),
         labels: BTreeMap::new(),
+    }
+}
+
+/// On one network, with a MAC address of the user's.
+pub fn sandbox_with_mac(name: &str, network: &str) -> SandboxSpec {
+    let endpoint = EndpointSpec {
+        mac: Some(Mac([2, 0, 0, 0, 0, 1])),
+        ..EndpointSpec::default()
+    };
+    SandboxSpec {
+        networks: vec![(network.to_owned(), endpoint)],
+        ..sandbox(name, &[])
     }
 }
 

@@ -2,12 +2,9 @@
 
 use expect_test::{Expect, expect};
 
-use super::{Host, create, network, port, sandbox};
+use super::{Host, create, network, port, sandbox, sandbox_with_mac};
 use crate::{
-    model::{
-        Mac,
-        sandbox::{Mode, Namespace},
-    },
+    model::sandbox::{Mode, Namespace},
     state::{
         Request, State,
         request::{EndpointSpec, SandboxSpec},
@@ -173,19 +170,9 @@ fn a_namespace_that_others_are_in_stays_unless_forced() {
 fn an_interface_of_ones_own_is_refused_where_there_is_none() {
     let mut host = host();
     for mode in ["host", "none"] {
-        let spec = SandboxSpec {
-            networks: vec![(
-                mode.to_owned(),
-                EndpointSpec {
-                    mac: Some(Mac([2, 0, 0, 0, 0, 1])),
-                    ..EndpointSpec::default()
-                },
-            )],
-            ..sandbox("s", &[])
-        };
         check(
             &mut host,
-            &create(spec),
+            &create(sandbox_with_mac("s", mode)),
             expect!["conflicting options: mac-address and the network mode"],
         );
     }
