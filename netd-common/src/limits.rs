@@ -28,6 +28,17 @@ pub const MAX_UPLINKS: u32 = 1_024;
 /// Distinct (reason, program, network) counters.
 pub const MAX_DROP_COUNTERS: u32 = 8_192;
 
+/// Drop reasons that can have events: numbers below. A power of two well above those there are.
+pub const MAX_DROP_REASONS: u32 = 128;
+/// Octets of drop events that wait for the agent (a page multiple and a power of two, as the kernel
+/// wants). Full, as with no agent: the rest is counted and not told.
+pub const DROP_EVENT_RING: u32 = 256 * 1_024;
+/// Drop events per CPU, reason and second, and at once. Of more the next event tells the number: in a
+/// flood a drop costs a look at a bucket.
+pub const DROP_EVENTS_PER_SECOND: u64 = 10;
+/// See [`DROP_EVENTS_PER_SECOND`].
+pub const DROP_EVENTS_BURST: u64 = 20;
+
 /// Pairs of endpoints that a link opens ports between, each way. Full: refused.
 pub const MAX_LINKS: u32 = 65_536;
 /// Ranges of exposed ports that a link can open (those that touch are one). More: the link is refused.

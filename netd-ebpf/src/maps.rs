@@ -6,13 +6,15 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuHashMap, ProgramArray},
+    btf_maps::{
+        Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf,
+    },
     macros::btf_map,
 };
 use netd_common::{
     Addr,
     abi::{
-        drops::{DropCount, DropKey},
+        drops::{DropCount, DropEvent, DropKey, EventBudget},
         endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet, TrustedKey},
         flow::{Flow, FlowKey},
         fragment::{FragmentKey, Fragments, Parked},
@@ -114,6 +116,13 @@ pub static DIALLED: LruHashMap<DialledKey, Dialled, { limits::MAX_DIALLED as usi
 #[btf_map]
 pub static DROPS: PerCpuHashMap<DropKey, DropCount, { limits::MAX_DROP_COUNTERS as usize }> =
     PerCpuHashMap::new();
+
+#[btf_map]
+pub static DROP_EVENTS: RingBuf<DropEvent, { limits::DROP_EVENT_RING as usize }> = RingBuf::new();
+
+#[btf_map]
+pub static EVENT_BUDGETS: PerCpuArray<EventBudget, { limits::MAX_DROP_REASONS as usize }> =
+    PerCpuArray::new();
 
 #[btf_map]
 pub static TAIL_CALLS: ProgramArray<{ tail_calls::COUNT as usize }> = ProgramArray::new();

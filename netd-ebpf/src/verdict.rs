@@ -14,7 +14,10 @@ use netd_common::{
 
 #[cfg(feature = "log")]
 use crate::log;
-use crate::{counters, ctx::skb::Skb};
+use crate::{
+    counters,
+    ctx::{events, skb::Skb},
+};
 
 /// What the program returns for its verdict; `work` has its outcome.
 pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i32 {
@@ -30,6 +33,7 @@ pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i3
             #[cfg(feature = "log")]
             log::dropped(program, skb, reason, work);
             counters::dropped(program, reason, &work.outcome, octets);
+            events::tell(program, reason, skb, work);
             TC_ACT_SHOT
         }
     }
@@ -42,6 +46,7 @@ pub fn answer_refused(program: Program, skb: &Skb<'_>, work: &Work) -> i32 {
     #[cfg(feature = "log")]
     log::dropped(program, skb, reason, work);
     counters::dropped(program, reason, &work.outcome, skb.octets());
+    events::tell(program, reason, skb, work);
     carry_out(program, skb, Verdict::Answer, work).unwrap_or(TC_ACT_SHOT)
 }
 

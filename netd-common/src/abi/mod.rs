@@ -60,6 +60,10 @@ pub mod maps {
     pub const DIALLED: &str = "DIALLED";
     /// PERCPU_HASH [`super::drops::DropKey`] → [`super::drops::DropCount`]; BPF writes, agent reads.
     pub const DROPS: &str = "DROPS";
+    /// RINGBUF of [`super::drops::DropEvent`]; BPF writes, agent reads.
+    pub const DROP_EVENTS: &str = "DROP_EVENTS";
+    /// PERCPU_ARRAY drop reason → [`super::drops::EventBudget`]; BPF writes, agent reads.
+    pub const EVENT_BUDGETS: &str = "EVENT_BUDGETS";
     /// PROG_ARRAY of tail calls, by [`super::tail_calls`]; agent writes.
     pub const TAIL_CALLS: &str = "TAIL_CALLS";
 }

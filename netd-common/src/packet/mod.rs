@@ -2,12 +2,14 @@
 //! over two seams, [`Packet`] (bytes) and [`Tables`] (maps, routes, time); stores nothing itself.
 
 pub mod arp;
+mod bucket;
 pub mod bytes;
 pub mod checksum;
 pub mod dhcp;
 pub mod dial;
 pub mod direct;
 pub mod dns;
+pub mod drop_event;
 pub mod extension;
 pub mod flow;
 pub mod fragment;

@@ -4,6 +4,7 @@
 pub mod bind;
 pub mod counter;
 pub mod dial;
+pub mod events;
 pub mod exchange;
 pub mod fib;
 pub mod parking;

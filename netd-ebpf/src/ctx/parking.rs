@@ -18,7 +18,11 @@ use netd_common::{
     packet::{Outcome, Work, fragment::parking::Places, view::ETHERNET},
 };
 
-use crate::{counters, ctx::skb::Skb, maps::PARKED};
+use crate::{
+    counters,
+    ctx::{events, skb::Skb},
+    maps::PARKED,
+};
 
 /// Scratch memory of program `fragments` alone, so not among the maps that are pinned.
 #[btf_map]
@@ -87,15 +91,20 @@ impl Places for Lot<'_> {
         let Some(parked) = PARKED.get_ptr(place) else {
             return;
         };
-        // SAFETY: as in `since`.
-        let (network, length, is_copy) =
-            unsafe { ((*parked).network, (*parked).length, (*parked).is_copy) };
-        if self.free(place) && is_copy == 0 {
+        // SAFETY: as in `since`. Where another CPU frees the place just now, `free` says so.
+        let parked = unsafe { &*parked };
+        let (network, length, is_copy) = (parked.network, parked.length, parked.is_copy);
+        if is_copy != 0 {
+            self.free(place);
+            return;
+        }
+        let reason = DropReason::FragmentTimeout;
+        let told = (&parked.key, network, length);
+        if events::tell_parked(self.program, reason, told, || self.free(place)) {
             let outcome = Outcome {
                 network,
                 ..Outcome::default()
             };
-            let reason = DropReason::FragmentTimeout;
             counters::dropped(self.program, reason, &outcome, length.into());
         }
     }

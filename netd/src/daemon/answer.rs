@@ -232,7 +232,7 @@ fn host_failure(error: KernelError) -> ApiError {
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC, which the programs stamp flows with.
-fn monotonic_now() -> u64 {
+pub(super) fn monotonic_now() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC);
     now.map_or(0, |now| {
         let seconds = u64::try_from(now.tv_sec()).unwrap_or_default();

@@ -15,6 +15,7 @@ use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, mpsc},
+    task::JoinHandle,
 };
 
 use super::{
@@ -31,6 +32,7 @@ use crate::{
     frontends::{
         api::{
             door::Door,
+            drop_events::DropLog,
             events::EventLog,
             reports::{ProgramReport, SysctlReport},
             server,
@@ -81,7 +83,10 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     let shown = agent.control.store().state();
     let version = agent.process.version.clone();
     let log = agent.control.events().clone();
-    let (door, calls) = Door::new(shown, config.run_dir.clone(), version, log.clone());
+    let drops = DropLog::default();
+    let reader = drop_reader(&mut agent, &drops);
+    let run_dir = config.run_dir.clone();
+    let (door, calls) = Door::new(shown, run_dir, version, log.clone(), drops.clone());
     let stop = Arc::new(Notify::new());
     let stopping = stop.clone();
     let mut serving = tokio::spawn(server::serve(listener, door, async move {
@@ -98,6 +103,7 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
         // The socket closes; when the last request is answered, the work ends by itself.
         stop.notify_one();
         log.close();
+        drops.close();
         tokio::time::sleep(PATIENCE).await;
     };
     let end = tokio::select! {
@@ -107,6 +113,10 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     notify(&[NotifyState::Stopping]);
     stop.notify_one();
     log.close();
+    drops.close();
+    if let Some(reader) = reader {
+        reader.abort();
+    }
     let served = tokio::time::timeout(LAST_ANSWER, &mut serving).await;
     if served.is_err() {
         tracing::warn!("clients that did not go on were cut off");
@@ -120,6 +130,24 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
         End::Down => tracing::info!("everything undone"),
     }
     Ok(())
+}
+
+/// Begins to tell of drops; without that the agent is whole in all else.
+fn drop_reader(agent: &mut Agent<HostKernel>, drops: &DropLog) -> Option<JoinHandle<()>> {
+    match agent.control.kernel().bpf().drop_events() {
+        Ok(events) => {
+            let state = agent.control.store().state();
+            Some(tokio::spawn(report::tell_drops(
+                events,
+                drops.clone(),
+                state,
+            )))
+        }
+        Err(error) => {
+            tracing::error!(%error, "drops are counted, but not told one by one");
+            None
+        }
+    }
 }
 
 /// Opens store and host, brings the host to what it should be, starts the DNS server.

@@ -75,6 +75,16 @@ impl State {
         index == 0 || endpoint.is_some_and(|endpoint| endpoint.generation == generation)
     }
 
+    /// The network with this index.
+    pub fn network_numbered(&self, index: u32) -> Option<&Network> {
+        self.networks.get(self.index.network_numbers.get(&index)?)
+    }
+
+    /// The endpoint with this index.
+    pub fn endpoint_numbered(&self, index: u32) -> Option<&Endpoint> {
+        self.endpoints.get(self.index.endpoint_numbers.get(&index)?)
+    }
+
     /// Whose a host-side interface is.
     pub fn interface(&self, name: &IfName) -> Option<Owned> {
         self.index.interfaces.get(name).copied()

@@ -87,6 +87,31 @@ fn a_map_that_does_not_fit_is_replaced_and_reported() {
     bpf.put(&Entry::Uplink(8, Uplink::default())).expect("put");
 }
 
+/// As after an upgrade to an object that has one more.
+#[test]
+fn a_map_that_is_not_there_is_made_beside_the_others() {
+    let host = Host::new();
+    let entry = Entry::Uplink(7, Uplink::default());
+    let (mut bpf, _) = host.open();
+    bpf.put(&entry).expect("put");
+    drop(bpf);
+    let (maps, pin) = (host.pin("maps"), host.pin("maps/DROP_EVENTS"));
+    fs::remove_file(&pin).expect("unpin");
+    let others = map_ids(&maps);
+    let object = fs::read_dir(host.pin("programs")).expect("programs").next();
+    let object = object.expect("an object").expect("entry").path();
+    fs::rename(&object, object.with_file_name("0123456789abcdef")).expect("another object");
+
+    let (mut bpf, report) = host.open();
+    assert_eq!(report.found, Found::Reopened);
+    assert_eq!(report.replaced_maps, []);
+    assert!(report.loaded);
+    assert!(pin.exists());
+    assert!(map_ids(&maps).is_superset(&others));
+    assert_eq!(bpf.entry(&entry.key()).expect("entry"), Some(entry));
+    bpf.drop_events().expect("the ring");
+}
+
 #[test]
 fn a_program_in_the_place_of_a_map_is_replaced() {
     let host = Host::new();

@@ -3,7 +3,10 @@
 
 use zerocopy::FromBytes;
 
-use crate::limits::{ICMP_ERRORS_BURST, ICMP_ERRORS_PER_SECOND};
+use crate::{
+    limits::{ICMP_ERRORS_BURST, ICMP_ERRORS_PER_SECOND},
+    packet::bucket,
+};
 
 const NANOSECONDS_PER_TOKEN: u64 = 1_000_000_000 / ICMP_ERRORS_PER_SECOND;
 
@@ -19,20 +22,15 @@ pub struct Budget {
 
 impl Budget {
     /// Takes a token, if there is one at `now` (nanoseconds of CLOCK_MONOTONIC).
+    #[inline(always)]
     pub fn take(&mut self, now: u64) -> bool {
-        let earned = now.saturating_sub(self.earned_until) / NANOSECONDS_PER_TOKEN;
-        if earned >= ICMP_ERRORS_BURST {
-            self.tokens = ICMP_ERRORS_BURST;
-            self.earned_until = now;
-        } else {
-            self.tokens = (self.tokens + earned).min(ICMP_ERRORS_BURST);
-            self.earned_until += earned * NANOSECONDS_PER_TOKEN;
-        }
-        let any = self.tokens != 0;
-        if any {
-            self.tokens -= 1;
-        }
-        any
+        bucket::take(
+            &mut self.earned_until,
+            &mut self.tokens,
+            now,
+            NANOSECONDS_PER_TOKEN,
+            ICMP_ERRORS_BURST,
+        )
     }
 }
 

@@ -152,7 +152,7 @@ fn state_of(record: &FlowRecord, twin: Option<&FlowRecord>) -> &'static str {
     }
 }
 
-fn protocol(number: u8) -> String {
+pub(super) fn protocol(number: u8) -> String {
     match number {
         1 => "icmp".to_owned(),
         6 => "tcp".to_owned(),
@@ -164,7 +164,7 @@ fn protocol(number: u8) -> String {
 }
 
 /// `192.0.2.1:80`, `[2001:db8::1]:80`; of ICMP echo the identifier stands for the port.
-fn end(address: Addr, port: [u8; 2]) -> String {
+pub(super) fn end(address: Addr, port: [u8; 2]) -> String {
     SocketAddr::new(IpAddr::from(address), u16::from_be_bytes(port)).to_string()
 }
 

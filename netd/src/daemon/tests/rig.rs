@@ -30,7 +30,7 @@ use crate::{
     },
     dns::Table,
     frontends::{
-        api::{door::Door, events::EventLog, server},
+        api::{door::Door, drop_events::DropLog, events::EventLog, server},
         cli::{Parsed, Printed, parse},
     },
     state::{Settings, State},
@@ -182,6 +182,7 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
         process.run_dir.clone(),
         process.version.clone(),
         control.events().clone(),
+        DropLog::default(),
     );
     let listener = UnixListener::bind(directory.join("netd.sock")).unwrap();
     let serving = tokio::spawn(server::serve(listener, door, async move {

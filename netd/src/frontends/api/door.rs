@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ApiError, Code,
+    drop_events::DropLog,
     events::EventLog,
     near_miss::explain,
     reports::{DownReport, DownRequest, DropList, FlowList, Flushed, StatusReport, VersionReport},
@@ -61,6 +62,8 @@ pub struct Door {
     pub version: VersionReport,
     /// What happened of late.
     pub events: EventLog,
+    /// What is dropped.
+    pub drops: DropLog,
 }
 
 impl Door {
@@ -70,6 +73,7 @@ impl Door {
         run_dir: PathBuf,
         version: VersionReport,
         events: EventLog,
+        drops: DropLog,
     ) -> (Door, mpsc::Receiver<Call>) {
         // More callers than this wait their turn in the socket's own queue.
         let (calls, receiver) = mpsc::channel(64);
@@ -79,6 +83,7 @@ impl Door {
             run_dir,
             version,
             events,
+            drops,
         };
         (door, receiver)
     }

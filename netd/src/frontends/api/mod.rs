@@ -4,6 +4,7 @@ mod announce_options;
 mod config_request;
 pub mod door;
 pub mod driver_options;
+pub mod drop_events;
 pub mod endpoint_object;
 pub mod error;
 pub mod events;

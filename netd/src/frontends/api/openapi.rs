@@ -4,8 +4,8 @@
 use utoipa::OpenApi;
 
 use super::{
-    error, events, network_request, network_shape, prune_request, reports, routes, sandbox_request,
-    sandbox_shape,
+    drop_events, error, events, network_request, network_shape, prune_request, reports, routes,
+    sandbox_request, sandbox_shape,
 };
 
 #[derive(OpenApi)]
@@ -40,6 +40,7 @@ use super::{
         routes::flows,
         routes::flush_flows,
         routes::drops,
+        drop_events::drop_events,
     ),
     components(schemas(
         error::ApiError,

@@ -10,6 +10,7 @@ use axum::{
 use super::{
     ApiError, Code,
     door::{Call, Door, Wish},
+    drop_events::drop_events,
     endpoint_object::EndpointObject,
     events::events,
     input::{Body, Dangling, Force, Parameters},
@@ -60,6 +61,7 @@ pub fn router(door: Door) -> Router {
         .route("/events", get(events))
         .route("/flows", get(flows).delete(flush_flows))
         .route("/drops", get(drops))
+        .route("/drops/events", get(drop_events))
         .route("/down", post(down));
     Router::new()
         .nest("/v1", v1)

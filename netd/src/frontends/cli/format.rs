@@ -55,6 +55,19 @@ pub struct TextFormat {
 pub type Column<T> = (&'static str, fn(&T) -> Cow<'_, str>);
 
 impl ListFormat {
+    /// Of verbs that print as it happens: whether JSON is asked for, else text.
+    pub fn is_json(&self, verb: &str) -> Result<bool, Failure> {
+        let Some(text) = &self.format else {
+            return Ok(false);
+        };
+        match parse(text, verb)? {
+            Format::Json => Ok(true),
+            _ => Err(Failure::usage(format!(
+                "{verb} prints text or json, not {text}"
+            ))),
+        }
+    }
+
     /// Prints rows. The first column is what `--quiet` prints.
     pub fn print<T: Serialize>(
         &self,

@@ -83,7 +83,7 @@ pub enum Verb {
     #[command(after_help = "Example:\n  netd man /usr/local/share/man/man1")]
     Man(man::ManArgs),
     /// Show what was dropped, and why
-    #[command(after_help = "Example:\n  netd drops -f json")]
+    #[command(after_help = "Example:\n  netd drops -f json\n  netd drops --follow")]
     Drops(drops::DropsArgs),
 }
 

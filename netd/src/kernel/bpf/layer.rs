@@ -11,6 +11,7 @@ use netd_common::{
 use super::{
     attach::Hooks,
     counters,
+    drop_events::DropEvents,
     entries::Entries,
     flows::{self, Collector, Doors},
     layout::Layout,
@@ -184,6 +185,11 @@ impl Bpf {
     /// All drop counters.
     pub fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
         counters::drops(&self.maps)
+    }
+
+    /// The ring of drop events, to be read by one.
+    pub fn drop_events(&self) -> Result<DropEvents, KernelError> {
+        DropEvents::open(&self.layout)
     }
 
     /// Counters of an endpoint, summed over CPUs.

@@ -1,6 +1,6 @@
 //! BPF: programs, maps, pins. [`Bpf`] is the door; below it the objects carried in this binary
 //! (`object`), where pins are (`layout`, `bpffs`) and what they are (`pin`), start and end (`open`,
-//! `teardown`), contents (`maps`, `entries`, `flows`, `counters`), and hooks (`attach`, with `tcx`,
+//! `teardown`), contents (`maps`, `entries`, `flows`, `counters`, `drop_events`), and hooks (`attach`, with `tcx`,
 //! `clsact`, `cgroup`). All calls are synchronous and made in the host's network namespace.
 
 mod attach;
@@ -8,6 +8,7 @@ mod bpffs;
 mod cgroup;
 mod clsact;
 mod counters;
+mod drop_events;
 mod entries;
 mod error;
 mod flows;
@@ -26,6 +27,7 @@ mod report;
 mod tcx;
 mod teardown;
 
+pub use drop_events::DropEvents;
 pub use layer::{Bpf, BpfOptions, Mechanism};
 pub use report::{AttachedProgram, Found, LoadedProgram, OpenReport, ReplacedMap};
 pub use teardown::unpin_all;
