@@ -411,10 +411,15 @@ fn the_host_may_send_to_a_container_and_others_may_not() {
             Addr::v6([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
         ];
         let frame = scene.outside_frame(GATEWAY[family], group[family], tcp());
-        assert_eq!(
-            scene.to_endpoint(AT_WEB, false, &mut frame.bytes()),
-            Verdict::Drop(DropReason::HostTraffic)
-        );
+        for (forwarded, verdict) in [
+            (false, Verdict::Host),
+            (true, Verdict::Drop(DropReason::HostTraffic)),
+        ] {
+            assert_eq!(
+                scene.to_endpoint(AT_WEB, forwarded, &mut frame.bytes()),
+                verdict
+            );
+        }
     }
 }
 

@@ -64,6 +64,7 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Host => "host",
         Verdict::Peer => "peer",
         Verdict::Neighbour => "neighbour",
+        Verdict::Flood => "flood",
         Verdict::Answer => "answer",
         Verdict::Dns => "dns",
         Verdict::IcmpError => "icmp",

@@ -77,6 +77,10 @@ fn carry_out(
             apply(skb, &outcome.rewrite).ok_or(DropReason::WriteFailed)?;
             redirected(skb.redirect_neighbour(outcome.ifindex, &outcome.next_hop))
         }
+        Verdict::Flood => {
+            skb.copy_into(outcome.ifindex);
+            redirected(skb.redirect(outcome.ifindex))
+        }
         Verdict::Answer => {
             skb.replace(&work.answer).ok_or(DropReason::WriteFailed)?;
             skb.accept().ok_or(DropReason::WriteFailed)?;

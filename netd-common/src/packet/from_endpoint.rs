@@ -4,7 +4,7 @@
 use super::{
     Packet, Tables, Work, arp, dhcp, direct, dns,
     fragment::{self, Cut},
-    icmp_error, links, nat, neighbour, onward, published, rewrite,
+    group, icmp_error, links, nat, neighbour, onward, published, rewrite,
     transport::{self, kind},
     verdict::Verdict,
     view::{self, View, ethertype, protocol},
@@ -61,8 +61,10 @@ fn judge<P: Packet, T: Tables>(
     if work.source.flags & flags::SERVES_DHCP == 0 && dhcp::is_of_server(packet, &work.view) {
         return Err(DropReason::DhcpServer);
     }
-    if ip.destination.is_multicast() {
-        return Err(DropReason::Multicast);
+    if work.view.frame.is_group()
+        && let Some(verdict) = group::flood(tables, work)?
+    {
+        return Ok(verdict);
     }
     if work.source.flags & flags::IS_RESOLVER != 0 {
         return from_resolver(tables, work);
@@ -125,7 +127,7 @@ fn deliver(source_mac: [u8; 6], work: &mut Work) -> Result<Verdict, DropReason> 
 
 /// The source address is one of the endpoint's: usually the first of its family, else any that
 /// the table knows.
-fn check_source<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
+pub(super) fn check_source<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
     let address = work.view.ip.source;
     let first = of_family(&work.source.addresses, work.view.ip.is_v4());
     if address == first && !address.is_none() {
@@ -270,6 +272,10 @@ fn prepare_published<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), D
 #[inline(never)]
 fn prepare_outside<T: Tables>(tables: &mut T, work: &mut Work) -> Result<(), DropReason> {
     let destination = &work.view.ip.destination;
+    // In a frame for one alone: what is for a group was judged as such.
+    if destination.is_multicast() {
+        return Err(DropReason::Multicast);
+    }
     if let Some(subnet) = tables.subnet(destination) {
         if subnet.network == work.source.network {
             return Err(DropReason::NoNeighbor);

@@ -15,6 +15,7 @@ pub mod flow;
 pub mod fragment;
 pub mod from_endpoint;
 pub mod from_uplink;
+pub mod group;
 pub mod hold;
 pub mod icmp_error;
 pub mod links;

@@ -1,10 +1,11 @@
-//! What the host's stack sends to a container. The host itself may; what it forwards from
-//! elsewhere may only where a flow says so, so that a foreign ip_forward=1 opens nothing.
+//! What the host's stack sends to a container. The host itself may; so may the bridge, what another
+//! endpoint of the network sends to a group; what is forwarded from elsewhere may only where a flow says
+//! so, so that a foreign ip_forward=1 opens nothing.
 
 use super::{
     Packet, Tables, Work, flow,
     fragment::{self, Cut},
-    rewrite, transport,
+    group, rewrite, transport,
     verdict::Verdict,
     view,
 };
@@ -13,12 +14,12 @@ use crate::{
     abi::{flow::flow_flags, fragment::arrival},
 };
 
-/// Decides about a packet on its way to the host side `ifindex` of an endpoint. `forwarded`: it
-/// came into the host by some interface, rather than from the host itself.
+/// Decides about a packet on its way to the host side `ifindex` of an endpoint. `ingress`: the
+/// interface that it came into the host by, 0 where it is from the host itself.
 pub fn decide<P: Packet, T: Tables>(
     packet: &P,
     ifindex: u32,
-    forwarded: bool,
+    ingress: u32,
     tables: &mut T,
     work: &mut Work,
 ) -> Verdict {
@@ -28,12 +29,12 @@ pub fn decide<P: Packet, T: Tables>(
     }
     work.outcome.network = work.target.network;
     work.outcome.endpoint = work.target.index;
-    judge(packet, forwarded, tables, work).unwrap_or_else(Verdict::Drop)
+    judge(packet, ingress, tables, work).unwrap_or_else(Verdict::Drop)
 }
 
 fn judge<P: Packet, T: Tables>(
     packet: &P,
-    forwarded: bool,
+    ingress: u32,
     tables: &mut T,
     work: &mut Work,
 ) -> Result<Verdict, DropReason> {
@@ -42,11 +43,14 @@ fn judge<P: Packet, T: Tables>(
         DropReason::UnknownEthertype => DropReason::HostTraffic,
         other => other,
     })?;
+    if ingress == 0 {
+        return Ok(Verdict::Host);
+    }
+    if work.view.frame.is_group() {
+        return group::receive(ingress, tables, work);
+    }
     if work.view.ip.destination.is_multicast() {
         return Err(DropReason::HostTraffic);
-    }
-    if !forwarded {
-        return Ok(Verdict::Host);
     }
     transport::read(packet, &mut work.view)?;
     if fragment::attribute(arrival::ENTERING, tables, work) == Cut::Waits {

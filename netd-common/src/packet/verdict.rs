@@ -24,6 +24,9 @@ pub enum Verdict {
     /// Out through the uplink [`Outcome::ifindex`] to [`Outcome::next_hop`], whose MAC the kernel
     /// finds, after the rewrite (`bpf_redirect_neigh`).
     Neighbour,
+    /// To the host, and to every other endpoint of the network: a copy into the bridge
+    /// [`Outcome::ifindex`], then out of it (`bpf_clone_redirect`, `bpf_redirect`).
+    Flood,
     /// The packet, replaced by [`super::Work::answer`], goes back to its sender
     /// (`bpf_redirect_peer` to the own interface; on an uplink, `bpf_redirect`).
     Answer,
@@ -48,7 +51,7 @@ pub struct Outcome {
     /// The index of the endpoint whose interface this is, 0 on uplinks and where it is unknown.
     /// For the counters.
     pub endpoint: u32,
-    /// Of [`Verdict::Peer`] and [`Verdict::Neighbour`]: through which interface.
+    /// Of [`Verdict::Peer`], [`Verdict::Neighbour`] and [`Verdict::Flood`]: through which interface.
     pub ifindex: u32,
     /// Of [`Verdict::Peer`]: the index of the endpoint that gets the packet, 0 for the resolver.
     /// For the counters.

@@ -79,6 +79,11 @@ impl Frame {
     /// Ethernet, IPv4 and UDP header: what hardly a packet is shorter than.
     const MANY: usize = ETHERNET + 28;
 
+    /// Whether this is for several: multicast or broadcast (IEEE 802.3's group bit).
+    pub fn is_group(&self) -> bool {
+        self.destination[0] & 1 != 0
+    }
+
     /// The IPv4 header's words, and what follows.
     pub fn words(&self) -> &[[u8; 4]; 10] {
         // Always there: forty octets are ten words.

@@ -2,10 +2,10 @@
 //! where, and for how long, is decided elsewhere.
 
 use aya_ebpf::{
-    bindings::{BPF_F_INGRESS, BPF_F_RECOMPUTE_CSUM, BPF_NOEXIST},
+    bindings::{BPF_F_RECOMPUTE_CSUM, BPF_NOEXIST},
     btf_maps::PerCpuArray,
     check_bounds_signed,
-    helpers::{bpf_clone_redirect, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes},
+    helpers::{bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes},
     macros::btf_map,
 };
 use netd_common::{
@@ -117,15 +117,7 @@ impl Places for Lot<'_> {
     }
 
     fn again(&mut self) {
-        // SAFETY: the context is the program's own; the helper copies the packet, and no pointer into
-        // it is kept. It may fail for want of memory, as any packet may be lost for that.
-        unsafe {
-            bpf_clone_redirect(
-                self.skb.ctx.skb.skb,
-                self.skb.ifindex(),
-                BPF_F_INGRESS.into(),
-            )
-        };
+        self.skb.copy_into(self.skb.ifindex());
     }
 }
 

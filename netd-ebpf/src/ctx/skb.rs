@@ -5,13 +5,14 @@ use core::net::IpAddr;
 
 use aya_ebpf::{
     bindings::{
-        BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
+        BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_redir_neigh,
+        bpf_redir_neigh__bindgen_ty_1,
     },
     btf_maps::ProgramArray,
     check_bounds_signed,
     helpers::{
-        bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_tail,
-        bpf_skb_load_bytes, bpf_skb_store_bytes,
+        bpf_clone_redirect, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer,
+        bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -74,10 +75,15 @@ impl Skb<'_> {
         unsafe { (*self.ctx.skb.skb).ifindex }
     }
 
+    /// The interface that the packet came into the host by; 0 where it is from the host itself.
+    pub fn ingress(&self) -> u32 {
+        // SAFETY: the kernel passes a valid context; `ingress_ifindex` may be read.
+        unsafe { (*self.ctx.skb.skb).ingress_ifindex }
+    }
+
     /// Whether the packet came into the host by some interface, rather than from the host itself.
     pub fn is_forwarded(&self) -> bool {
-        // SAFETY: the kernel passes a valid context; `ingress_ifindex` may be read.
-        unsafe { (*self.ctx.skb.skb).ingress_ifindex != 0 }
+        self.ingress() != 0
     }
 
     /// Octets from the IP header on.
@@ -161,6 +167,14 @@ impl Skb<'_> {
     pub fn redirect(&self, ifindex: u32) -> i32 {
         // SAFETY: the helper only notes where the packet goes when the program has ended.
         unsafe { bpf_redirect(ifindex, 0) as i32 }
+    }
+
+    /// A copy comes in by `ifindex`, once the program has ended. May fail for want of memory, as any
+    /// packet may be lost for that.
+    pub fn copy_into(&self, ifindex: u32) {
+        // SAFETY: the context is the program's own; the helper copies the packet, and no pointer into
+        // it is kept.
+        unsafe { bpf_clone_redirect(self.ctx.skb.skb, ifindex, BPF_F_INGRESS.into()) };
     }
 
     /// Into the namespace behind the host-side interface `ifindex`; what the program returns.

@@ -16,6 +16,6 @@ pub fn to_endpoint(ctx: TcContext) -> i32 {
         return TC_ACT_SHOT;
     };
     let mut maps = Maps { skb: &skb };
-    let verdict = decide(&skb, skb.ifindex(), skb.is_forwarded(), &mut maps, work);
+    let verdict = decide(&skb, skb.ifindex(), skb.ingress(), &mut maps, work);
     act(Program::ToEndpoint, &skb, verdict, work)
 }

@@ -90,7 +90,7 @@ impl Host {
         let verdict = match input.program {
             Program::FromEndpoint => from_endpoint::decide(&packet, input.ifindex, tables, work),
             Program::ToEndpoint => {
-                to_endpoint::decide(&packet, input.ifindex, is_forwarded, tables, work)
+                to_endpoint::decide(&packet, input.ifindex, input.ingress, tables, work)
             }
             Program::FromUplink => from_uplink::decide(&packet, input.ifindex, tables, work),
             Program::ToUplink => to_uplink::decide(&packet, is_forwarded, tables, work),
@@ -163,6 +163,7 @@ impl Host {
                 apply(bytes, &outcome.rewrite);
                 action::REDIRECT
             }
+            Verdict::Flood => action::REDIRECT,
             Verdict::Answer => {
                 let answer = &self.work.answer;
                 bytes.clear();
@@ -201,6 +202,7 @@ impl Host {
                 let next_hop = std::net::IpAddr::from(fate.next_hop);
                 format!("neighbour {peer} {next_hop}")
             }
+            Verdict::Flood => format!("flood {peer}"),
             Verdict::Answer => "answer".to_owned(),
             Verdict::Kept => "kept".to_owned(),
             Verdict::Drop(reason) => format!("drop {}", reason.name()),

@@ -11,6 +11,7 @@ use crate::packet::{
 pub fn apply(verdict: Verdict, work: &Work, packet: &mut Vec<u8>) {
     match verdict {
         Verdict::Pass
+        | Verdict::Flood
         | Verdict::Dns
         | Verdict::IcmpError
         | Verdict::Fragment

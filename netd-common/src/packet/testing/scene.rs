@@ -319,11 +319,23 @@ impl Scene {
         verdict
     }
 
-    /// The same of a packet that the host's stack sends to the endpoint at `interface`.
+    /// The same of a packet that the host's stack sends to the endpoint at `interface`; `forwarded`
+    /// from the uplink.
     pub fn to_endpoint(&mut self, interface: u8, forwarded: bool, packet: &mut Vec<u8>) -> Verdict {
+        let ingress = if forwarded { names::UPLINK } else { 0 };
+        self.to_endpoint_from(ingress, interface, packet)
+    }
+
+    /// The same of a packet that came into the host by the interface `ingress`.
+    pub fn to_endpoint_from(
+        &mut self,
+        ingress: u8,
+        interface: u8,
+        packet: &mut Vec<u8>,
+    ) -> Verdict {
         let bytes = packet.as_slice();
         let (memory, work) = (&mut self.memory, &mut self.work);
-        let verdict = to_endpoint::decide(&bytes, interface.into(), forwarded, memory, work);
+        let verdict = to_endpoint::decide(&bytes, interface.into(), ingress.into(), memory, work);
         apply(verdict, work, packet);
         verdict
     }
