@@ -8,7 +8,7 @@ use netd_common::{
         host::uplink_flags,
     },
     packet::{
-        Verdict,
+        Verdict, from_endpoint,
         tables::Route,
         testing::{Frame, Lookups, Payload, Scene, names::*, ports, sums_are_right},
     },
@@ -281,12 +281,29 @@ fn the_way_out_may_be_barred() {
         .values_mut()
         .for_each(|uplink| uplink.addresses[0] = Addr::NONE);
     is(&mut scene, &frame, DropReason::NoAddress);
-    let uplinks = &mut scene.memory.uplinks;
-    uplinks
-        .values_mut()
-        .for_each(|uplink| uplink.flags = uplink_flags::L3);
-    is(&mut scene, &frame, DropReason::NotUplink);
     assert!(scene.memory.new_flows.is_empty());
+}
+
+#[test]
+fn an_uplink_without_ethernet_headers_is_one() {
+    for family in FAMILIES {
+        let mut scene = Scene::new();
+        let uplinks = scene.memory.uplinks.values_mut();
+        uplinks.for_each(|uplink| (uplink.flags, uplink.mtu) = (uplink_flags::L3, 1_000));
+        let header = [20, 40][family];
+        for (octets, verdict) in [
+            (1_000 - header - 8, Verdict::Neighbour),
+            // The fourteen octets of the Ethernet header do not count, the IP header does.
+            (1_001 - header - 8, Verdict::IcmpError),
+        ] {
+            let payload = Payload::Udp(20_000, 53, vec![0; octets]);
+            let frame = scene.frame(AT_CLIENT, CLIENT[family], OUTSIDE[family], payload);
+            let bytes = frame.bytes();
+            let (memory, work) = (&mut scene.memory, &mut scene.work);
+            let found = from_endpoint::decide(&bytes.as_slice(), AT_CLIENT.into(), memory, work);
+            assert_eq!(found, verdict, "{octets} octets");
+        }
+    }
 }
 
 #[test]

@@ -14,7 +14,12 @@ use crate::ctx::skb::Skb;
 
 /// A packet that goes on.
 #[inline(never)]
-pub fn carried(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) {
+pub fn carried<const BARE: bool>(
+    program: Program,
+    skb: &Skb<'_, BARE>,
+    verdict: Verdict,
+    work: &Work,
+) {
     trace!(
         skb.ctx,
         "program {} network {} endpoint {}: {} to interface {} of endpoint {}",
@@ -30,7 +35,12 @@ pub fn carried(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) {
 
 /// A packet that ends here.
 #[inline(never)]
-pub fn dropped(program: Program, skb: &Skb<'_>, reason: DropReason, work: &Work) {
+pub fn dropped<const BARE: bool>(
+    program: Program,
+    skb: &Skb<'_, BARE>,
+    reason: DropReason,
+    work: &Work,
+) {
     trace!(
         skb.ctx,
         "program {} network {} endpoint {}: dropped for reason {}",
@@ -44,7 +54,7 @@ pub fn dropped(program: Program, skb: &Skb<'_>, reason: DropReason, work: &Work)
 
 /// The packet as it came, as far as it was read; IPv4 addresses in mapped form.
 #[inline(never)]
-fn tuple(skb: &Skb<'_>, work: &Work) {
+fn tuple<const BARE: bool>(skb: &Skb<'_, BARE>, work: &Work) {
     let (ip, transport) = (&work.view.ip, &work.view.transport);
     trace!(
         skb.ctx,

@@ -185,6 +185,14 @@ impl Tables for Maps<'_> {
         result > 0
     }
 
+    fn too_big_headerless(&mut self, ifindex: u32, length: u32) -> bool {
+        // Of a super-packet each segment counts, as network headers say.
+        if self.skb.is_gso() {
+            return self.too_big(ifindex);
+        }
+        length > self.mtu(ifindex)
+    }
+
     fn mtu(&mut self, ifindex: u32) -> u32 {
         let mut mtu = 0;
         // SAFETY: as in `too_big`. Whatever the answer about the packet, the MTU is written where

@@ -20,7 +20,14 @@ use crate::{
 };
 
 /// What the program returns for its verdict; `work` has its outcome.
-pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i32 {
+// Not inlined: each path that drops would get an end of its own, and the verifier walks them all.
+#[inline(never)]
+pub fn act<const BARE: bool>(
+    program: Program,
+    skb: &Skb<'_, BARE>,
+    verdict: Verdict,
+    work: &Work,
+) -> i32 {
     let octets = skb.octets();
     match carry_out(program, skb, verdict, work) {
         Ok(action) => {
@@ -40,7 +47,7 @@ pub fn act(program: Program, skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i3
 }
 
 /// The same for a packet that is dropped and answered: the drop is what counts.
-pub fn answer_refused(program: Program, skb: &Skb<'_>, work: &Work) -> i32 {
+pub fn answer_refused<const BARE: bool>(program: Program, skb: &Skb<'_, BARE>, work: &Work) -> i32 {
     let reason = DropReason::from_number(work.quote.refusal as u16);
     let reason = reason.unwrap_or(DropReason::WriteFailed);
     #[cfg(feature = "log")]
@@ -50,9 +57,9 @@ pub fn answer_refused(program: Program, skb: &Skb<'_>, work: &Work) -> i32 {
     carry_out(program, skb, Verdict::Answer, work).unwrap_or(TC_ACT_SHOT)
 }
 
-fn carry_out(
+fn carry_out<const BARE: bool>(
     program: Program,
-    skb: &Skb<'_>,
+    skb: &Skb<'_, BARE>,
     verdict: Verdict,
     work: &Work,
 ) -> Result<i32, DropReason> {
@@ -104,7 +111,7 @@ fn redirected(action: i32) -> Result<i32, DropReason> {
 }
 
 /// Stores what changes; `None` where the kernel refuses.
-fn apply(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
+fn apply<const BARE: bool>(skb: &Skb<'_, BARE>, rewrite: &Rewrite) -> Option<()> {
     if rewrite.changes & changes::ETHERNET != 0 {
         skb.store(0, &rewrite.ethernet)?;
     }
@@ -114,7 +121,7 @@ fn apply(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
     Some(())
 }
 
-fn translate(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
+fn translate<const BARE: bool>(skb: &Skb<'_, BARE>, rewrite: &Rewrite) -> Option<()> {
     let kind = rewrite.changes;
     let checksum = rewrite.checksum.into();
     let zero_is_none = kind & changes::ZERO_IS_NONE != 0;
@@ -141,12 +148,12 @@ fn translate(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
 /// Stores the header where what changes is not in one piece.
 // Not inlined: a rare case, whose paths would multiply those of the programs.
 #[inline(never)]
-fn store_apart(skb: &Skb<'_>, rewrite: &Rewrite) -> bool {
+fn store_apart<const BARE: bool>(skb: &Skb<'_, BARE>, rewrite: &Rewrite) -> bool {
     try_store_apart(skb, rewrite).is_some()
 }
 
 #[inline(always)]
-fn try_store_apart(skb: &Skb<'_>, rewrite: &Rewrite) -> Option<()> {
+fn try_store_apart<const BARE: bool>(skb: &Skb<'_, BARE>, rewrite: &Rewrite) -> Option<()> {
     let (kind, header) = (rewrite.changes, &rewrite.header);
     let is_v4 = kind & changes::IS_V4 != 0;
     if is_v4 {

@@ -118,11 +118,15 @@ pub enum Program {
     Icmp = 16,
     /// Tail call of `from_endpoint` and `from_uplink`. What it drops counts as theirs.
     Fragments = 17,
+    /// tc ingress of an uplink without Ethernet headers. What it drops counts as [`Program::FromUplink`]'s.
+    FromUplinkL3 = 18,
+    /// tc egress of such an uplink. What it drops counts as [`Program::ToUplink`]'s.
+    ToUplinkL3 = 19,
 }
 
 impl Program {
     /// Every program of the object.
-    pub const ALL: [Program; 17] = [
+    pub const ALL: [Program; 19] = [
         Program::FromEndpoint,
         Program::ToEndpoint,
         Program::FromUplink,
@@ -140,6 +144,8 @@ impl Program {
         Program::SockPostBind6,
         Program::Icmp,
         Program::Fragments,
+        Program::FromUplinkL3,
+        Program::ToUplinkL3,
     ];
 
     /// The name in the object, below 16 characters so that the kernel keeps it whole.
@@ -162,6 +168,8 @@ impl Program {
             Program::SockPostBind6 => "sock_post_bind6",
             Program::Icmp => "icmp",
             Program::Fragments => "fragments",
+            Program::FromUplinkL3 => "from_uplink_l3",
+            Program::ToUplinkL3 => "to_uplink_l3",
         }
     }
 

@@ -16,6 +16,8 @@ use crate::{
 /// # Errors
 /// [`DropReason::DirectRouting`] where it is not allowed, [`DropReason::SpoofedAddress`];
 /// [`DropReason::NoNeighbor`], [`DropReason::EndpointDown`].
+// Inlined: see `from_uplink::to_published`.
+#[inline(always)]
 pub fn from_outside<T: Tables>(
     tables: &mut T,
     subnet: &Subnet,

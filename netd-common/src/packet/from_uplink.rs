@@ -101,6 +101,9 @@ fn attribute<T: Tables>(tables: &mut T, work: &mut Work) -> Cut {
 
 /// To a published port, if it is one and a flow may begin. The container sees the client's own
 /// address.
+// Inlined though two programs call it, as is what begins flows from outside: what comes back from a call
+// is walked on with once for each way to it.
+#[inline(always)]
 fn to_published<T: Tables>(tables: &mut T, work: &mut Work) -> Result<Option<Verdict>, DropReason> {
     if !published::find(tables, work) {
         return Ok(None);

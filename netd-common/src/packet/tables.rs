@@ -118,6 +118,9 @@ pub trait Tables {
     /// Whether the packet (each segment of a GSO packet) is larger than `ifindex` takes
     /// (`bpf_check_mtu` with BPF_MTU_CHK_SEGS).
     fn too_big(&mut self, ifindex: u32) -> bool;
+    /// The same where `ifindex` has no Ethernet header, which the packet at hand has and the kernel
+    /// would count; `length` as [`super::view::Ip::length`].
+    fn too_big_headerless(&mut self, ifindex: u32, length: u32) -> bool;
     /// The MTU of `ifindex` in octets.
     fn mtu(&mut self, ifindex: u32) -> u32;
     /// Whether one more ICMP error may be made now ([`super::icmp_error::Budget`]).

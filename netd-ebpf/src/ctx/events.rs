@@ -25,7 +25,12 @@ const NO_WAKEUP: u64 = BPF_RB_NO_WAKEUP as u64;
 /// Tells of the packet in hand, whose decision is in `work`.
 // Not inlined: a drop is rare, and its stack would stay with the hook.
 #[inline(never)]
-pub fn tell(program: Program, reason: DropReason, skb: &Skb<'_>, work: &Work) {
+pub fn tell<const BARE: bool>(
+    program: Program,
+    reason: DropReason,
+    skb: &Skb<'_, BARE>,
+    work: &Work,
+) {
     let Some(mut entry) = begin(reason) else {
         return;
     };

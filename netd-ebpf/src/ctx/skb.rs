@@ -1,5 +1,6 @@
 //! A packet at a tc hook (`struct __sk_buff`): its bytes, its fields, and where it goes. Each call
-//! is one helper; what to read or write is decided elsewhere.
+//! is one helper; what to read or write is decided elsewhere. At links without Ethernet headers a bare
+//! packet looks as if it had one, so that offsets are the same everywhere.
 
 use core::net::IpAddr;
 
@@ -12,7 +13,7 @@ use aya_ebpf::{
     check_bounds_signed,
     helpers::{
         bpf_clone_redirect, bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer,
-        bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
+        bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -34,18 +35,23 @@ pub const AF_INET: u8 = 2;
 /// See [`AF_INET`].
 pub const AF_INET6: u8 = 10;
 
-/// A packet, from its Ethernet header on.
-pub struct Skb<'a> {
+/// A packet, from its Ethernet header on. `BARE`: it begins with its IP header, and an Ethernet header
+/// is made up for who reads.
+pub struct Skb<'a, const BARE: bool = false> {
     /// aya's view of it.
     pub ctx: &'a TcContext,
 }
 
-impl Packet for Skb<'_> {
+impl<const BARE: bool> Packet for Skb<'_, BARE> {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.ctx.load(offset).ok()
+        self.ctx.load(Self::at(offset)?).ok()
     }
 
     fn read_into<const N: usize>(&self, offset: usize, into: &mut [u8; N]) -> Option<()> {
+        if BARE && offset < ETHERNET {
+            return self.read_begin(offset, into);
+        }
+        let offset = Self::at(offset)?;
         // SAFETY: the context is the program's own, and the kernel writes the array's octets.
         let failed = unsafe {
             bpf_skb_load_bytes(
@@ -59,7 +65,7 @@ impl Packet for Skb<'_> {
     }
 
     fn length(&self) -> usize {
-        self.ctx.len() as usize
+        self.ctx.len() as usize + if BARE { ETHERNET } else { 0 }
     }
 
     fn is_tagged(&self) -> bool {
@@ -68,7 +74,69 @@ impl Packet for Skb<'_> {
     }
 }
 
-impl Skb<'_> {
+impl Skb<'_, true> {
+    /// Gives the packet an Ethernet header, without MACs: what goes into a container needs one. Where a
+    /// packet leaves by a link without, or goes on to the host's stack, the kernel leaves it out.
+    pub fn grow(&self) -> Option<()> {
+        let [a, b] = self.ethertype();
+        let header = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b];
+        // SAFETY: the context is the program's own, and no pointer into the packet is kept.
+        let failed = unsafe { bpf_skb_change_head(self.ctx.skb.skb, ETHERNET as u32, 0) != 0 };
+        if failed {
+            return None;
+        }
+        Skb::<false> { ctx: self.ctx }.store(0, &header)
+    }
+}
+
+impl<const BARE: bool> Skb<'_, BARE> {
+    /// Where an offset from the Ethernet header on is.
+    #[inline(always)]
+    fn at(offset: usize) -> Option<usize> {
+        if BARE {
+            return offset.checked_sub(ETHERNET);
+        }
+        Some(offset)
+    }
+
+    /// The beginning of a bare packet, behind a made-up Ethernet header.
+    #[inline(always)]
+    fn read_begin<const N: usize>(&self, offset: usize, into: &mut [u8; N]) -> Option<()> {
+        // Nobody reads a part of that header.
+        if offset != 0 {
+            return None;
+        }
+        let (header, rest) = into.split_first_chunk_mut::<ETHERNET>()?;
+        let [a, b] = self.ethertype();
+        *header = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b];
+        if N == ETHERNET {
+            return Some(());
+        }
+        // SAFETY: the context is the program's own, and the kernel writes the octets of the rest.
+        let failed = unsafe {
+            bpf_skb_load_bytes(
+                self.ctx.skb.skb.cast(),
+                0,
+                rest.as_mut_ptr().cast(),
+                (N - ETHERNET) as u32,
+            ) != 0
+        };
+        (!failed).then_some(())
+    }
+
+    /// What the kernel takes the packet for, network order.
+    fn ethertype(&self) -> [u8; 2] {
+        // SAFETY: the kernel passes a valid context; `protocol` may be read.
+        let protocol = unsafe { (*self.ctx.skb.skb).protocol };
+        (protocol as u16).to_ne_bytes()
+    }
+
+    /// Whether this is a super-packet that will be cut into segments.
+    pub fn is_gso(&self) -> bool {
+        // SAFETY: the kernel passes a valid context; `gso_size` may be read.
+        unsafe { (*self.ctx.skb.skb).gso_size != 0 }
+    }
+
     /// The interface of the hook.
     pub fn ifindex(&self) -> u32 {
         // SAFETY: the kernel passes a valid context; `ifindex` may be read.
@@ -88,17 +156,19 @@ impl Skb<'_> {
 
     /// Octets from the IP header on.
     pub fn octets(&self) -> u64 {
-        u64::from(self.ctx.len()).saturating_sub(ETHERNET as u64)
+        let header = if BARE { 0 } else { ETHERNET as u64 };
+        u64::from(self.ctx.len()).saturating_sub(header)
     }
 
     /// Stores `bytes` at `offset`.
     pub fn store<const N: usize>(&self, offset: usize, bytes: &[u8; N]) -> Option<()> {
-        self.ctx.store(offset, bytes, 0).ok()
+        self.ctx.store(Self::at(offset)?, bytes, 0).ok()
     }
 
     /// Changes a transport checksum by `delta`, a difference of what the transport carries.
     pub fn checksum(&self, offset: usize, delta: u32, zero_is_none: bool) -> Option<()> {
         let flags = mangled(zero_is_none);
+        let offset = Self::at(offset)?;
         self.ctx
             .l4_csum_replace(offset, 0, delta.into(), flags)
             .ok()
@@ -113,6 +183,7 @@ impl Skb<'_> {
         is_v4: bool,
     ) -> Option<()> {
         let flags = mangled(zero_is_none) | u64::from(BPF_F_PSEUDO_HDR);
+        let offset = Self::at(offset)?;
         let replace = |flags| {
             self.ctx
                 .l4_csum_replace(offset, 0, delta.into(), flags)

@@ -26,10 +26,17 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             flags: if uplink.l3 { uplink_flags::L3 } else { 0 },
         };
         desired.put(Entry::Uplink(uplink.ifindex, value));
-        let hooks = [
-            (TcHook::Ingress, Program::FromUplink),
-            (TcHook::Egress, Program::ToUplink),
-        ];
+        let hooks = if uplink.l3 {
+            [
+                (TcHook::Ingress, Program::FromUplinkL3),
+                (TcHook::Egress, Program::ToUplinkL3),
+            ]
+        } else {
+            [
+                (TcHook::Ingress, Program::FromUplink),
+                (TcHook::Egress, Program::ToUplink),
+            ]
+        };
         for (hook, program) in hooks {
             desired.attachments.insert(Attachment::Tc {
                 link: name.clone(),
@@ -66,7 +73,9 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             | Program::ToUplink
             | Program::Dns
             | Program::Icmp
-            | Program::Fragments => false,
+            | Program::Fragments
+            | Program::FromUplinkL3
+            | Program::ToUplinkL3 => false,
         };
         if attached {
             desired.attachments.insert(Attachment::Cgroup(program));

@@ -177,6 +177,10 @@ impl Tables for PlainTables {
         Addr::NONE
     }
 
+    fn too_big_headerless(&mut self, ifindex: u32, length: u32) -> bool {
+        length > self.mtu(ifindex)
+    }
+
     fn too_big(&mut self, ifindex: u32) -> bool {
         let link = self.world.links.iter().find(|link| link.ifindex == ifindex);
         link.is_some_and(|link| self.packet_length > link.mtu + 14)

@@ -311,6 +311,10 @@ impl Tables for Memory {
         self.too_big
     }
 
+    fn too_big_headerless(&mut self, ifindex: u32, length: u32) -> bool {
+        self.too_big || length > self.mtu(ifindex)
+    }
+
     fn mtu(&mut self, ifindex: u32) -> u32 {
         self.uplinks.get(&ifindex).map_or(0, |uplink| uplink.mtu)
     }

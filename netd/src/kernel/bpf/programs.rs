@@ -57,7 +57,9 @@ fn kind(program: Program) -> Kind {
         | Program::ToUplink
         | Program::Dns
         | Program::Icmp
-        | Program::Fragments => Kind::Classifier,
+        | Program::Fragments
+        | Program::FromUplinkL3
+        | Program::ToUplinkL3 => Kind::Classifier,
         Program::SockPostBind4 => Kind::Bind(CgroupSockAttachType::PostBind4),
         Program::SockPostBind6 => Kind::Bind(CgroupSockAttachType::PostBind6),
         Program::SockConnect4 => Kind::Socket(CgroupSockAddrAttachType::Connect4),

@@ -1,0 +1,175 @@
+//! An uplink without Ethernet headers: a tun device whose packets socat carries to the outside. Out by
+//! masquerade, in to a published port, ICMP errors both ways, fragments, and the host's own packets.
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use netd_tests::lab::{
+    App, Background, Capture, EchoServer, Namespace, addresses::*, asks, patient, reaches,
+};
+
+const PORT: u16 = 7000;
+const PUBLISHED: u16 = 8080;
+const LIMIT: Duration = Duration::from_secs(15);
+/// The host's end of the tunnel, and the outside's.
+const NEAR: [&str; 2] = ["10.99.0.1", "2001:db8:99::1"];
+const FAR: [&str; 2] = ["10.99.0.2", "2001:db8:99::2"];
+
+fn ip(address: &str) -> IpAddr {
+    address.parse().expect("an address")
+}
+
+/// A scene with a tunnel from the host to the outside, made while the agent runs, and its ends.
+fn with_tunnel(name: &str) -> (App, [Background; 2]) {
+    let app = App::with(
+        name,
+        "",
+        &format!("-p {PUBLISHED}:{PORT} -p {PUBLISHED}:{PORT}/udp"),
+    );
+    let lab = &app.lab;
+    let ends = [
+        (lab.host(), NEAR, HOST, OUTSIDE),
+        (lab.outside(), FAR, OUTSIDE, HOST),
+    ]
+    .map(|(at, [v4, v6], own, other)| {
+        let end = at
+            .spawn(&format!(
+                "socat -b 65535 TUN:{v4}/24,tun-name=tun0,iff-no-pi,iff-up \
+                 UDP4-DATAGRAM:{other}:9000,bind={own}:9000"
+            ))
+            .expect("socat");
+        lab.wait_until("the tunnel's end is there", LIMIT, || {
+            at.run("ip link show dev tun0")
+                .is_ok_and(|shown| shown.succeeded())
+        });
+        at.ok(&format!("ip addr add {v6}/64 dev tun0 nodad"));
+        end
+    });
+    lab.wait_until("the agent has seen the tunnel", LIMIT, || {
+        let status = lab.netd("status -f json");
+        status.contains("from_uplink_l3") && status.contains("to_uplink_l3")
+    });
+    (app, ends)
+}
+
+#[test]
+fn out_and_in_through_a_tunnel() {
+    let (app, _ends) = with_tunnel("tun");
+    let lab = &app.lab;
+    let _server = EchoServer::start(&app.web, PORT);
+    let _far = EchoServer::start(lab.outside(), PORT);
+    app.web.offload("eth0", false).expect("offload");
+    app.client.offload("eth0", false).expect("offload");
+    let outside = Capture::start(lab.outside(), "tun0", "").expect("tcpdump");
+    let inside = Capture::start(&app.web, "eth0", "").expect("tcpdump");
+    for family in [0, 1] {
+        // Masqueraded with the tunnel's address.
+        let seen = reaches(&app.client, ip(FAR[family]), PORT);
+        assert_eq!(seen, ip(NEAR[family]));
+        // A published port, which sees who dials.
+        let published = SocketAddr::new(ip(NEAR[family]), PUBLISHED);
+        assert_eq!(asks(lab.outside(), published), ip(FAR[family]));
+        // The host's own packets, there and back.
+        lab.outside()
+            .ok(&format!("ping -n -c 1 -W 5 {}", NEAR[family]));
+        lab.host().ok(&format!("ping -n -c 1 -W 5 {}", FAR[family]));
+        // In fragments.
+        large(&app.client, SocketAddr::new(ip(FAR[family]), PORT));
+        large(lab.outside(), published);
+    }
+    for text in [outside.stop(), inside.stop()].map(|text| text.expect("the capture")) {
+        assert!(text.contains("udp sum ok"), "{text}");
+        assert!(Capture::wrong_checksums(&text).is_empty(), "{text}");
+    }
+    assert_eq!(lab.drops("not-an-uplink"), 0, "{}", lab.netd("drops"));
+}
+
+/// A datagram in three fragments, and its answer.
+#[track_caller]
+fn large(from: &Namespace, to: SocketAddr) {
+    let socket = connected(from, to);
+    let text = vec![b'a'; 4_000];
+    socket.send(&text).expect("to send");
+    let mut answer = vec![0; 65_535];
+    let length = socket.recv(&mut answer).expect("an answer");
+    assert!(answer[..length].ends_with(&text));
+}
+
+fn connected(from: &Namespace, to: SocketAddr) -> UdpSocket {
+    let any = match to {
+        SocketAddr::V4(_) => IpAddr::from([0u8; 4]),
+        SocketAddr::V6(_) => IpAddr::from([0u16; 8]),
+    };
+    let socket = from.udp_bind(SocketAddr::new(any, 0)).expect("a socket");
+    let limit = Some(patient(LIMIT));
+    socket.set_read_timeout(limit).expect("a limit");
+    from.on(move || socket.connect(to).map(|()| socket))
+        .expect("a route")
+}
+
+#[test]
+fn errors_come_back_through_a_tunnel() {
+    let (app, _ends) = with_tunnel("tun-errors");
+    let lab = &app.lab;
+    for family in [0, 1] {
+        // Nobody listens outside, nor in the container.
+        for (from, to) in [
+            (&app.client, SocketAddr::new(ip(FAR[family]), 9)),
+            (lab.outside(), SocketAddr::new(ip(NEAR[family]), PUBLISHED)),
+        ] {
+            let socket = connected(from, to);
+            socket.send(b"anybody?").expect("to send");
+            let error = socket.recv(&mut [0; 9]).expect_err("nobody listens");
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{to}: {error}");
+        }
+    }
+    // What does not fit is said, with the tunnel's MTU; what just fits passes.
+    lab.host().ok("ip link set tun0 mtu 1400");
+    for (family, header) in [(0, 28), (1, 48)] {
+        let to = FAR[family];
+        app.client.ok(&format!(
+            "ping -n -M do -c 1 -W 5 -s {} {to}",
+            1_400 - header
+        ));
+        let refused = app.client.fails(&format!(
+            "ping -n -M do -c 1 -W 5 -s {} {to}",
+            1_401 - header
+        ));
+        let text = refused.stdout + &refused.stderr;
+        assert!(text.contains("1400"), "{text}");
+    }
+    // The last hop of a packet that came by the tunnel. UDP sockets ignore what is said of it.
+    let outside = Capture::start(lab.outside(), "tun0", "icmp or icmp6").expect("tcpdump");
+    let hop = connected(lab.outside(), SocketAddr::new(ip(NEAR[0]), PUBLISHED));
+    hop.set_ttl(1).expect("a hop limit");
+    hop.send(b"too far").expect("to send");
+    lab.wait_until("the last hop is told", LIMIT, || {
+        outside.so_far().contains("ICMP time exceeded in-transit")
+    });
+    let text = outside.stop().expect("the capture");
+    assert!(
+        text.contains(&format!("{} > {}", NEAR[0], FAR[0])),
+        "{text}"
+    );
+    assert!(Capture::wrong_checksums(&text).is_empty(), "{text}");
+}
+
+/// An uplink that is replaced by one of the other kind has its own programs.
+#[test]
+fn a_tunnel_comes_and_goes() {
+    let (app, [near, far]) = with_tunnel("tun-goes");
+    let lab = &app.lab;
+    drop((near, far));
+    lab.wait_until("the tunnel is forgotten", LIMIT, || {
+        !lab.netd("status -f json").contains("from_uplink_l3")
+    });
+    let _server = EchoServer::start(&app.web, PORT);
+    reaches(&app.client, lab.address("web", "app"), PORT);
+    assert_eq!(
+        asks(lab.outside(), SocketAddr::new(ip(HOST), PUBLISHED)),
+        ip(OUTSIDE)
+    );
+}
