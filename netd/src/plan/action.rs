@@ -256,6 +256,15 @@ pub enum Attachment {
     Cgroup(Program),
 }
 
+impl Attachment {
+    /// Which program.
+    pub fn program(&self) -> Program {
+        match self {
+            Attachment::Tc { program, .. } | Attachment::Cgroup(program) => *program,
+        }
+    }
+}
+
 /// A tc hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TcHook {

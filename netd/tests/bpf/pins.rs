@@ -14,6 +14,49 @@ use netd_common::abi::{Program, host::Uplink};
 
 use crate::host::{Host, eventually, programs_at, run, uplink};
 
+/// Loaded with their first attachment.
+const ON_DEMAND: [Program; 2] = [Program::FromUplinkL3, Program::ToUplinkL3];
+
+fn loaded(bpf: &mut Bpf) -> BTreeSet<Program> {
+    let programs = bpf.programs().expect("programs");
+    programs.iter().map(|one| one.program).collect()
+}
+
+fn without(programs: &[Program]) -> BTreeSet<Program> {
+    let all = Program::ALL.into_iter();
+    all.filter(|one| !programs.contains(one)).collect()
+}
+
+/// An uplink's program of those on demand.
+fn without_ethernet(link: &str, hook: TcHook) -> Attachment {
+    let program = match hook {
+        TcHook::Ingress => Program::FromUplinkL3,
+        TcHook::Egress => Program::ToUplinkL3,
+    };
+    Attachment::Tc {
+        link: link.parse().expect("a name"),
+        hook,
+        program,
+    }
+}
+
+/// The maps of a loaded program.
+fn maps_of(bpf: &mut Bpf, program: Program) -> BTreeSet<u32> {
+    let programs = bpf.programs().expect("programs");
+    let mut programs = programs.iter();
+    let id = programs
+        .find(|one| one.program == program)
+        .expect("loaded")
+        .id;
+    let mut all = loaded_programs().filter_map(Result::ok);
+    let info = all.find(|info| info.id() == id).expect("in the kernel");
+    ids(info
+        .map_ids()
+        .expect("maps")
+        .unwrap_or_default()
+        .into_iter())
+}
+
 #[test]
 fn a_fresh_start_mounts_loads_and_pins() {
     let host = Host::new();
@@ -22,9 +65,61 @@ fn a_fresh_start_mounts_loads_and_pins() {
     assert_eq!(report.mounted.as_deref(), Some(host.bpffs.as_path()));
     assert_eq!(report.replaced_maps, []);
     assert!(report.loaded);
-    assert_eq!(bpf.programs().expect("programs").len(), Program::ALL.len());
+    assert_eq!(loaded(&mut bpf), without(&ON_DEMAND));
     assert_eq!(bpf.attachments().expect("attachments"), BTreeSet::new());
     assert!(host.pin("maps/FLOWS").exists());
+}
+
+#[test]
+fn what_few_hosts_need_is_loaded_when_it_is_needed() {
+    let host = Host::new();
+    run("ip", &["link", "add", "up0", "type", "veth"]);
+    let attachment = without_ethernet("up0", TcHook::Ingress);
+    let (mut bpf, _) = host.open();
+    assert!(!bpf.attached(&attachment).expect("attached"));
+    bpf.attach(&attachment).expect("attach");
+    assert!(bpf.attached(&attachment).expect("attached"));
+    assert_eq!(loaded(&mut bpf), without(&[Program::ToUplinkL3]));
+    let entry = Entry::Uplink(7, Uplink::default());
+    bpf.put(&entry).expect("put");
+    let programs = bpf.programs().expect("programs");
+    let shared = maps_of(&mut bpf, Program::FromUplinkL3);
+    assert!(shared.is_subset(&map_ids(&host.pin("maps"))), "{shared:?}");
+    drop(bpf);
+
+    // By a successor with the same object it is found,
+    let (mut bpf, report) = host.open();
+    assert!(!report.loaded);
+    assert_eq!(bpf.programs().expect("programs"), programs);
+    assert!(bpf.attached(&attachment).expect("attached"));
+    drop(bpf);
+
+    // by one with another it is replaced.
+    let object = fs::read_dir(host.pin("programs")).expect("programs").next();
+    let object = object.expect("an object").expect("entry").path();
+    fs::rename(&object, object.with_file_name("0123456789abcdef")).expect("another object");
+    let (mut bpf, report) = host.open();
+    assert!(report.loaded);
+    assert_eq!(loaded(&mut bpf), without(&ON_DEMAND));
+    assert!(!bpf.attached(&attachment).expect("attached"));
+    bpf.attach(&attachment).expect("attach");
+    assert!(bpf.attached(&attachment).expect("attached"));
+    assert_eq!(bpf.entry(&entry.key()).expect("entry"), Some(entry));
+}
+
+#[test]
+fn without_its_maps_nothing_is_loaded_later() {
+    let host = Host::new();
+    run("ip", &["link", "add", "up0", "type", "veth"]);
+    let (mut bpf, _) = host.open();
+    fs::remove_file(host.pin("maps/FLOWS")).expect("unpin");
+    let attachment = without_ethernet("up0", TcHook::Egress);
+    let refused = bpf.attach(&attachment).expect_err("a refusal").to_string();
+    assert!(
+        refused.contains("the pin of map FLOWS is gone; restart the agent"),
+        "{refused}"
+    );
+    assert!(!host.pin("maps/FLOWS").exists(), "a map that nobody fills");
 }
 
 #[test]

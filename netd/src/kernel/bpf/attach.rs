@@ -50,6 +50,7 @@ impl Hooks {
         let doing = || format!("attach {}", pin_name(attachment));
         // A directory that somebody removed took its links along; they can be made again.
         self.layout.make_directories().during(doing)?;
+        programs.demand(&self.layout, attachment.program())?;
         let done = match attachment {
             Attachment::Tc {
                 link,
@@ -103,7 +104,7 @@ impl Hooks {
                 hook,
                 program,
             } => {
-                let id = programs.id(*program)?;
+                let id = programs.id(*program);
                 let device = ifindex(link).ok();
                 let lost = match (&found, device) {
                     (Pin::Link(state), Some(device)) => !tcx::is_at(state, device, *hook),
@@ -114,18 +115,18 @@ impl Hooks {
                     return Ok(false);
                 }
                 match (found, device) {
-                    (Pin::Link(state), _) => Ok(self.tcx && state.program == id),
+                    (Pin::Link(state), _) => Ok(self.tcx && Some(state.program) == id),
                     (Pin::Program { id: pinned }, Some(device)) if !self.tcx => {
                         let place = clsact::Place::new(link, device, *hook, *program);
-                        Ok(pinned == id && clsact::attached(&place).during(doing)? == Some(id))
+                        Ok(Some(pinned) == id && clsact::attached(&place).during(doing)? == id)
                     }
                     _ => Ok(false),
                 }
             }
             Attachment::Cgroup(program) => {
-                let id = programs.id(*program)?;
+                let id = programs.id(*program);
                 let root = Cgroup::find().during(doing)?;
-                let in_order = |state: &LinkState| state.program == id && root.is_at(state);
+                let in_order = |state: &LinkState| Some(state.program) == id && root.is_at(state);
                 Ok(matches!(found, Pin::Link(state) if in_order(&state)))
             }
         }

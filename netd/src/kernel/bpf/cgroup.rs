@@ -48,9 +48,9 @@ impl Cgroup {
         pin: &Path,
         new: &Path,
     ) -> anyhow::Result<()> {
-        let wanted = programs.id(program)?;
+        let wanted = programs.id(program);
         match inspect(pin)? {
-            Some(Pin::Link(state)) if state.program == wanted && self.is_at(&state) => {
+            Some(Pin::Link(state)) if Some(state.program) == wanted && self.is_at(&state) => {
                 return Ok(());
             }
             _ => {}

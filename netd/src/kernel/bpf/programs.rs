@@ -1,10 +1,10 @@
 //! The loaded programs: loaded from the object and pinned, or found pinned by an agent that
-//! carried the same object. Attaches nothing.
+//! carried the same object. What few hosts need is loaded when it is needed. Attaches nothing.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Result as Anyway;
@@ -28,6 +28,9 @@ use super::{
 };
 use crate::kernel::KernelError;
 
+/// Loaded when they are to be attached for the first time: most hosts have no uplink without Ethernet
+/// headers, and verifying these takes as long as all others together.
+const ON_DEMAND: [Program; 2] = [Program::FromUplinkL3, Program::ToUplinkL3];
 /// How much of the verifier's log an error carries.
 const VERIFIER_LINES: usize = 40;
 /// How often a load is tried.
@@ -78,14 +81,16 @@ struct Loaded {
     handle: Handle,
 }
 
-/// All programs of the object.
+/// All programs of the object, those on demand as far as they were needed.
 pub(super) struct Programs {
+    /// Of this object's pins.
+    directory: PathBuf,
     loaded: BTreeMap<Program, Loaded>,
 }
 
 impl Programs {
-    /// The programs that an agent with the same object pinned, if all are there and use the maps
-    /// that are pinned now.
+    /// The programs that an agent with the same object pinned, if all are there, but for those on
+    /// demand, and use the maps that are pinned now.
     pub(super) fn reopen(
         layout: &Layout,
         fingerprint: &str,
@@ -94,40 +99,58 @@ impl Programs {
         let directory = layout.programs().join(fingerprint);
         for program in Program::ALL {
             let path = directory.join(program.name());
-            if !is_current(&path, program, maps)
-                .during(|| format!("check the pinned program {}", path.display()))?
-            {
+            let doing = || format!("check the pinned program {}", path.display());
+            if ON_DEMAND.contains(&program) && !path.try_exists().during(doing)? {
+                continue;
+            }
+            if !is_current(&path, program, maps).during(doing)? {
                 return Ok(None);
             }
         }
-        Programs::from_pins(&directory).map(Some)
+        Programs::from_pins(directory).map(Some)
     }
 
     /// Loads the object, with maps that are pinned taken from there and others made and pinned;
-    /// pins the programs.
+    /// pins the programs. With log calls those on demand, too: their log has one reader.
     pub(super) fn load(
         layout: &Layout,
         log: bool,
         maps: impl Iterator<Item = String>,
     ) -> Result<(Programs, Option<LogReader>), KernelError> {
         let bytes = object::bytes(log);
-        let names: Vec<String> = maps.collect();
-        let mut loader = EbpfLoader::new();
-        for name in &names {
-            loader.map_pin_path(name, layout.map(name));
-        }
-        let mut object = loader
-            .load(bytes)
-            .during(|| "create the BPF maps and prepare the programs".into())?;
+        let mut object = prepare(layout, log, maps)?;
         let directory = layout.programs().join(object::fingerprint(bytes));
         if_file_there(fs::remove_dir_all(&directory))
             .and_then(|_| fs::create_dir(&directory))
             .during(|| format!("make {}", directory.display()))?;
         for program in Program::ALL {
-            load_one(&mut object, program, &directory.join(program.name()))?;
+            if log || !ON_DEMAND.contains(&program) {
+                load_one(&mut object, program, &directory.join(program.name()))?;
+            }
         }
         let reader = log.then(|| LogReader::start(&mut object)).transpose()?;
-        Ok((Programs::from_pins(&directory)?, reader))
+        Ok((Programs::from_pins(directory)?, reader))
+    }
+
+    /// Loads and pins a program that was not needed until now, with the maps that are pinned.
+    pub(super) fn demand(&mut self, layout: &Layout, program: Program) -> Result<(), KernelError> {
+        if self.loaded.contains_key(&program) {
+            return Ok(());
+        }
+        let maps = object::map_shapes(object::bytes(false))?;
+        // Others would be made, which nobody fills.
+        if let Some(gone) = maps.keys().find(|map| !layout.map(map).exists()) {
+            return Err(failure(
+                format!("load program {}", program.name()),
+                format!("the pin of map {gone} is gone; restart the agent"),
+            ));
+        }
+        let mut object = prepare(layout, false, maps.into_keys())?;
+        let path = self.directory.join(program.name());
+        if_file_there(fs::remove_file(&path)).during(|| format!("clean up {}", path.display()))?;
+        load_one(&mut object, program, &path)?;
+        self.loaded.insert(program, open_pin(program, &path)?);
+        Ok(())
     }
 
     /// Removes the pins of other objects' programs. What of them is attached stays attached.
@@ -143,20 +166,20 @@ impl Programs {
         Ok(())
     }
 
-    fn from_pins(directory: &Path) -> Result<Programs, KernelError> {
+    fn from_pins(directory: PathBuf) -> Result<Programs, KernelError> {
         let mut loaded = BTreeMap::new();
         for program in Program::ALL {
             let path = directory.join(program.name());
-            let one = from_pin(program, &path)
-                .during(|| format!("open the pinned program {}", path.display()))?;
-            loaded.insert(program, one);
+            if !ON_DEMAND.contains(&program) || path.exists() {
+                loaded.insert(program, open_pin(program, &path)?);
+            }
         }
-        Ok(Programs { loaded })
+        Ok(Programs { directory, loaded })
     }
 
-    /// The kernel's id of a program.
-    pub(super) fn id(&self, program: Program) -> Result<u32, KernelError> {
-        self.one(program).map(|loaded| loaded.id)
+    /// The kernel's id of a program, if it is loaded.
+    pub(super) fn id(&self, program: Program) -> Option<u32> {
+        self.loaded.get(&program).map(|loaded| loaded.id)
     }
 
     /// For the array of tail calls.
@@ -236,6 +259,22 @@ fn wrong_hook(program: Program, what: &str) -> KernelError {
     )
 }
 
+/// Takes the maps that are pinned, makes and pins the others; loads no program.
+fn prepare(
+    layout: &Layout,
+    log: bool,
+    maps: impl Iterator<Item = String>,
+) -> Result<Ebpf, KernelError> {
+    let names: Vec<String> = maps.collect();
+    let mut loader = EbpfLoader::new();
+    for name in &names {
+        loader.map_pin_path(name, layout.map(name));
+    }
+    loader
+        .load(object::bytes(log))
+        .during(|| "create the BPF maps and prepare the programs".into())
+}
+
 fn load_one(object: &mut Ebpf, program: Program, path: &Path) -> Result<(), KernelError> {
     let name = program.name();
     let doing = || format!("load program {name}");
@@ -288,6 +327,10 @@ fn shortened(error: ProgramError) -> anyhow::Error {
     let last = lines.len().saturating_sub(VERIFIER_LINES);
     let end = lines.get(last..).unwrap_or_default().join("\n");
     anyhow::anyhow!("the kernel refused it: {io_error}; the verifier's last lines:\n{end}")
+}
+
+fn open_pin(program: Program, path: &Path) -> Result<Loaded, KernelError> {
+    from_pin(program, path).during(|| format!("open the pinned program {}", path.display()))
 }
 
 fn from_pin(program: Program, path: &Path) -> anyhow::Result<Loaded> {

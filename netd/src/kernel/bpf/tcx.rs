@@ -55,11 +55,11 @@ pub(super) fn is_supported() -> bool {
 /// Updates the pinned link if it is at that place; else removes it (the device is gone or was made
 /// anew, or has another name now) and makes one.
 pub(super) fn attach(programs: &mut Programs, place: &Place<'_>, pin: &Path) -> anyhow::Result<()> {
-    let wanted = programs.id(place.program)?;
+    let wanted = programs.id(place.program);
     let classifier = programs.classifier(place.program)?;
     match inspect(pin)? {
         Some(Pin::Link(state)) if is_at(&state, place.ifindex, place.hook) => {
-            if state.program != wanted {
+            if Some(state.program) != wanted {
                 let old = FdLink::from(PinnedLink::from_pin(pin)?);
                 let id = classifier.attach_to_link(SchedClassifierLink::try_from(old)?)?;
                 // The pin keeps the link; aya would close it with the program.
