@@ -213,7 +213,8 @@ impl Kernel {
         found
     }
 
-    fn fill(&mut self, world: &World) {
+    /// Puts the world's entries, over those with the same keys.
+    pub fn fill(&mut self, world: &World) {
         const ENDPOINT: usize = size_of::<Endpoint>();
         for (ifindex, endpoint) in &world.interfaces {
             self.insert::<4, ENDPOINT>(maps::INTERFACES, ifindex, endpoint);

@@ -40,7 +40,9 @@ fn mutated_packets_have_the_same_fate_in_the_kernel() {
     let run = Run::new();
     println!("SEED={} PACKETS={}", run.seed, run.packets);
     let begin = Instant::now();
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    // Each loads the programs, which for few packets takes longer than deciding them.
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let threads = cores.min(run.packets.div_ceil(BATCH));
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| Kernel::with(&run.world, |kernel| run.work(kernel)));
