@@ -33,7 +33,7 @@ struct Line {
     took: Duration,
 }
 
-/// Sets up, builds, and runs the tiers that are named, else all but [`Tier::ON_REQUEST`].
+/// Sets up, builds, and runs the tiers that are named, else all.
 pub fn run(only: &[Tier]) -> Result<()> {
     let begin = Instant::now();
     if !Uid::effective().is_root() {
@@ -44,7 +44,7 @@ pub fn run(only: &[Tier]) -> Result<()> {
     }
     let chosen: Vec<Tier> = Tier::ALL
         .into_iter()
-        .filter(|tier| only.contains(tier) || (only.is_empty() && !Tier::ON_REQUEST.contains(tier)))
+        .filter(|tier| only.is_empty() || only.contains(tier))
         .collect();
     setup::ensure(if chosen.contains(&Tier::Kernels) {
         Purpose::Machine

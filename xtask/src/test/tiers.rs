@@ -56,9 +56,6 @@ impl Tier {
         Tier::Demo,
     ];
 
-    /// Those that run only when they are named: emulated kernels take longest.
-    pub const ON_REQUEST: [Tier; 1] = [Tier::Kernels];
-
     /// As in `--only`.
     pub fn name(self) -> &'static str {
         match self {
@@ -167,13 +164,13 @@ fn clippy_ebpf() -> Outcome {
     Outcome::Passed(Count::ONE)
 }
 
-/// Labs need netd's binary. Each has its own namespaces, so they run side by side, but not so many
-/// that they starve each other's timeouts.
+/// Labs need netd's binary. Each has its own namespaces, so they run side by side; they wait half of
+/// their time, so there may be two for each core, but not so many that they starve each other's timeouts.
 fn labs() -> Result<Count> {
     const MOST: usize = 4;
     build_netd()?;
     let threads = available_parallelism()
-        .map_or(2, usize::from)
+        .map_or(2, |cores| 2 * cores.get())
         .clamp(2, MOST);
     tests(&["netd-tests"], Some(threads))
 }
