@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! BPFFS/v2/maps/FLOWS                            one per map of the object
-//! BPFFS/v2/programs/<hash of the object>/<name>  one per program
+//! BPFFS/v2/programs/<hash of the object>/<name>  one per loaded program
 //! BPFFS/v2/links/ingress-eth0-from_uplink        a tcx link; with clsact the program itself
 //! BPFFS/v2/links/cgroup-root-sock_connect4       a cgroup link
 //! BPFFS/v2/qdiscs/eth0                           clsact alone: netd added the qdisc
