@@ -226,7 +226,7 @@ fn between_containers_by_a_published_port() {
 }
 
 #[test]
-fn a_forged_error_reaches_nobody() {
+fn a_forged_error_reaches_no_container() {
     for family in FAMILIES {
         let mut scene = Scene::new();
         let sent = scene.frame(

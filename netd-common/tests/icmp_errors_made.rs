@@ -119,6 +119,43 @@ fn the_outside_is_told_by_the_address_that_it_dialled() {
     }
 }
 
+/// By a published port: whoever dials it, the first hop is the gateway of the own network.
+#[test]
+fn between_containers_it_is_the_own_gateway() {
+    for family in FAMILIES {
+        for (at, source, gateway) in [
+            (AT_CLIENT, CLIENT, GATEWAY),
+            (AT_STRANGER, STRANGER, OTHER_GATEWAY),
+            (AT_WEB, WEB, GATEWAY),
+        ] {
+            for dialled in [HOST, gateway] {
+                let mut scene = Scene::new();
+                let payload = Payload::Tcp(55_555, PORT, SYN);
+                let mut frame = scene.frame(at, source[family], dialled[family], payload);
+                assert_eq!(
+                    scene.from_endpoint(at, &mut frame.bytes()),
+                    Verdict::Peer,
+                    "it is reached"
+                );
+                let payload = Payload::Tcp(44_444, PORT, SYN);
+                frame = scene.frame(at, source[family], dialled[family], payload);
+                frame.hops = 1;
+                let mut packet = frame.bytes();
+                assert_eq!(scene.from_endpoint(at, &mut packet), Verdict::Answer);
+                assert_eq!(packet[..12], [frame.from, frame.to].concat());
+                assert_eq!(
+                    addresses(&packet, family),
+                    [gateway[family], source[family]]
+                );
+                let quote = quotable(&frame);
+                let expected = ([EXPIRED[family], 0], [0; 4], quote.as_slice());
+                assert_eq!(parts(&packet, family), expected);
+                assert!(sums_are_right(&packet));
+            }
+        }
+    }
+}
+
 #[test]
 fn errors_are_limited_in_number() {
     let mut scene = Scene::new();

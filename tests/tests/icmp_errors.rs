@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use netd_tests::lab::{App, Capture, Namespace, addresses::*};
+use netd_common::packet::testing::{Frame, Payload, correct_sums};
+use netd_tests::lab::{App, Capture, EchoServer, Namespace, addresses::*, patient};
 
 const PORT: u16 = 7000;
 const LIMIT: Duration = Duration::from_secs(10);
@@ -25,7 +26,7 @@ fn ip(address: &str) -> IpAddr {
 }
 
 /// A host behind the outside, by a link of a small MTU that the outside's router does not tell
-/// anybody of beforehand.
+/// anybody of beforehand. Its packets, too, have whole checksums.
 fn far(app: &App) -> Namespace {
     let (outside, far) = (app.lab.outside(), app.lab.namespace("far").expect("far"));
     outside.ok(&format!(
@@ -36,6 +37,7 @@ fn far(app: &App) -> Namespace {
         namespace.ok(&format!("ip link set {link} up"));
         namespace.ok(&format!("ip addr add {v4}/24 dev {link}"));
         namespace.ok(&format!("ip addr add {v6}/64 dev {link} nodad"));
+        namespace.offload(link, false).expect("offload");
     }
     far.ok(&format!("ip route add default via {NEAR}"));
     far.ok(&format!("ip -6 route add default via {NEAR6}"));
@@ -45,27 +47,56 @@ fn far(app: &App) -> Namespace {
     far
 }
 
+/// Another network, and a sandbox on it.
+fn stranger(app: &App) -> Namespace {
+    app.lab.netd("network create --ipv6 other");
+    app.lab
+        .netd("sandbox create --name stranger --network other");
+    let stranger = app.lab.sandbox("stranger");
+    stranger.offload("eth0", false).expect("offload");
+    stranger
+}
+
+/// Who shows itself on the way, as `traceroute` tells with these arguments.
+#[track_caller]
+fn hops(from: &Namespace, arguments: &str) -> Vec<IpAddr> {
+    let text = from.ok(&format!("traceroute -n -q 1 -w 5 -m 6 {arguments}"));
+    text.lines()
+        .skip(1)
+        .map(
+            |line| match line.split_whitespace().nth(1).map(str::parse) {
+                Some(Ok(address)) => address,
+                _ => panic!("{arguments}\n{text}"),
+            },
+        )
+        .collect()
+}
+
+/// What a client and somebody outside hear in ICMP.
+fn captures(places: &[&Namespace]) -> Vec<Capture> {
+    places
+        .iter()
+        .map(|at| Capture::start(at, "eth0", "icmp or icmp6").expect("tcpdump"))
+        .collect()
+}
+
 #[test]
 fn each_hop_shows_itself() {
     let app = App::start("icmp-hops");
     let _far = far(&app);
+    app.without_offloads();
+    let captures = captures(&[&app.client, app.lab.outside()]);
     let (gateway, gateway6) = (
         app.lab.gateway("client", "app"),
         app.lab.gateway6("client", "app"),
     );
-    for (option, hops) in [
+    for (option, expected) in [
         ("-4", [gateway, ip(OUTSIDE), ip(FAR)]),
         ("-6", [gateway6, ip(OUTSIDE6), ip(FAR6)]),
     ] {
         for method in ["--icmp", "--tcp --port=9", "--udp", ""] {
-            let line = format!("traceroute {option} -n -q 1 -w 5 -m 6 {method} {}", hops[2]);
-            let text = app.client.ok(&line);
-            let seen: Vec<IpAddr> = text
-                .lines()
-                .skip(1)
-                .filter_map(|line| line.split_whitespace().nth(1)?.parse().ok())
-                .collect();
-            assert_eq!(seen, hops, "{line}\n{text}");
+            let arguments = format!("{option} {method} {}", expected[2]);
+            assert_eq!(hops(&app.client, &arguments), expected, "{arguments}");
         }
     }
     assert!(
@@ -73,16 +104,27 @@ fn each_hop_shows_itself() {
         "{}",
         app.lab.netd("drops")
     );
+    for capture in captures {
+        let text = capture.is_right("time exceeded in-transit");
+        assert!(text.contains("ICMP6, time exceeded"), "{text}");
+    }
 }
 
 #[test]
 fn the_path_mtu_is_found() {
     let app = App::start("icmp-pmtu");
     let _far = far(&app);
+    app.without_offloads();
+    let captures = captures(&[&app.client, app.lab.outside()]);
     for (option, to) in [("-4", FAR), ("-6", FAR6)] {
         let text = app.client.ok(&format!("tracepath {option} -n {to}"));
         assert!(text.contains(&format!("pmtu {SMALL}")), "{text}");
         assert!(text.contains("reached"), "{text}");
+    }
+    for capture in captures {
+        let text = capture.is_right(&format!("need to frag (mtu {SMALL})"));
+        let too_big = format!("packet too big, mtu {SMALL}");
+        assert!(text.contains(&too_big), "{text}");
     }
 }
 
@@ -165,38 +207,46 @@ fn is_refused(from: &Namespace, to: SocketAddr) {
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{to}: {error}");
 }
 
+/// A connection to a port that nobody listens at is refused.
+#[track_caller]
+fn is_reset(from: &Namespace, to: SocketAddr) {
+    let error = from.tcp_connect(to, LIMIT).expect_err("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{to}: {error}");
+}
+
 #[test]
 fn a_closed_port_is_heard_of_in_both_directions() {
-    let app = App::with("icmp-closed", "", "-p 5300:53/udp");
-    let filter = "icmp or icmp6";
-    let outside = app.lab.outside();
-    for (namespace, link) in [(&app.client, "eth0"), (&app.web, "eth0"), (outside, "eth0")] {
-        namespace.offload(link, false).expect("offload");
-    }
-    let captures = [outside, &app.client, &app.web]
-        .map(|namespace| Capture::start(namespace, "eth0", filter).expect("tcpdump"));
+    let app = App::with("icmp-closed", "", "-p 5300:53/udp -p 5300:53/tcp");
+    let (lab, outside) = (&app.lab, app.lab.outside());
+    let stranger = stranger(&app);
+    app.without_offloads();
+    let captures = captures(&[outside, &app.client, &app.web, &stranger]);
     // From inside, with a router's error or the far end's.
     for to in [OUTSIDE, PUBLIC, OUTSIDE6, PUBLIC6] {
         is_refused(&app.client, SocketAddr::new(ip(to), PORT));
     }
-    // From outside, and from the same network, to a published port without a server.
+    // To a published port without a server: from outside, from the same network, from another one, and
+    // from the publisher itself.
     for host in [HOST, HOST6] {
         let port = SocketAddr::new(ip(host), 5300);
-        is_refused(outside, port);
-        is_refused(&app.client, port);
+        for from in [outside, &app.client, &stranger, &app.web] {
+            is_refused(from, port);
+            is_reset(from, port);
+        }
     }
     for capture in captures {
-        let text = capture.stop().expect("the capture");
-        assert!(text.contains("unreachable"), "{text}");
-        assert!(Capture::wrong_checksums(&text).is_empty(), "{text}");
+        capture.is_right("unreachable");
+    }
+    // From the host, where a socket's far end is the container.
+    for address in ["127.0.0.1", HOST, "::1", HOST6] {
+        let port = SocketAddr::new(ip(address), 5300);
+        is_refused(lab.host(), port);
+        is_reset(lab.host(), port);
     }
     // Directly, and from the host.
-    for address in [
-        app.lab.address("web", "app"),
-        app.lab.address6("web", "app"),
-    ] {
+    for address in [lab.address("web", "app"), lab.address6("web", "app")] {
         is_refused(&app.client, SocketAddr::new(address, PORT));
-        is_refused(app.lab.host(), SocketAddr::new(address, PORT));
+        is_refused(lab.host(), SocketAddr::new(address, PORT));
     }
 }
 
@@ -222,38 +272,188 @@ fn the_host_says_what_its_uplink_does_not_take() {
 #[test]
 fn the_outside_sees_the_host_as_a_hop_to_a_published_port() {
     let app = App::with("icmp-in", "", &format!("-p {PORT}:{PORT}"));
-    let outside = app.lab.outside();
+    let (lab, outside) = (&app.lab, app.lab.outside());
     let _server = listen(&app.web, PORT);
-    outside.offload("eth0", false).expect("offload");
-    let capture = Capture::start(outside, "eth0", "icmp or icmp6").expect("tcpdump");
+    let stranger = stranger(&app);
+    app.without_offloads();
+    let captures = captures(&[outside, &app.client, &stranger, &app.web]);
     for (option, host) in [("-4", HOST), ("-6", HOST6)] {
-        let text = outside.ok(&format!(
-            "traceroute {option} -n -q 1 -w 5 -m 4 --tcp --port={PORT} {host}"
-        ));
-        let hops: Vec<&str> = text.lines().skip(1).collect();
-        assert_eq!(hops.len(), 2, "the host, then the container: {text}");
-        assert!(hops.iter().all(|hop| hop.contains(host)), "{text}");
+        let arguments = format!("{option} --tcp --port={PORT} {host}");
+        // The host, then the container.
+        assert_eq!(hops(outside, &arguments), [ip(host); 2]);
+        // Past the host's stack, as if its gateway had routed it: from the same network, from another
+        // one, and from the publisher itself.
+        for (from, sandbox, network) in [
+            (&app.client, "client", "app"),
+            (&stranger, "stranger", "other"),
+            (&app.web, "web", "app"),
+        ] {
+            let gateway = match ip(host) {
+                IpAddr::V4(_) => lab.gateway(sandbox, network),
+                IpAddr::V6(_) => lab.gateway6(sandbox, network),
+            };
+            assert_eq!(hops(from, &arguments), [gateway, ip(host)], "{sandbox}");
+        }
     }
-    let text = capture.stop().expect("the capture");
-    assert!(text.contains("time exceeded"), "{text}");
-    assert!(Capture::wrong_checksums(&text).is_empty(), "{text}");
+    for capture in captures {
+        let text = capture.is_right("time exceeded in-transit");
+        assert!(text.contains("ICMP6, time exceeded"), "{text}");
+    }
 }
 
+/// The client's port in [`an_attacker_forges_in_vain`]: one that masquerade keeps.
+const OWN: u16 = 20_000;
+
+/// Another MTU, as ICMP errors of both families tell it: 1280.
+const MTU: [u8; 4] = [0, 0, 5, 0];
+
+/// A packet of an attacker: an ICMP error of this type and code that quotes `quote`.
+fn error([kind, code]: [u8; 2], from: &str, to: &str, quote: &[u8]) -> Vec<u8> {
+    let frame = frame(from, to, Payload::Icmp(kind, [&MTU, quote].concat()));
+    let mut bytes = frame.bytes();
+    bytes[14 + header(to) + 1] = code;
+    correct_sums(&mut bytes);
+    bytes.split_off(14)
+}
+
+/// A datagram as an error quotes it.
+fn datagram(from: &str, to: &str, ports: [u16; 2]) -> Vec<u8> {
+    let [own, far] = ports;
+    let payload = Payload::Udp(own, far, b"x".to_vec());
+    frame(from, to, payload).bytes().split_off(14)
+}
+
+fn frame(from: &str, to: &str, payload: Payload) -> Frame {
+    Frame {
+        to: [0; 6],
+        from: [0; 6],
+        source: ip(from).into(),
+        destination: ip(to).into(),
+        hops: 64,
+        payload,
+    }
+}
+
+/// Octets of an IP header without options.
+fn header(address: &str) -> usize {
+    if ip(address).is_ipv4() { 20 } else { 40 }
+}
+
+/// The conversations, without their ages.
+fn flows(app: &App) -> Vec<String> {
+    let listing = app.lab.netd("flow ls -f json");
+    let mut flows: Vec<String> = serde_json::Deserializer::from_str(&listing)
+        .into_iter::<serde_json::Value>()
+        .map(|flow| {
+            let mut flow = flow.expect("JSON");
+            let fields = flow.as_object_mut().expect("an object");
+            fields.retain(|name, _| !name.starts_with("Age") && !name.starts_with("Idle"));
+            flow.to_string()
+        })
+        .collect();
+    flows.sort();
+    flows
+}
+
+/// Somebody on the host's segment who knows the addresses of a conversation, but not its ports, makes
+/// errors about it. Who knows all of it is a router for all that anybody can tell.
 #[test]
 fn an_attacker_forges_in_vain() {
     let app = App::start("icmp-forged");
-    let socket = app
-        .client
-        .udp_bind("0.0.0.0:0".parse().expect("an address"))
-        .expect("a socket");
-    socket.connect((PUBLIC, PORT)).expect("to connect");
-    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
-    let _server = netd_tests::lab::EchoServer::start(app.lab.outside(), PORT);
-    let flows = app.lab.netd("flow ls").lines().count();
-    // Real errors of the host about nothing of netd's go on to the host.
-    is_refused(app.lab.host(), SocketAddr::new(ip(OUTSIDE), 9));
-    assert_eq!(app.lab.netd("flow ls").lines().count(), flows);
+    let (lab, attacker) = (&app.lab, app.lab.attacker());
+    let _server = EchoServer::start(lab.outside(), PORT);
+    let client = [lab.address("client", "app"), lab.address6("client", "app")];
+    for (host, public, own, client, errors) in [
+        (HOST, PUBLIC, ATTACKER, client[0], [[3, 3], [3, 4]]),
+        (HOST6, PUBLIC6, ATTACKER6, client[1], [[1, 4], [2, 0]]),
+    ] {
+        let client = client.to_string();
+        attacker.ok(&format!("ip route add {client} via {host}"));
+        let socket = conversation(&app, public);
+        let before = flows(&app);
+        assert!(!before.is_empty());
+        let right = datagram(host, public, [OWN, PORT]);
+        let forged = [
+            // Of other ports.
+            (host, datagram(host, public, [OWN + 1, PORT])),
+            (host, datagram(host, public, [OWN, PORT + 1])),
+            // Too short for ports, or for a header.
+            (host, right[..header(host) + 7].to_vec()),
+            (host, right[..header(host) - 1].to_vec()),
+            (host, vec![]),
+            // What somebody else has sent, and what the container itself has.
+            (host, datagram(own, public, [OWN, PORT])),
+            (host, datagram(&client, public, [OWN, PORT])),
+            (client.as_str(), datagram(&client, public, [OWN, PORT])),
+        ];
+        let at_host = Capture::start(lab.host(), "eth0", &only(errors)).expect("tcpdump");
+        let at_client = Capture::start(&app.client, "eth0", &only(errors)).expect("tcpdump");
+        let mut packets = Vec::new();
+        for (to, quote) in &forged {
+            // The attacker's own, and as if the far end had said it.
+            for from in [own, public] {
+                packets.extend(errors.map(|what| error(what, from, to, quote)));
+            }
+        }
+        attacker.send_packets(&packets).expect("to send");
+        lab.wait_until("all of them are there", LIMIT, || {
+            at_host.so_far().matches("ethertype IPv").count() == packets.len()
+        });
+        assert_eq!(at_client.stop().expect("the capture").trim(), "");
+        assert_eq!(flows(&app), before);
+        assert_eq!(way(&app.client, public).matches("mtu").count(), 0);
+        exchange(&socket);
+        // That is not for what these errors look like.
+        let [refused, too_big] = errors.map(|what| error(what, own, host, &right));
+        attacker.send_packets(&[refused]).expect("to send");
+        let error = socket.recv(&mut [0; 10]).expect_err("an error");
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+        attacker.send_packets(&[too_big]).expect("to send");
+        lab.wait_until("the MTU is believed", LIMIT, || {
+            way(&app.client, public).contains("mtu 1280")
+        });
+    }
+}
+
+/// A socket of the client that has had an answer.
+#[track_caller]
+fn conversation(app: &App, to: &str) -> UdpSocket {
+    let any = match ip(to) {
+        IpAddr::V4(_) => IpAddr::from([0u8; 4]),
+        IpAddr::V6(_) => IpAddr::from([0u16; 8]),
+    };
+    let socket = app.client.udp_bind(SocketAddr::new(any, OWN));
+    let socket = socket.expect("a socket");
+    socket
+        .set_read_timeout(Some(patient(LIMIT)))
+        .expect("a limit");
+    let to = SocketAddr::new(ip(to), PORT);
+    let socket = app.client.on(move || socket.connect(to).map(|()| socket));
+    let socket = socket.expect("to connect");
+    exchange(&socket);
+    socket
+}
+
+#[track_caller]
+fn exchange(socket: &UdpSocket) {
     socket.send(b"x").expect("to send");
     let mut answer = [0; 100];
-    assert!(socket.recv(&mut answer).expect("an answer") > 0);
+    let length = socket.recv(&mut answer).expect("an answer");
+    assert!(answer[..length].ends_with(b"|x"));
+}
+
+/// A filter for ICMP errors of these types.
+fn only(errors: [[u8; 2]; 2]) -> String {
+    let [[first, _], [second, _]] = errors;
+    if first == second {
+        format!("icmp[0] == {first}")
+    } else {
+        format!("icmp6 and (ip6[40] == {first} or ip6[40] == {second})")
+    }
+}
+
+/// The way to an address, with what was learnt of it.
+#[track_caller]
+fn way(from: &Namespace, to: &str) -> String {
+    from.ok(&format!("ip route get {to}"))
 }

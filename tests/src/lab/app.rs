@@ -42,4 +42,15 @@ impl App {
             lab,
         }
     }
+
+    /// Has sandboxes, host and outside make their own checksums at `eth0`, so that captures can judge
+    /// them.
+    #[track_caller]
+    pub fn without_offloads(&self) {
+        for at in [&self.web, &self.client, self.lab.host(), self.lab.outside()] {
+            if let Err(error) = at.offload("eth0", false) {
+                panic!("{}: {error:#}", at.name());
+            }
+        }
+    }
 }

@@ -40,6 +40,23 @@ impl Capture {
         Ok(self.process.wait(LIMIT)?.stdout)
     }
 
+    /// Ends the capture, which has to show `expected` and no wrong checksum; what tcpdump printed. Only
+    /// where senders have transmit checksum offload off, as for [`Capture::wrong_checksums`].
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn is_right(self, expected: &str) -> String {
+        let text = match self.stop() {
+            Ok(text) => text,
+            Err(error) => panic!("{error:#}"),
+        };
+        let wrong = Capture::wrong_checksums(&text);
+        assert!(wrong.is_empty(), "{wrong:#?} in\n{text}");
+        assert!(text.contains(expected), "no `{expected}` in\n{text}");
+        text
+    }
+
     /// Lines of a capture that tcpdump calls wrong. Only for interfaces whose senders have transmit
     /// checksum offload off ([`Namespace::offload`]).
     pub fn wrong_checksums(text: &str) -> Vec<&str> {
