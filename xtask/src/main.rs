@@ -3,6 +3,7 @@
 
 mod bench;
 mod build_ebpf;
+mod built;
 mod demo;
 mod install;
 mod object_report;

@@ -2,6 +2,7 @@
 //! cannot run fails or says that it was left out and why; none is skipped in silence.
 
 mod count;
+mod side_by_side;
 mod tiers;
 
 use std::time::{Duration, Instant};

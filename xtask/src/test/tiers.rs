@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use super::{Count, Outcome};
+use super::{Count, Outcome, side_by_side::Binaries};
 use crate::{
     demo, shell, tidy,
     toolchain::{TARGET, Toolchain},
@@ -168,11 +168,21 @@ fn clippy_ebpf() -> Outcome {
 /// their time, so there may be two for each core, but not so many that they starve each other's timeouts.
 fn labs() -> Result<Count> {
     const MOST: usize = 4;
+    /// Of a binary.
+    const THREADS: usize = 2;
     build_netd()?;
-    let threads = available_parallelism()
-        .map_or(2, |cores| 2 * cores.get())
-        .clamp(2, MOST);
-    tests(&["netd-tests"], Some(threads))
+    let tests = available_parallelism()
+        .map_or(THREADS, |cores| 2 * cores.get())
+        .clamp(THREADS, MOST);
+    let binaries = Binaries {
+        package: "netd-tests",
+        directory: "tests",
+        // These take all the machine has.
+        alone: &["differential", "load"],
+        at_once: tests / THREADS,
+        threads: THREADS,
+    };
+    binaries.run()
 }
 
 /// One at a time: a machine that is busy with another lab makes the quick run a slow one.

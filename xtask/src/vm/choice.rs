@@ -6,9 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
-use crate::shell;
+use crate::built::executables;
 
 /// What runs if nothing is named, cheapest first: the journeys in one lab, since an emulated machine takes
 /// 10 s to start an agent, and what kernels in other places lack.
@@ -38,19 +37,6 @@ pub struct Run {
     pub filter: String,
 }
 
-/// A line of cargo's messages, as far as it is of use here.
-#[derive(Deserialize)]
-struct Message {
-    executable: Option<PathBuf>,
-    target: Option<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-}
-
 impl Tests {
     /// Builds what is wished for, as BINARY or BINARY/FILTER; without a wish, the default.
     pub fn build(wishes: &[String]) -> Result<Tests> {
@@ -68,24 +54,6 @@ impl Tests {
             runs: choose(&executables(&arguments, "test")?, &wishes)?,
         })
     }
-}
-
-/// What cargo builds of a kind, by name.
-fn executables(arguments: &[&str], kind: &str) -> Result<BTreeMap<String, PathBuf>> {
-    let mut command = shell::cargo();
-    command
-        .args(arguments)
-        .arg("--message-format=json-render-diagnostics");
-    Ok(parse(&shell::read(&mut command)?, kind))
-}
-
-fn parse(text: &str, kind: &str) -> BTreeMap<String, PathBuf> {
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-        .filter_map(|message| Some((message.target?, message.executable?)))
-        .filter(|(target, _)| target.kind.iter().any(|is| is == kind))
-        .map(|(target, path)| (target.name, path))
-        .collect()
 }
 
 fn choose(tests: &BTreeMap<String, PathBuf>, wishes: &[String]) -> Result<Vec<Run>> {
@@ -132,15 +100,5 @@ mod tests {
         assert_eq!(paths, ["/t/verifier-1 ", "/t/lab-1 links"]);
         assert!(choose(&some(), &["labs".into()]).is_err());
         assert!(choose(&some(), &["lab/a b".into()]).is_err());
-    }
-
-    #[test]
-    fn binaries_are_read_from_cargos_messages() {
-        let text = r#"{"reason":"compiler-artifact","target":{"name":"lab","kind":["test"]},"executable":"/t/lab-1"}
-{"reason":"compiler-artifact","target":{"name":"x","kind":["lib"]},"executable":null}
-{"reason":"build-finished","success":true}"#;
-        let found = parse(text, "test");
-        assert_eq!(found.len(), 1);
-        assert_eq!(found["lab"], PathBuf::from("/t/lab-1"));
     }
 }
