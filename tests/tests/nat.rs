@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, udp_exchange};
+use netd_common::packet::{
+    testing::{Frame, Payload},
+    transport::tcp,
+};
+use netd_tests::lab::{App, Capture, EchoServer, Namespace, Traffic, addresses::*, udp_exchange};
 
 const PORT: u16 = 7000;
 /// For an answer on a machine that is busy with other tests.
@@ -223,4 +227,68 @@ fn a_routes_own_source_is_what_the_outside_sees() {
         assert_eq!(seen(&socket, PUBLIC), at);
     }
     assert_eq!(seen(&socket, OUTSIDE), SocketAddr::new(ip(HOST), 20_000));
+}
+
+/// The one connection of a namespace that the filter of `ss` names: its own end and the other.
+#[track_caller]
+fn connection(namespace: &Namespace, filter: &str) -> [SocketAddr; 2] {
+    let listed = namespace.ok(&format!("ss -Htn state established '{filter}'"));
+    let words: Vec<&str> = listed.split_whitespace().skip(2).collect();
+    let ends = [0, 1].map(|end| words.get(end)?.parse::<SocketAddr>().ok());
+    match (ends, words.len()) {
+        ([Some(own), Some(other)], 2) => {
+            [own, other].map(|end| SocketAddr::new(end.ip().to_canonical(), end.port()))
+        }
+        _ => panic!("not one connection: {listed}"),
+    }
+}
+
+#[test]
+fn what_an_attacker_forges_ends_no_connection() {
+    let app = App::with("nat-forged", "", &format!("-p 8080:{PORT}"));
+    let (lab, outside) = (&app.lab, app.lab.outside());
+    let _servers = [
+        EchoServer::start(&app.web, PORT),
+        EchoServer::start(outside, PORT + 1),
+    ];
+    for (public, host) in [(PUBLIC, HOST), (PUBLIC6, HOST6)] {
+        let to = |address: &str, port: u16| SocketAddr::new(ip(address), port);
+        let all = [
+            Traffic::tcp(&app.client, to(public, PORT + 1)).expect("masqueraded"),
+            Traffic::tcp(outside, to(host, 8080)).expect("published"),
+        ];
+        let ends = [
+            (&app.client, format!("sport = :{}", PORT + 1)),
+            (&app.web, "dport = :8080".to_owned()),
+        ];
+        for (inside, filter) in ends {
+            let [far, near] = connection(outside, &filter);
+            let flags = "'tcp[13] & 7 != 0 or ip6[53] & 7 != 0'";
+            let arrived = Capture::start(inside, "eth0", flags).expect("tcpdump");
+            for (flags, shown) in [
+                (tcp::FIN | tcp::ACK, "Flags [F.]"),
+                (tcp::RST, "Flags [R]"),
+                (tcp::SYN, "Flags [S]"),
+            ] {
+                // Its sequence number is 1.
+                let forged = Frame {
+                    to: [0; 6],
+                    from: [0; 6],
+                    source: far.ip().into(),
+                    destination: near.ip().into(),
+                    hops: 64,
+                    payload: Payload::Tcp(far.port(), near.port(), flags),
+                };
+                let packet = forged.bytes().split_off(14);
+                lab.attacker().send_packets(&[packet]).expect("a packet");
+                lab.wait_until("it is delivered as what it says", LIMIT, || {
+                    arrived.so_far().contains(shown)
+                });
+                all.iter().for_each(|traffic| traffic.flows_on(20));
+            }
+        }
+        for traffic in all {
+            traffic.end();
+        }
+    }
 }
