@@ -329,13 +329,18 @@ fn what_an_uplink_does_not_let_in() {
             assert_eq!(scene.work.outcome.network, 1);
         }
     }
-    let loopback = Addr::v4([127, 0, 0, 1]);
-    for (from, to) in [(loopback, HOST[0]), (OUTSIDE[0], loopback)] {
-        let frame = scene.outside_frame(from, to, Payload::Tcp(5, PORT, SYN));
-        assert_eq!(
-            scene.from_uplink(&mut frame.bytes()),
-            Verdict::Drop(DropReason::LoopbackAddress)
-        );
+    for (family, loopback) in [
+        (0, Addr::LOCALHOST_V4),
+        (0, Addr::v4([127, 9, 9, 9])),
+        (1, Addr::LOCALHOST_V6),
+    ] {
+        for (from, to) in [(loopback, HOST[family]), (OUTSIDE[family], loopback)] {
+            let frame = scene.outside_frame(from, to, Payload::Tcp(5, PORT, SYN));
+            assert_eq!(
+                scene.from_uplink(&mut frame.bytes()),
+                Verdict::Drop(DropReason::LoopbackAddress)
+            );
+        }
     }
     let dial = Payload::Tcp(5, PORT, SYN);
     let mut packet = scene.outside_frame(OUTSIDE[1], HOST[1], dial).bytes();

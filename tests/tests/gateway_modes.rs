@@ -2,17 +2,19 @@
 //! of its own outside, DHCP servers.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     time::Duration,
 };
 
 use netd_tests::lab::{
     Agent, EchoServer, Lab, Namespace, addresses::*, is_kept_from, reaches, udp_exchange,
 };
+use nix::net::if_::if_nametoindex;
 
 const OPEN: u16 = 7000;
 const CLOSED: u16 = 7001;
 const LIMIT: Duration = Duration::from_secs(20);
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const MODE4: &str = "-o com.docker.network.bridge.gateway_mode_ipv4";
 const MODE6: &str = "-o com.docker.network.bridge.gateway_mode_ipv6";
 
@@ -212,26 +214,43 @@ fn dhcp_servers_are_not_heard_unless_they_may_be() {
         lab.netd("sandbox create --name server --network app");
         lab.netd("sandbox create --name client --network app");
         let (server, client) = (lab.sandbox("server"), lab.sandbox("client"));
-        for (any, to, port) in [
-            ("0.0.0.0", lab.address("client", "app"), 68),
-            ("[::]", lab.address6("client", "app"), 546),
+        let link = server.on(|| if_nametoindex("eth0")).expect("eth0");
+        // To the one that asked, and to everybody.
+        let everybody6 = SocketAddrV6::new(ALL_NODES, 546, 0, link);
+        for (any, port, offers_to) in [
+            (
+                "0.0.0.0",
+                68,
+                [
+                    SocketAddr::new(lab.address("client", "app"), 68),
+                    SocketAddr::from((Ipv4Addr::BROADCAST, 68)),
+                ],
+            ),
+            (
+                "[::]",
+                546,
+                [
+                    SocketAddr::new(lab.address6("client", "app"), 546),
+                    everybody6.into(),
+                ],
+            ),
         ] {
             let bind = |namespace: &Namespace, port: u16| {
                 let at = format!("{any}:{port}").parse().expect("an address");
                 let socket = namespace.udp_bind(at).expect("a socket");
                 let limit = if heard { LIMIT } else { Duration::from_secs(1) };
                 socket.set_read_timeout(Some(limit)).expect("a limit");
+                socket.set_broadcast(true).expect("broadcast");
                 socket
             };
             let (offers, hears) = (bind(&server, port - 1), bind(&client, port));
-            offers.send_to(b"an offer", (to, port)).expect("to send");
-            assert_eq!(hears.recv(&mut [0; 100]).is_ok(), heard, "{to}");
+            for to in offers_to {
+                offers.send_to(b"an offer", to).expect("to send");
+                assert_eq!(hears.recv(&mut [0; 100]).is_ok(), heard, "{to}");
+            }
         }
-        assert_eq!(
-            lab.drops("dhcp-server") >= 2,
-            !heard,
-            "{}",
-            lab.netd("drops")
-        );
+        let counted = if heard { 0 } else { 4 };
+        let drops = lab.netd("drops");
+        assert_eq!(lab.drops("dhcp-server"), counted, "{drops}");
     }
 }

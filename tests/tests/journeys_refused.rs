@@ -1,14 +1,19 @@
 //! Journey 7 and hostile packets: what comes from outside without being asked for, and what a
 //! sandbox pretends to be. Each is a counted drop, and everything else goes on.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use netd_common::packet::testing::{Frame, Payload};
 use netd_tests::lab::{
-    App, Capture, EXPERIMENTAL, EchoServer, addresses::*, ethernet, is_kept_from, reaches,
+    App, Capture, EXPERIMENTAL, EchoServer, addresses::*, ethernet, is_kept_from, octets, reaches,
 };
 
 const PORT: u16 = 7000;
+const LIMIT: Duration = Duration::from_secs(10);
 
 fn ip(address: &str) -> IpAddr {
     address.parse().expect("an address")
@@ -64,7 +69,8 @@ fn the_host_stays_no_router() {
 
 #[test]
 fn loopback_from_the_wire_is_dropped() {
-    let app = App::with("martian", "", "-p 8080:7000/udp");
+    let ports = "-p 8080:7000/udp -p 127.0.0.1:8090:7000/udp -p [::1]:8090:7000/udp";
+    let app = App::with("martian", "", ports);
     let lab = &app.lab;
     // The host would take it: what a careless administrator may have set.
     lab.host()
@@ -81,6 +87,38 @@ fn loopback_from_the_wire_is_dropped() {
     lab.attacker().fails("ping -n -c 1 -W 0.7 127.0.0.5");
     assert!(lab.drops("loopback-address") > 0, "{}", lab.netd("drops"));
     drop(server);
+    // By frames that no stack sends, also to ports that are published there.
+    let received = Capture::start(&app.web, "eth0", "udp").expect("tcpdump");
+    let before = lab.drops("loopback-address");
+    let mut sent = 0;
+    for (namespace, own, own6) in [
+        (lab.attacker(), ATTACKER, ATTACKER6),
+        (lab.outside(), OUTSIDE, OUTSIDE6),
+    ] {
+        for (from, to) in [
+            (own, "127.0.0.1"),
+            (own6, "::1"),
+            ("127.0.0.1", HOST),
+            ("::1", HOST6),
+        ] {
+            for port in [8080, 8090] {
+                let frame = Frame {
+                    to: octets(&lab.host().mac("eth0")),
+                    from: octets(&namespace.mac("eth0")),
+                    source: ip(from).into(),
+                    destination: ip(to).into(),
+                    hops: 64,
+                    payload: Payload::Udp(5_353, port, b"from afar".to_vec()),
+                };
+                namespace.send_frame("eth0", &frame.bytes()).expect("sent");
+                sent += 1;
+            }
+        }
+    }
+    lab.wait_until("all are dropped", LIMIT, || {
+        lab.drops("loopback-address") == before + sent
+    });
+    assert_eq!(received.stop().expect("the capture").trim(), "");
 }
 
 #[test]
@@ -136,6 +174,139 @@ fn a_sandbox_with_a_foreign_mac_is_not_heard() {
     reaches(&app.client, web, PORT);
 }
 
+/// An ICMPv6 message of a container to all nodes, in an Ethernet frame; `wrapped` puts a header in
+/// front of it: its protocol and itself, but for what comes next.
+fn to_all_nodes(mac: &str, kind: u8, rest: &[u8], wrapped: Option<(u8, [u8; 7])>) -> Vec<u8> {
+    let own = octets(mac);
+    let [a, b, c, d, e, f] = own.map(u16::from);
+    let link_local = Ipv6Addr::new(
+        0xfe80,
+        0,
+        0,
+        0,
+        (a ^ 2) << 8 | b,
+        c << 8 | 0xff,
+        0xfe00 | d,
+        e << 8 | f,
+    );
+    let plain = Frame {
+        to: [0x33, 0x33, 0, 0, 0, 1],
+        from: own,
+        source: IpAddr::V6(link_local).into(),
+        destination: ip("ff02::1").into(),
+        hops: 255,
+        payload: Payload::Icmp(kind, rest.to_vec()),
+    };
+    let bytes = plain.bytes();
+    let Some((protocol, header)) = wrapped else {
+        return bytes;
+    };
+    // The checksum stays: its pseudo header knows the last protocol alone.
+    let message = &bytes[54..];
+    let payload = [&[58], &header[..], message].concat();
+    let payload = Payload::Other(protocol, payload);
+    Frame { payload, ..plain }.bytes()
+}
+
+#[test]
+fn a_sandbox_cannot_pretend_to_be_the_gateway() {
+    let app = App::start("rogue");
+    let (lab, web, client) = (&app.lab, &app.web, &app.client);
+    // A client that would believe it.
+    client
+        .sysctl("net.ipv6.conf.eth0.accept_ra", "2")
+        .expect("sysctl");
+    client
+        .sysctl("net.ipv4.conf.eth0.arp_accept", "1")
+        .expect("sysctl");
+    let (gateway, gateway6) = (lab.gateway("client", "app"), lab.gateway6("client", "app"));
+    for to in [gateway, gateway6] {
+        client.ok(&format!("ping -n -c 1 -W 5 {to}"));
+    }
+    // Without the states, which change by themselves.
+    let neighbours = || {
+        let shown = client.ok("ip -o neigh show dev eth0");
+        let entries = shown.lines().map(|line| {
+            let words: Vec<&str> = line.split_whitespace().take(3).collect();
+            words.join(" ")
+        });
+        entries.collect::<BTreeSet<String>>()
+    };
+    let known = neighbours();
+    let gateways_mac = known
+        .iter()
+        .find(|entry| entry.starts_with(&gateway.to_string()));
+    assert!(gateways_mac.is_some(), "{known:?}");
+    let mac = lab.mac("web", "app");
+    let own = octets(&mac);
+    let filter = format!("'ether src {mac} and (arp or icmp6)'");
+    let received = Capture::start(client, "eth0", &filter).expect("tcpdump");
+    let before =
+        ["router-advertisement", "arp", "neighbor-discovery"].map(|reason| lab.drops(reason));
+
+    // A router for half an hour, with a prefix to take addresses from.
+    let mut router = vec![64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    router.extend([3, 4, 64, 0xc0, 0, 0, 0x70, 8, 0, 0, 0x70, 8, 0, 0, 0, 0]);
+    router.extend(Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 0).octets());
+    for wrapped in [
+        None,
+        // Destination options: six octets of padding.
+        Some((60, [0, 1, 4, 0, 0, 0, 0])),
+        // A fragment that is the whole.
+        Some((44, [0, 0, 0, 0, 0, 0, 7])),
+    ] {
+        let frame = to_all_nodes(&mac, 134, &router, wrapped);
+        web.send_frame("eth0", &frame).expect("a frame");
+    }
+    // The gateway has moved: an announcement as request and as reply, and an advertisement that
+    // overrides what is known.
+    let IpAddr::V4(v4) = gateway else {
+        panic!("not IPv4: {gateway}");
+    };
+    for operation in [1, 2] {
+        let mut frame = ethernet("ff:ff:ff:ff:ff:ff", &mac, 0x0806);
+        frame.truncate(14);
+        frame.extend([0, 1, 8, 0, 6, 4, 0, operation]);
+        for mac in [own, own] {
+            frame.extend(mac);
+            frame.extend(v4.octets());
+        }
+        frame.resize(60, 0);
+        web.send_frame("eth0", &frame).expect("a frame");
+    }
+    let IpAddr::V6(v6) = gateway6 else {
+        panic!("not IPv6: {gateway6}");
+    };
+    let mut moved = vec![0x20, 0, 0, 0];
+    moved.extend(v6.octets());
+    moved.extend([2, 1]);
+    moved.extend(own);
+    web.send_frame("eth0", &to_all_nodes(&mac, 136, &moved, None))
+        .expect("a frame");
+
+    let [advertisements, arp, discovery] = before;
+    lab.wait_until("all are counted", LIMIT, || {
+        lab.drops("router-advertisement") == advertisements + 3
+            && lab.drops("arp") > arp
+            && lab.drops("neighbor-discovery") > discovery
+    });
+    let routes = client.ok("ip -6 route show proto ra");
+    assert_eq!(routes, "");
+    let addresses = client.ok("ip -6 -o addr show dev eth0");
+    assert!(!addresses.contains("2001:db8:bad"), "{addresses}");
+    assert_eq!(neighbours(), known);
+    // What it may say is heard.
+    let group = to_all_nodes(&mac, 128, &[0, 7, 0, 1], None);
+    web.send_frame("eth0", &group).expect("a frame");
+    lab.wait_until("an echo request comes", LIMIT, || {
+        received.so_far().contains("echo request")
+    });
+    let received = received.stop().expect("the capture");
+    for word in ["router advertisement", "neighbor advertisement", "ARP"] {
+        assert!(!received.contains(word), "{received}");
+    }
+}
+
 #[test]
 fn malformed_packets_are_counted_and_do_no_harm() {
     let app = App::start("malformed");
@@ -185,10 +356,6 @@ fn what_carries_a_vlan_tag_is_not_a_networks() {
         frame.extend_from_slice(&whole.bytes()[12..]);
         frame
     };
-    let link = |namespace: &netd_tests::lab::Namespace| {
-        let shown = namespace.ok("cat /sys/class/net/eth0/address");
-        shown.trim().to_owned()
-    };
     let (client, web) = (lab.address("client", "app"), lab.address("web", "app"));
     let filter = "udp or vlan";
     let received = Capture::start(&app.web, "eth0", filter).expect("tcpdump");
@@ -202,8 +369,8 @@ fn what_carries_a_vlan_tag_is_not_a_networks() {
     app.client.send_frame("eth0", &frame).expect("a frame");
     // To a published port by way of the uplink's VLAN 100, which the host does not have.
     let frame = tagged(
-        &link(lab.host()),
-        &link(lab.outside()),
+        &lab.host().mac("eth0"),
+        &lab.outside().mac("eth0"),
         ip(OUTSIDE),
         ip(HOST),
     );

@@ -17,6 +17,20 @@ use super::Namespace;
 pub const EXPERIMENTAL: u16 = 0x88b5;
 
 impl Namespace {
+    /// The MAC of an interface of the namespace. (`/sys` shows the machine's interfaces in every one.)
+    ///
+    /// # Panics
+    /// If there is no such interface, or it has none.
+    #[track_caller]
+    pub fn mac(&self, interface: &str) -> String {
+        let shown = self.ok(&format!("ip -o link show dev {interface}"));
+        let mut words = shown.split_whitespace();
+        match words.find(|word| *word == "link/ether").and(words.next()) {
+            Some(mac) => mac.to_owned(),
+            None => panic!("no MAC: {shown}"),
+        }
+    }
+
     /// Sends a frame as it is, without the frame check sequence.
     pub fn send_frame(&self, interface: &str, frame: &[u8]) -> Result<()> {
         let octal: String = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
@@ -65,15 +79,19 @@ fn send_packet(packet: &[u8]) -> Result<()> {
 /// If a MAC is none.
 #[track_caller]
 pub fn ethernet(to: &str, from: &str, ethertype: u16) -> Vec<u8> {
-    let mut frame = octets(to);
+    let mut frame = octets(to).to_vec();
     frame.extend(octets(from));
     frame.extend(ethertype.to_be_bytes());
     frame.extend([0x6e; 46]);
     frame
 }
 
+/// A MAC as text, in octets.
+///
+/// # Panics
+/// If it is none.
 #[track_caller]
-fn octets(mac: &str) -> Vec<u8> {
+pub fn octets(mac: &str) -> [u8; 6] {
     let octets: Vec<u8> = mac
         .split(':')
         .map(|octet| match u8::from_str_radix(octet, 16) {
@@ -81,8 +99,10 @@ fn octets(mac: &str) -> Vec<u8> {
             Err(error) => panic!("{mac}: {error}"),
         })
         .collect();
-    assert_eq!(octets.len(), 6, "{mac}");
-    octets
+    match octets.try_into() {
+        Ok(octets) => octets,
+        Err(octets) => panic!("{mac}: {octets:x?}"),
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use agent::Agent;
 pub use app::App;
 pub use capture::Capture;
 pub use echo::{EchoServer, tcp_exchange, udp_exchange};
-pub use frame::{EXPERIMENTAL, ethernet};
+pub use frame::{EXPERIMENTAL, ethernet, octets};
 pub use namespace::Namespace;
 pub use patience::patient;
 pub use process::{Background, Finished};

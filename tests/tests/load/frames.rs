@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, net::Ipv4Addr};
 
 use netd_common::packet::testing::Payload;
-use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, asks};
+use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, asks, octets};
 use serde_json::{Deserializer, Value};
 
 use crate::{
@@ -73,14 +73,6 @@ fn packets(from: &Namespace, source: Ipv4Addr, to: Ipv4Addr, dice: &mut Dice) {
     }
 }
 
-fn mac(text: &str) -> [u8; 6] {
-    let mut mac = [0; 6];
-    for (octet, text) in mac.iter_mut().zip(text.trim().split(':')) {
-        *octet = u8::from_str_radix(text, 16).expect("a MAC");
-    }
-    mac
-}
-
 /// All drops, whatever the reason.
 fn drops(app: &App) -> u64 {
     let listing = app.lab.netd("drops -f json");
@@ -98,10 +90,10 @@ fn random_frames_of_every_length_end_as_counted_drops() {
         EchoServer::start(&app.web, PORT),
         EchoServer::start(lab.outside(), PORT),
     ];
-    let at_eth0 = |namespace: &Namespace| mac(&namespace.ok("cat /sys/class/net/eth0/address"));
+    let at_eth0 = |namespace: &Namespace| octets(&namespace.mac("eth0"));
     println!("SEED={SEED}");
     let mut dice = Dice(SEED);
-    let own = mac(&lab.mac("client", "app"));
+    let own = octets(&lab.mac("client", "app"));
     let before = drops(&app);
     let sent = frames(&app, &app.client, [[2, 0x42, 0, 0, 0, 1], own], &mut dice);
     // What a container sends and netd does not understand has a reason, each frame.
