@@ -34,11 +34,9 @@ fn a_deleted_veth_is_made_again() {
         "{inside}"
     );
     reaches_outside(&app);
-    let log = app.agent.log();
-    assert!(
-        log.contains(&link),
-        "the log names what was put right: {log}"
-    );
+    app.says(&format!(
+        "repaired: create veth pair {link} and eth0 in sandbox"
+    ));
 }
 
 #[test]
@@ -55,6 +53,7 @@ fn a_deleted_bridge_is_made_again() {
     app.lab
         .wait_until("web answers again", TOLD, || pings(&app.client, web));
     reaches_outside(&app);
+    app.says(&format!("repaired: create bridge {bridge}"));
 }
 
 #[test]
@@ -75,6 +74,7 @@ fn a_removed_gateway_address_is_put_back() {
     app.lab
         .wait_until("the gateway answers", TOLD, || pings(&app.web, gateway));
     reaches_outside(&app);
+    app.says(&format!("repaired: add address {gateway}/"));
 }
 
 #[test]
@@ -85,6 +85,7 @@ fn a_link_that_was_set_down_comes_up() {
     app.lab.host().ok(&format!("ip link set {link} down"));
     app.lab
         .wait_until("web answers again", TOLD, || pings(&app.client, web));
+    app.says(&format!("repaired: set {link} in the host up"));
 }
 
 #[test]
@@ -108,6 +109,12 @@ fn sysctls_of_others_do_not_stop_us() {
             udp_exchange(&app.client, at(to), Duration::from_millis(300)).is_ok()
         });
     }
+    let bridge = app.lab.bridge_of("app");
+    for family in ["ipv4", "ipv6"] {
+        app.says(&format!(
+            "repaired: set sysctl net/{family}/conf/{bridge}/forwarding in the host to 1"
+        ));
+    }
 }
 
 #[test]
@@ -126,6 +133,9 @@ fn a_detached_program_is_attached_again() {
     app.agent.thaw();
     app.lab
         .wait_until("web answers again", UNTOLD, || pings(&app.client, web));
+    app.says(&format!(
+        "repaired: attach from_endpoint at ingress of {link}"
+    ));
 }
 
 #[test]
@@ -144,6 +154,7 @@ fn a_deleted_entry_is_put_back() {
     app.agent.thaw();
     app.lab
         .wait_until("web answers again", UNTOLD, || pings(&app.client, web));
+    app.says("repaired: put map entry Endpoint(");
 }
 
 #[track_caller]

@@ -1,7 +1,12 @@
 //! The scene that most tests begin with: a running agent, the network `app` with both families, and
 //! the sandboxes `web` and `client` on it.
 
+use std::time::Duration;
+
 use super::{Agent, Lab, Namespace};
+
+/// How soon the agent tells what it did: a busy machine may be slow to find it.
+const TOLD: Duration = Duration::from_secs(60);
 
 /// Agent, network and sandboxes in a lab; all of it ends with this value.
 pub struct App {
@@ -52,5 +57,16 @@ impl App {
                 panic!("{}: {error:#}", at.name());
             }
         }
+    }
+
+    /// Waits until the agent's log has the text.
+    ///
+    /// # Panics
+    /// If it does not say so.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        let what = format!("the agent says `{text}`");
+        self.lab
+            .wait_until(&what, TOLD, || self.agent.log().contains(text));
     }
 }

@@ -18,8 +18,8 @@ use std::{
 };
 
 use netd_tests::lab::{
-    App, EchoServer, Lab, Namespace, Traffic, addresses::*, asks, gets_no_answer, reaches,
-    tcp_exchange, udp_exchange,
+    App, EchoServer, Namespace, Traffic, addresses::*, asks, gets_no_answer, reaches, tcp_exchange,
+    udp_exchange,
 };
 
 use flood::Flood;
@@ -188,11 +188,14 @@ net.ipv6.conf.default.accept_ra = 0
     }
     all.end();
     // What the sysctls undid is done again.
-    the_bridge_forwards(lab);
+    the_bridge_forwards(&app);
 }
 
+/// Again, and it is said. (To write the value that `ip_forward` has already resets nothing; that of
+/// IPv6 does.)
 #[track_caller]
-fn the_bridge_forwards(lab: &Lab) {
+fn the_bridge_forwards(app: &App) {
+    let lab = &app.lab;
     let bridge = lab.bridge_of("app");
     lab.wait_until("the bridge forwards", SOON, || {
         ["ipv4", "ipv6"].iter().all(|family| {
@@ -200,6 +203,9 @@ fn the_bridge_forwards(lab: &Lab) {
             lab.host().read_sysctl(&key).is_ok_and(|value| value == "1")
         })
     });
+    app.says(&format!(
+        "repaired: set sysctl net/ipv6/conf/{bridge}/forwarding in the host to 1"
+    ));
 }
 
 #[track_caller]
@@ -238,6 +244,7 @@ fn links_go_down_come_up_and_are_replaced() {
     ] {
         host.ok(&format!("ip link set {link} down"));
         everything_works_soon(&app, &format!("{link} was down"), SOON);
+        app.says(&format!("repaired: set {link} in the host up"));
     }
     // The host's own is its administrator's.
     let routes = || {

@@ -47,6 +47,10 @@ fn programs_of_others_before_and_after_ours() {
     // Somebody clears all filters: on kernels without tcx, netd's too.
     app.lab.host().ok("tc qdisc delete dev eth0 clsact");
     everything_works_soon(&app, "all filters were cleared", WALK);
+    if !has_tcx(app.lab.host()) {
+        app.says("repaired: attach from_uplink at ingress of eth0");
+        app.says("repaired: attach to_uplink at egress of eth0");
+    }
 }
 
 /// A program of somebody else's on `eth0` that lets everything go on: netd's own over maps in which
@@ -74,6 +78,11 @@ struct Foreign {
     _link: SchedClassifierLinkId,
     // Detached with it.
     _ebpf: Ebpf,
+}
+
+/// Whether netd's programs are beside the filters, not among them.
+fn has_tcx(host: &Namespace) -> bool {
+    host.on(|| SchedClassifier::query_tcx("eth0", TcAttachType::Ingress).is_ok())
 }
 
 /// The numbers of the programs on `eth0`, in their order.
@@ -146,5 +155,5 @@ sysctl --system
         all.flows_on();
     }
     all.end();
-    the_bridge_forwards(lab);
+    the_bridge_forwards(&app);
 }
