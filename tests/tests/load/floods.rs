@@ -1,6 +1,6 @@
 //! Floods while others go on.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use netd_common::{
     abi::flow::FlowKey,
@@ -23,6 +23,10 @@ fn v4(address: impl ToString) -> Ipv4Addr {
     address.to_string().parse().expect("an IPv4 address")
 }
 
+fn v6(address: impl ToString) -> Ipv6Addr {
+    address.to_string().parse().expect("an IPv6 address")
+}
+
 /// Connections and datagrams that are there already, and new connections.
 struct Ordinary(
     Vec<Traffic>,
@@ -43,8 +47,11 @@ impl Ordinary {
             Traffic::tcp(outside, at(HOST, 8080)).expect("TCP"),
             Traffic::udp(outside, at(HOST, 8080)).expect("UDP"),
             Traffic::udp(&app.client, web).expect("UDP"),
+            Traffic::tcp(&app.client, at(PUBLIC6, PORT)).expect("TCP"),
+            Traffic::udp(outside, at(HOST6, 8080)).expect("UDP"),
             Traffic::connections(&app.client, at(PUBLIC, PORT)),
             Traffic::connections(outside, at(HOST, 8080)),
+            Traffic::connections(outside, at(HOST6, 8080)),
         ];
         Ordinary(traffic, servers)
     }
@@ -108,10 +115,11 @@ fn a_flood_of_a_container_is_its_own_affair() {
     lab.netd("sandbox create --name flooder --network app");
     let flooder = lab.sandbox("flooder");
     let [own, web] = ["flooder", "web"].map(|name| v4(lab.address(name, "app")));
+    let own6 = v6(lab.address6("flooder", "app"));
     let ordinary = Ordinary::start(&app);
     ordinary.goes_on();
-    let to = v4(PUBLIC);
-    let floods: [Shots; 6] = [
+    let (to, to6) = (v4(PUBLIC), v6(PUBLIC6));
+    let floods: [Shots; 9] = [
         (
             // Nobody answers: a network that leads nowhere.
             "SYN to strangers",
@@ -133,6 +141,27 @@ fn a_flood_of_a_container_is_its_own_affair() {
             MANY,
             None,
             Box::new(move |n| packet(own, to, Payload::EchoRequest(n as u16, 1))),
+        ),
+        (
+            "SYN to strangers (IPv6)",
+            MANY,
+            None,
+            Box::new(move |n| {
+                let to = Ipv6Addr::new(0x2001, 0xdb8, 0xcb, 0, 0, 0, 1, n as u16 % 64);
+                packet(own6, to, Payload::Tcp(port(n), 80, tcp::SYN))
+            }),
+        ),
+        (
+            "UDP (IPv6)",
+            SOME,
+            None,
+            Box::new(move |n| packet(own6, to6, Payload::Udp(port(n), 9, vec![0x6e; 64]))),
+        ),
+        (
+            "ICMPv6",
+            SOME,
+            None,
+            Box::new(move |n| packet(own6, to6, Payload::EchoRequest(n as u16, 1))),
         ),
         (
             "SYN to a neighbour",
@@ -176,9 +205,13 @@ fn a_flood_from_outside_stops_nobody() {
     attacker.ok(&format!("ip route add {web}/32 via {HOST}"));
     let ordinary = Ordinary::start(&app);
     ordinary.goes_on();
-    let host = v4(HOST);
+    let (host, host6) = (v4(HOST), v6(HOST6));
     let stranger = |n: u32| Ipv4Addr::new(100, 64 + (n >> 16) as u8 % 64, (n >> 8) as u8, n as u8);
-    let floods: [Shots; 5] = [
+    let stranger6 = |n: u32| {
+        let [high, low] = [(n >> 16) as u16, n as u16];
+        Ipv6Addr::new(0x2001, 0xdb8, 0x64, 0, 0, 0, high, low)
+    };
+    let floods: [Shots; 8] = [
         (
             "SYN to a published port",
             MANY,
@@ -196,6 +229,30 @@ fn a_flood_from_outside_stops_nobody() {
                     Payload::Udp(port(n), 8090, vec![0x6e; 64]),
                 )
             }),
+        ),
+        (
+            "SYN to a published port (IPv6)",
+            MANY,
+            None,
+            Box::new(move |n| packet(stranger6(n), host6, Payload::Tcp(port(n), 8080, tcp::SYN))),
+        ),
+        (
+            "UDP to a published port (IPv6)",
+            SOME,
+            None,
+            Box::new(move |n| {
+                packet(
+                    stranger6(n),
+                    host6,
+                    Payload::Udp(port(n), 8090, vec![0x6e; 64]),
+                )
+            }),
+        ),
+        (
+            "ICMPv6 to the host",
+            SOME,
+            None,
+            Box::new(move |n| packet(stranger6(n), host6, Payload::EchoRequest(n as u16, 1))),
         ),
         (
             "ICMP to the host",
@@ -225,10 +282,11 @@ fn a_flood_from_outside_stops_nobody() {
     take_turns(&app, &attacker, floods, &ordinary);
     ordinary.end();
     // Half-open flows are no established ones.
-    let strangers = 100;
     let is_stranger = |key: &FlowKey| {
-        let [source, destination] = [key.source, key.destination].map(|own| own.octets_v4()[0]);
-        key.source.is_v4() && (source == strangers || destination == strangers)
+        [key.source, key.destination].iter().any(|own| {
+            let v6 = &[0x20, 1, 0x0d, 0xb8, 0, 0x64];
+            (own.is_v4() && own.octets_v4()[0] == 100) || own.0.starts_with(v6)
+        })
     };
     let established = established(lab);
     let found: Vec<&FlowKey> = established.iter().filter(|key| is_stranger(key)).collect();

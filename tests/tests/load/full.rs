@@ -1,6 +1,8 @@
 //! Every map that can be full, full. What a command needs of the agent's is refused with the map's name,
 //! and nothing of it is left; what the programs write of their own is a counted drop, or makes room.
 
+use std::net::IpAddr;
+
 use netd_common::{
     Addr,
     abi::{
@@ -35,7 +37,7 @@ fn traces(lab: &Lab) -> [String; 4] {
     [
         lab.netd("network ls -q --no-trunc"),
         lab.netd("sandbox ls -q --no-trunc"),
-        lab.host().ok("sh -c 'ls /sys/class/net'"),
+        lab.host().ok("sh -c 'ip -o link show | cut -d: -f2'"),
         lab.host().ok("sh -c 'ls /run/netd /run/netd/netns'"),
     ]
 }
@@ -332,11 +334,10 @@ fn packets_go_on_with_the_programs_own_maps_full() {
 fn more_fragments_than_may_wait_are_counted() {
     let app = App::start("full-parked");
     let lab = &app.lab;
-    let address = lab.address("client", "app").to_string();
-    let source = address.parse().expect("an IPv4 address");
+    let source = lab.address("client", "app");
     let gun = Gun::of(&app.client);
     let fragment = |number: u16| {
-        let to = PUBLIC.parse().expect("an IPv4 address");
+        let to: IpAddr = PUBLIC.parse().expect("an address");
         let mut packet = packet(source, to, Payload::Other(17, vec![0x6e; 64]));
         packet[4..6].copy_from_slice(&number.to_be_bytes());
         // The second piece: more fragments follow, from octet 800 on.

@@ -94,7 +94,7 @@ impl Clients {
             let (gun, source) = &self.0[*number as usize % 2];
             let port = FIRST + (number / 2) as u16;
             let data = number.to_be_bytes().to_vec();
-            let to = PUBLIC.parse().expect("an IPv4 address");
+            let to: Ipv4Addr = PUBLIC.parse().expect("an IPv4 address");
             gun.shoot(&packet(*source, to, Payload::Udp(port, PORT, data)));
         }
     }

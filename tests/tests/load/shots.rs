@@ -1,7 +1,7 @@
 //! Packets by the thousand over a raw socket, whose headers say whatever they are told to.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6},
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{
         Arc,
@@ -11,15 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netd_common::{
-    Addr,
-    packet::testing::{Frame, Payload},
-};
+use netd_common::packet::testing::{Frame, Payload};
 use netd_tests::lab::Namespace;
 use nix::{
     errno::Errno,
     sys::socket::{
-        AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+        AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
+        SockaddrLike, sendto, socket,
     },
 };
 
@@ -32,46 +30,58 @@ const ETHERNET: usize = 14;
 const BURST: u32 = 64;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// An IPv4 packet with right checksums.
-pub fn packet(source: Ipv4Addr, destination: Ipv4Addr, payload: Payload) -> Vec<u8> {
+/// An IP packet with right checksums.
+pub fn packet(
+    source: impl Into<IpAddr>,
+    destination: impl Into<IpAddr>,
+    payload: Payload,
+) -> Vec<u8> {
     let frame = Frame {
         to: [0; 6],
         from: [0; 6],
-        source: Addr::v4(source.octets()),
-        destination: Addr::v4(destination.octets()),
+        source: source.into().into(),
+        destination: destination.into().into(),
         hops: 64,
         payload,
     };
     frame.bytes().split_off(ETHERNET)
 }
 
-/// A socket that sends IPv4 packets as they are (`raw(7)`).
-pub struct Gun(OwnedFd);
+/// Sockets that send packets of IPv4 and IPv6 as they are (`raw(7)`).
+pub struct Gun([OwnedFd; 2]);
 
 impl Gun {
     /// One of the namespace's.
     pub fn of(namespace: &Namespace) -> Gun {
-        let made = namespace.on(|| {
-            socket(
-                AddressFamily::Inet,
-                SockType::Raw,
-                SockFlag::empty(),
-                SockProtocol::Raw,
-            )
-        });
-        Gun(made.expect("a raw socket (as root)"))
+        let raw = |family| {
+            let protocol = SockProtocol::Raw;
+            let made = socket(family, SockType::Raw, SockFlag::empty(), protocol);
+            made.expect("a raw socket (as root)")
+        };
+        Gun(namespace.on(move || [AddressFamily::Inet, AddressFamily::Inet6].map(raw)))
     }
 
     /// Sends a packet; one that the own stack has no room for is sent again.
     pub fn shoot(&self, packet: &[u8]) {
-        let octets: [u8; 4] = packet[16..20].try_into().expect("an address");
-        let to = SockaddrIn::from(SocketAddrV4::new(octets.into(), 0));
-        loop {
-            match sendto(self.0.as_raw_fd(), packet, &to, MsgFlags::empty()) {
-                Ok(_) => return,
-                Err(Errno::ENOBUFS | Errno::EAGAIN) => std::thread::sleep(PAUSE),
-                Err(error) => panic!("not sent: {error}"),
-            }
+        let [v4, v6] = &self.0;
+        if packet[0] >> 4 == 4 {
+            let octets: [u8; 4] = packet[16..20].try_into().expect("an address");
+            let to = SocketAddrV4::new(octets.into(), 0);
+            shoot_by(v4, packet, &SockaddrIn::from(to));
+        } else {
+            let octets: [u8; 16] = packet[24..40].try_into().expect("an address");
+            let to = SocketAddrV6::new(Ipv6Addr::from(octets), 0, 0, 0);
+            shoot_by(v6, packet, &SockaddrIn6::from(to));
+        }
+    }
+}
+
+fn shoot_by(socket: &OwnedFd, packet: &[u8], to: &dyn SockaddrLike) {
+    loop {
+        match sendto(socket.as_raw_fd(), packet, to, MsgFlags::empty()) {
+            Ok(_) => return,
+            Err(Errno::ENOBUFS | Errno::EAGAIN) => std::thread::sleep(PAUSE),
+            Err(error) => panic!("not sent: {error}"),
         }
     }
 }
