@@ -1,7 +1,10 @@
 //! Masquerading beside the host's own sockets, and uplinks that change: what the outside sees.
 
 use std::{
-    net::{IpAddr, SocketAddr, UdpSocket},
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
+    os::fd::AsRawFd,
+    sync::Barrier,
     time::Duration,
 };
 
@@ -10,6 +13,9 @@ use netd_common::packet::{
     transport::tcp,
 };
 use netd_tests::lab::{App, Capture, EchoServer, Namespace, Traffic, addresses::*, udp_exchange};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind as bind_socket, connect, socket,
+};
 
 const PORT: u16 = 7000;
 /// For an answer on a machine that is busy with other tests.
@@ -67,8 +73,118 @@ fn no_port_of_the_hosts_own_sockets_is_taken() {
             assert_eq!(seen(&of_host, to), SocketAddr::new(ip(host), port));
             assert_eq!(seen(&inside, to), outside);
         }
+        // One that the host's socket speaks from to this very far end.
+        let of_host = bind(app.lab.host(), &format!("{any}:{}", first + 3));
+        let far = SocketAddr::new(ip(to), PORT);
+        of_host.connect(far).expect("a far end");
+        let inside = bind(&app.client, &format!("{any}:{}", first + 3));
+        let outside = seen(&inside, to);
+        assert_ne!(outside.port(), first + 3);
+        of_host.send(b"x").expect("a datagram");
+        of_host.recv(&mut [0; 100]).expect("an answer");
+        assert_eq!(seen(&inside, to), outside);
     }
     assert_eq!(app.lab.drops("flow-yielded"), 0);
+}
+
+/// A connection from a port of one's own choice.
+#[track_caller]
+fn dial(from: &Namespace, port: u16, to: SocketAddr) -> TcpStream {
+    let (family, any) = match to {
+        SocketAddr::V4(_) => (AddressFamily::Inet, "0.0.0.0"),
+        SocketAddr::V6(_) => (AddressFamily::Inet6, "::"),
+    };
+    let own = SockaddrStorage::from(SocketAddr::new(ip(any), port));
+    let dialled = from.on(move || {
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        bind_socket(socket.as_raw_fd(), &own)?;
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
+        Ok::<_, nix::Error>(TcpStream::from(socket))
+    });
+    let stream = dialled.unwrap_or_else(|error| panic!("{port} to {to}: {error}"));
+    stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+    stream
+}
+
+/// What the server sees the connection from.
+#[track_caller]
+fn asked(mut stream: &TcpStream) -> SocketAddr {
+    stream.write_all(b"x\n").expect("a question");
+    let mut answer = String::new();
+    let read = BufReader::new(stream).read_line(&mut answer);
+    let peer = read.map(|_| answer.split('|').next().and_then(|peer| peer.parse().ok()));
+    peer.expect("an answer").expect("an address")
+}
+
+#[test]
+fn no_port_of_the_hosts_own_connections_is_taken() {
+    let app = App::start("nat-connections");
+    let (lab, host) = (&app.lab, app.lab.host());
+    let _server = EchoServer::start(lab.outside(), PORT);
+    for (first, any, to, own) in [
+        (20_000, "0.0.0.0", PUBLIC, HOST),
+        (20_010, "[::]", PUBLIC6, HOST6),
+    ] {
+        let far = SocketAddr::new(ip(to), PORT);
+        let kept = dial(&app.client, first, far);
+        assert_eq!(asked(&kept), SocketAddr::new(ip(own), first));
+        // One that the host listens at, one that it speaks from, one that it has spoken from (TIME_WAIT).
+        let at = format!("{any}:{}", first + 1).parse().expect("an address");
+        let _listener = host.tcp_listen(at).expect("a listener");
+        let of_host = dial(host, first + 2, far);
+        drop(dial(host, first + 3, far));
+        lab.wait_until("the host's connection is over", LIMIT, || {
+            let filter = format!("sport = :{}", first + 3);
+            !host
+                .ok(&format!("ss -Htan state time-wait '{filter}'"))
+                .is_empty()
+        });
+        for port in first + 1..=first + 3 {
+            let inside = dial(&app.client, port, far);
+            let seen = asked(&inside);
+            assert_eq!(seen.ip(), ip(own));
+            assert_ne!(seen.port(), port);
+            assert_eq!(asked(&inside), seen);
+        }
+        assert_eq!(asked(&of_host), SocketAddr::new(ip(own), first + 2));
+        assert_eq!(asked(&kept).port(), first);
+    }
+    assert_eq!(lab.drops("flow-yielded"), 0);
+}
+
+/// As a C library asks for A and AAAA: two datagrams of one new socket at the same time, which is where
+/// netfilter loses one.
+#[test]
+fn two_first_datagrams_at_once_are_both_answered() {
+    let app = App::start("nat-at-once");
+    let _server = EchoServer::start(app.lab.outside(), PORT);
+    for (any, to) in [("0.0.0.0:0", PUBLIC), ("[::]:0", PUBLIC6)] {
+        let far = SocketAddr::new(ip(to), PORT);
+        for number in 0..500 {
+            let socket = bind(&app.client, any);
+            let (socket, at_once) = (&socket, &Barrier::new(2));
+            std::thread::scope(|scope| {
+                for question in ["A", "AAAA"] {
+                    scope.spawn(move || {
+                        at_once.wait();
+                        socket.send_to(question.as_bytes(), far)
+                    });
+                }
+            });
+            let mut answers = [(); 2].map(|()| {
+                let mut answer = [0; 100];
+                let length = socket.recv(&mut answer);
+                let length = length.unwrap_or_else(|error| panic!("socket {number}: {error}"));
+                String::from_utf8_lossy(&answer[..length]).into_owned()
+            });
+            answers.sort();
+            // From one and the same port.
+            let [a, aaaa] = answers.each_ref().map(|answer| answer.split_once('|'));
+            let (seen, _) = a.expect("an answer");
+            assert_eq!(a, Some((seen, "A")));
+            assert_eq!(aaaa, Some((seen, "AAAA")));
+        }
+    }
 }
 
 #[test]
