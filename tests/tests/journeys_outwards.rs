@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use netd_tests::lab::{
-    App, Capture, EchoServer, Namespace, addresses::*, is_kept_from, reaches, udp_exchange,
-};
+use netd_tests::lab::{App, Capture, EchoServer, Namespace, addresses::*, is_kept_from, reaches};
 
 const PORT: u16 = 7000;
 const LIMIT: Duration = Duration::from_secs(10);
@@ -175,14 +173,19 @@ fn an_internal_network_leads_nowhere() {
 fn without_masquerade_the_outside_sees_the_sandbox() {
     let app = App::with(
         "unmasked",
-        "-o com.docker.network.bridge.enable_ip_masquerade=false --subnet 10.77.0.0/24",
+        "-o com.docker.network.bridge.enable_ip_masquerade=false --subnet 10.77.0.0/24 \
+         --subnet fd00:77::/64",
         "",
     );
     let _server = EchoServer::start(app.lab.outside(), PORT);
     // The outside knows the way back, as it must without translation.
-    let route = format!("ip route add 10.77.0.0/24 via {HOST}");
-    app.lab.outside().ok(&route);
-    let at = SocketAddr::new(ip(PUBLIC), PORT);
-    let seen = udp_exchange(&app.client, at, LIMIT).expect("UDP");
-    assert_eq!(seen.ip(), app.lab.address("client", "app"));
+    let outside = app.lab.outside();
+    outside.ok(&format!("ip route add 10.77.0.0/24 via {HOST}"));
+    outside.ok(&format!("ip -6 route add fd00:77::/64 via {HOST6}"));
+    let [own, own6] = [
+        app.lab.address("client", "app"),
+        app.lab.address6("client", "app"),
+    ];
+    assert_eq!(reaches(&app.client, ip(PUBLIC), PORT), own);
+    assert_eq!(reaches(&app.client, ip(PUBLIC6), PORT), own6);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use netd_tests::lab::{
-    EchoServer, Lab, asks, gets_no_answer, is_kept_from, tcp_exchange, udp_exchange,
+    EchoServer, Lab, addresses::*, asks, gets_no_answer, is_kept_from, tcp_exchange, udp_exchange,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -164,7 +164,7 @@ fn neighbours_are_kept_apart_or_not_as_the_agent_is_told() {
 #[test]
 fn exposed_ports_are_published_for_both_families_at_one_port() {
     let lab = Lab::new("links-all");
-    let _agent = lab.agent("");
+    let _agent = lab.agent("--ipv6");
     lab.netd("sandbox create --name web -P --expose 7000 --expose 7010-7012/udp");
     let shown = lab.netd("port web");
     let lines: Vec<&str> = shown.lines().collect();
@@ -174,8 +174,30 @@ fn exposed_ports_are_published_for_both_families_at_one_port() {
     assert!(lines[0].starts_with("7000/tcp -> 0.0.0.0:"), "{shown}");
     assert!(lines[1].starts_with("7000/tcp -> [::]:"), "{shown}");
     assert!(lines[2].starts_with("7010-7012/udp -> 0.0.0.0:"), "{shown}");
-    let _server = EchoServer::start(&lab.sandbox("web"), 7000);
+    assert!(lines[3].starts_with("7010-7012/udp -> [::]:"), "{shown}");
+    assert_eq!(port(lines[2]), port(lines[3]));
     let number = port(lines[0]).parse().expect("a number");
-    let host = lab.gateway("web", "bridge");
-    tcp_exchange(lab.host(), SocketAddr::new(host, number), LIMIT).expect("published");
+    let range = port(lines[2]);
+    let (first, last) = range.split_once('-').expect("a range");
+    let [first, last] = [first, last].map(|port| port.parse::<u16>().expect("a number"));
+    assert_eq!(last, first + 2);
+    let web = lab.sandbox("web");
+    let _server = EchoServer::start(&web, 7000);
+    for (inside, outside) in [(7010, first), (7011, first + 1), (7012, last)] {
+        // One at a time: who answers is the one that is meant.
+        let _server = EchoServer::start(&web, inside);
+        for (from, to) in [
+            (lab.host(), lab.gateway("web", "bridge")),
+            (lab.host(), lab.gateway6("web", "bridge")),
+            (lab.outside(), ip(HOST)),
+            (lab.outside(), ip(HOST6)),
+        ] {
+            tcp_exchange(from, SocketAddr::new(to, number), LIMIT).expect("published");
+            udp_exchange(from, SocketAddr::new(to, outside), LIMIT).expect("published");
+        }
+    }
+}
+
+fn ip(address: &str) -> IpAddr {
+    address.parse().expect("an address")
 }

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use netd_tests::lab::{App, EchoServer, Lab, addresses::*, asks, gets_no_answer, tcp_exchange};
+use netd_tests::lab::{
+    App, EchoServer, Lab, addresses::*, asks, gets_no_answer, tcp_exchange, udp_exchange,
+};
 
 const PORT: u16 = 7000;
 const LATE: Duration = Duration::from_secs(5);
@@ -210,13 +212,37 @@ fn ports_follow_the_gateway_network_and_the_hosts_addresses() {
         asks(lab.host(), at("127.0.0.1", 8080)),
         lab.gateway("web", "app")
     );
-    // An address that the host loses is nobody's.
-    lab.host().ok("ip address add 198.18.0.3/24 dev eth0");
-    let later = at("198.18.0.3", 8080);
-    lab.wait_until("the new address answers", SOON, || {
-        tcp_exchange(lab.host(), later, SOON).is_ok()
-    });
-    asks(lab.host(), later);
-    asks(outside, later);
-    asks(&app.client, later);
+    addresses_come_and_go(&app);
+}
+
+/// One that the host gets leads there, and one that it loses is nobody's.
+#[track_caller]
+fn addresses_come_and_go(app: &App) {
+    let (lab, host) = (&app.lab, app.lab.host());
+    let everywhere = [host, lab.outside(), &app.client];
+    for (address, line) in [
+        ("198.18.0.3", "198.18.0.3/24 dev eth0"),
+        ("2001:db8:18::3", "2001:db8:18::3/64 dev eth0 nodad"),
+    ] {
+        let later = at(address, 8080);
+        let answers = |limit| everywhere.map(|from| tcp_exchange(from, later, limit).is_ok());
+        let comes = || {
+            host.ok(&format!("ip address add {line}"));
+            lab.wait_until(&format!("{address} answers"), SOON, || {
+                answers(LATE) == [true; 3]
+            });
+            for from in everywhere {
+                asks(from, later);
+            }
+        };
+        comes();
+        host.ok(&format!("ip address del {line}"));
+        lab.wait_until(&format!("{address} is nobody's"), SOON, || {
+            answers(EARLY) == [false; 3]
+        });
+        for from in everywhere {
+            assert!(udp_exchange(from, later, EARLY).is_err(), "{address}");
+        }
+        comes();
+    }
 }
