@@ -1,19 +1,25 @@
 //! An uplink without Ethernet headers: a tun device whose packets socat carries to the outside. Out by
-//! masquerade, in to a published port, ICMP errors both ways, fragments, and the host's own packets.
+//! masquerade, in to a published port, ICMP errors both ways, fragments, bulk, and the host's own packets.
 
 use std::{
-    io::ErrorKind,
+    io::{BufRead, BufReader, ErrorKind, Write},
     net::{IpAddr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
 use netd_tests::lab::{
-    App, Background, Capture, EchoServer, Namespace, addresses::*, asks, patient, reaches,
+    App, Background, Capture, EchoServer, Namespace, Traffic,
+    addresses::*,
+    asks,
+    datagrams::{ORDERS, asks_in_order, asks_much},
+    patient, reaches,
 };
 
 const PORT: u16 = 7000;
 const PUBLISHED: u16 = 8080;
 const LIMIT: Duration = Duration::from_secs(15);
+/// Octets of a long line.
+const BULK: usize = 2 * 1_024 * 1_024;
 /// The host's end of the tunnel, and the outside's.
 const NEAR: [&str; 2] = ["10.99.0.1", "2001:db8:99::1"];
 const FAR: [&str; 2] = ["10.99.0.2", "2001:db8:99::2"];
@@ -77,8 +83,11 @@ fn out_and_in_through_a_tunnel() {
             .ok(&format!("ping -n -c 1 -W 5 {}", NEAR[family]));
         lab.host().ok(&format!("ping -n -c 1 -W 5 {}", FAR[family]));
         // In fragments.
-        large(&app.client, SocketAddr::new(ip(FAR[family]), PORT));
-        large(lab.outside(), published);
+        assert_eq!(
+            asks_much(&app.client, SocketAddr::new(ip(FAR[family]), PORT)),
+            ip(NEAR[family])
+        );
+        assert_eq!(asks_much(lab.outside(), published), ip(FAR[family]));
     }
     for text in [outside.stop(), inside.stop()].map(|text| text.expect("the capture")) {
         assert!(text.contains("udp sum ok"), "{text}");
@@ -87,15 +96,46 @@ fn out_and_in_through_a_tunnel() {
     assert_eq!(lab.drops("not-an-uplink"), 0, "{}", lab.netd("drops"));
 }
 
-/// A datagram in three fragments, and its answer.
+/// A long line over TCP, and its answer, which begins with who asked.
 #[track_caller]
-fn large(from: &Namespace, to: SocketAddr) {
-    let socket = connected(from, to);
-    let text = vec![b'a'; 4_000];
-    socket.send(&text).expect("to send");
-    let mut answer = vec![0; 65_535];
-    let length = socket.recv(&mut answer).expect("an answer");
-    assert!(answer[..length].ends_with(&text));
+fn bulk(from: &Namespace, to: SocketAddr) {
+    let mut stream = from.tcp_connect(to, patient(LIMIT)).expect("to connect");
+    let limit = Some(patient(LIMIT));
+    stream.set_read_timeout(limit).expect("a limit");
+    let mut line: String = (0..BULK)
+        .map(|at| char::from(b'a' + (at % 23) as u8))
+        .collect();
+    line.push('\n');
+    stream.write_all(line.as_bytes()).expect("to write");
+    let mut answer = String::new();
+    let mut reader = BufReader::new(stream);
+    reader.read_line(&mut answer).expect("an answer");
+    assert!(answer.ends_with(&line), "{} octets came", answer.len());
+}
+
+/// Many packets, some of them larger than the tunnel takes, and fragments that overtake each other.
+#[test]
+fn much_goes_through_a_tunnel() {
+    let (app, _ends) = with_tunnel("tun-bulk");
+    let lab = &app.lab;
+    let _server = EchoServer::start(&app.web, PORT);
+    let _far = EchoServer::start(lab.outside(), PORT);
+    let clients = [lab.address("client", "app"), lab.address6("client", "app")];
+    for family in [0, 1] {
+        let (near, far) = (ip(NEAR[family]), ip(FAR[family]));
+        let (out, published) = (SocketAddr::new(far, PORT), SocketAddr::new(near, PUBLISHED));
+        bulk(&app.client, out);
+        bulk(lab.outside(), published);
+        for order in ORDERS {
+            let seen = asks_in_order(&app.client, clients[family], out, &order);
+            assert_eq!(seen, near, "{order:?}");
+            let seen = asks_in_order(lab.outside(), far, published, &order);
+            assert_eq!(seen, far, "{order:?}");
+        }
+    }
+    let drops = lab.netd("drops");
+    assert_eq!(lab.drops("fragment-overflow"), 0, "{drops}");
+    assert_eq!(lab.drops("fragment-timeout"), 0, "{drops}");
 }
 
 fn connected(from: &Namespace, to: SocketAddr) -> UdpSocket {
@@ -157,10 +197,36 @@ fn errors_come_back_through_a_tunnel() {
     assert!(Capture::wrong_checksums(&text).is_empty(), "{text}");
 }
 
-/// An uplink that is replaced by one of the other kind has its own programs.
+/// A tunnel does not notice that the agent is killed; an uplink that is replaced by one of the other kind
+/// has its own programs.
 #[test]
 fn a_tunnel_comes_and_goes() {
-    let (app, [near, far]) = with_tunnel("tun-goes");
+    let (mut app, [near, far]) = with_tunnel("tun-goes");
+    let served = EchoServer::start(&app.web, PORT);
+    let far_server = EchoServer::start(app.lab.outside(), PORT);
+    let traffic: Vec<Traffic> = [0, 1]
+        .into_iter()
+        .flat_map(|family| {
+            let out = SocketAddr::new(ip(FAR[family]), PORT);
+            let published = SocketAddr::new(ip(NEAR[family]), PUBLISHED);
+            [
+                Traffic::udp(&app.client, out).expect("UDP"),
+                Traffic::tcp(app.lab.outside(), published).expect("TCP"),
+                Traffic::connections(&app.client, out),
+                Traffic::connections(app.lab.outside(), published),
+            ]
+        })
+        .collect();
+    traffic.iter().for_each(|traffic| traffic.flows_on(10));
+    app.agent.kill();
+    traffic.iter().for_each(|traffic| traffic.flows_on(20));
+    app.agent.start_again().expect("the agent");
+    traffic.iter().for_each(|traffic| traffic.flows_on(10));
+    for traffic in traffic {
+        traffic.end();
+    }
+    drop((served, far_server));
+
     let lab = &app.lab;
     drop((near, far));
     lab.wait_until("the tunnel is forgotten", LIMIT, || {

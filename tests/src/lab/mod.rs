@@ -5,6 +5,7 @@
 mod agent;
 mod app;
 mod capture;
+pub mod datagrams;
 mod echo;
 mod frame;
 mod inspect;
