@@ -4,9 +4,10 @@
 use netd_common::{
     Addr, DropReason,
     packet::{
-        Packet, Verdict, from_endpoint, from_uplink,
-        testing::{Frame, Payload, Scene, names::*, sums_are_right},
+        Packet, Verdict, Work, from_endpoint, from_uplink,
+        testing::{Bare, Frame, Payload, Scene, names::*, sums_are_right},
         to_uplink,
+        view::{ETHERNET, ethertype},
     },
 };
 use proptest::{
@@ -24,6 +25,32 @@ fn decide_everything(bytes: &[u8]) {
         check(bytes, |packet| scene.to_uplink(forwarded, packet));
     }
     check(bytes, |packet| scene.from_uplink(packet));
+    for ethertype in [ethertype::IPV4, ethertype::IPV6, ethertype::ARP] {
+        check_bare(&mut scene, Bare { ethertype, bytes });
+        let behind_header = bytes.get(ETHERNET..).unwrap_or_default();
+        let bare = Bare {
+            ethertype,
+            bytes: behind_header,
+        };
+        check_bare(&mut scene, bare);
+    }
+}
+
+/// A packet of a link without Ethernet headers has the fate of one with a header.
+fn check_bare(scene: &mut Scene, bare: Bare<'_>) {
+    let of = |work: &Work| (work.view, work.outcome, work.flow);
+    let mut other = scene.clone();
+    let framed = [&bare.header(), bare.bytes].concat();
+    let packet = framed.as_slice();
+    let uplink = UPLINK.into();
+    let here = from_uplink::decide(&bare, uplink, &mut scene.memory, &mut scene.work);
+    let there = from_uplink::decide(&packet, uplink, &mut other.memory, &mut other.work);
+    assert_eq!((here, of(&scene.work)), (there, of(&other.work)));
+    for forwarded in [false, true] {
+        let here = to_uplink::decide(&bare, forwarded, &mut scene.memory, &mut scene.work);
+        let there = to_uplink::decide(&packet, forwarded, &mut other.memory, &mut other.work);
+        assert_eq!((here, of(&scene.work)), (there, of(&other.work)));
+    }
 }
 
 /// What is dropped or passes stays as it is, and what goes on keeps its length.

@@ -3,7 +3,7 @@
 
 use std::{env, fmt::Write as _};
 
-use netd_tests::bpf::{Host, World, read_all, write_all};
+use netd_tests::bpf::{Host, World, over_bare_links, read_all, write_all};
 
 #[test]
 fn packets_have_the_expected_fate() {
@@ -30,5 +30,24 @@ fn packets_have_the_expected_fate() {
         faults.is_empty(),
         "{faults}If that is meant: BLESS=1 cargo test -p netd-tests --test vectors, and read the diff."
     );
+    assert!(count > 100, "only {count} packets were found");
+}
+
+#[test]
+fn links_without_ethernet_headers_make_no_difference() {
+    let world = World::new();
+    let (mut faults, mut count) = (String::new(), 0);
+    for (file, vectors) in over_bare_links(&read_all(&world), &world) {
+        let mut host = Host::new(world.clone());
+        for vector in &vectors {
+            let (_, verdict) = host.run(&vector.input);
+            if verdict != vector.verdict {
+                let (title, expected) = (&vector.title, &vector.verdict);
+                let _ = writeln!(faults, "{file} [{title}]: {verdict}, not {expected}");
+            }
+            count += 1;
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
     assert!(count > 100, "only {count} packets were found");
 }

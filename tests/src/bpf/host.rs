@@ -10,10 +10,11 @@ use netd_common::{
         from_endpoint, from_uplink, icmp_error,
         testing::{Lot, turn_back},
         to_endpoint, to_uplink,
+        view::ETHERNET,
     },
 };
 
-use super::{Input, Output, World, action, apply::apply, dns, tables::PlainTables};
+use super::{Input, Output, World, action, apply::apply, bare::bare, dns, tables::PlainTables};
 
 /// The host's side.
 pub struct Host {
@@ -85,6 +86,7 @@ impl Host {
         bytes.extend_from_slice(&input.bytes);
         self.tables.packet_length = input.bytes.len() as u32;
         let packet = input.bytes.as_slice();
+        let bare = bare(packet);
         let is_forwarded = input.ingress != 0;
         let (tables, work) = (&mut self.tables, &mut self.work);
         let verdict = match input.program {
@@ -93,12 +95,32 @@ impl Host {
                 to_endpoint::decide(&packet, input.ifindex, input.ingress, tables, work)
             }
             Program::FromUplink => from_uplink::decide(&packet, input.ifindex, tables, work),
+            Program::FromUplinkL3 => from_uplink::decide(&bare, input.ifindex, tables, work),
             Program::ToUplink => to_uplink::decide(&packet, is_forwarded, tables, work),
+            Program::ToUplinkL3 => to_uplink::decide(&bare, is_forwarded, tables, work),
             other => panic!("{} is no hook of packets", other.name()),
         };
-        // Where the hooks make their tail calls.
+        match input.program {
+            Program::FromUplinkL3 if verdict != Verdict::Pass => {
+                bytes.splice(..0, bare.header());
+                self.go_on(Program::FromUplink, bytes, verdict)
+            }
+            Program::FromUplinkL3 => self.go_on(Program::FromUplink, bytes, verdict),
+            Program::ToUplinkL3 => {
+                // Offsets of a rewrite are from an Ethernet header on.
+                bytes.splice(..0, bare.header());
+                let fate = self.go_on(Program::ToUplink, bytes, verdict);
+                bytes.drain(..ETHERNET);
+                fate
+            }
+            hook => self.go_on(hook, bytes, verdict),
+        }
+    }
+
+    /// Where the hooks make their tail calls. A drop counts as that of `hook`.
+    fn go_on(&mut self, hook: Program, bytes: &mut Vec<u8>, verdict: Verdict) -> Fate {
         match verdict {
-            Verdict::IcmpError => self.decide_error(input, bytes),
+            Verdict::IcmpError => self.decide_error(hook, bytes),
             Verdict::Fragment => {
                 let mut lot = std::mem::take(&mut self.tables.lot);
                 lot.again.clear();
@@ -106,43 +128,35 @@ impl Host {
                 let verdict = parking::decide(&mut self.tables, &mut lot, &mut self.work);
                 std::mem::swap(&mut lot.packet, bytes);
                 self.tables.lot = lot;
-                let fate = self.carry_out(input, input.program, bytes, verdict);
-                handed(fate, Program::Fragments)
+                handed(self.carry_out(hook, bytes, verdict), Program::Fragments)
             }
             Verdict::Dns => {
                 let verdict = dns::decide(bytes, &mut self.tables, &mut self.work, 0);
-                let fate = self.carry_out(input, Program::Dns, bytes, verdict);
+                let fate = self.carry_out(Program::Dns, bytes, verdict);
                 handed(fate, Program::Dns)
             }
-            verdict => self.carry_out(input, input.program, bytes, verdict),
+            verdict => self.carry_out(hook, bytes, verdict),
         }
     }
 
     /// Program `icmp`; what it drops counts as the hook's.
-    fn decide_error(&mut self, input: &Input, bytes: &mut Vec<u8>) -> Fate {
-        let packet = input.bytes.as_slice();
-        let verdict = icmp_error::decide(&packet, &mut self.tables, &mut self.work);
+    fn decide_error(&mut self, hook: Program, bytes: &mut Vec<u8>) -> Fate {
+        let verdict = icmp_error::decide(&bytes.as_slice(), &mut self.tables, &mut self.work);
         if matches!(verdict, Verdict::Peer | Verdict::Neighbour) {
             turn_back(&self.work, bytes);
         }
-        let mut fate = self.carry_out(input, input.program, bytes, verdict);
+        let mut fate = self.carry_out(hook, bytes, verdict);
         if verdict == Verdict::Answer {
             fate.dropped = Some(DropKey {
                 reason: self.work.quote.refusal as u16,
-                program: input.program as u16,
+                program: hook as u16,
                 network: self.work.outcome.network,
             });
         }
         handed(fate, Program::Icmp)
     }
 
-    fn carry_out(
-        &self,
-        input: &Input,
-        program: Program,
-        bytes: &mut Vec<u8>,
-        verdict: Verdict,
-    ) -> Fate {
+    fn carry_out(&self, program: Program, bytes: &mut Vec<u8>, verdict: Verdict) -> Fate {
         let outcome = &self.work.outcome;
         let counted = |reason: u16| DropKey {
             reason,
@@ -172,8 +186,6 @@ impl Host {
             }
             Verdict::Kept => action::SHOT,
             Verdict::Drop(reason) => {
-                bytes.clear();
-                bytes.extend_from_slice(&input.bytes);
                 dropped = Some(counted(reason as u16));
                 action::SHOT
             }

@@ -41,11 +41,13 @@ const CONTEXT: usize = 44;
 const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
 /// Who decides packets: the hooks' programs, and those that they hand packets to.
-pub const PROGRAMS: [Program; 7] = [
+pub const PROGRAMS: [Program; 9] = [
     Program::FromEndpoint,
     Program::ToEndpoint,
     Program::FromUplink,
     Program::ToUplink,
+    Program::FromUplinkL3,
+    Program::ToUplinkL3,
     Program::Dns,
     Program::Icmp,
     Program::Fragments,

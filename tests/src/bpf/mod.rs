@@ -3,6 +3,7 @@
 //! the kernel over real maps ([`Kernel`]). What differs between the two is a fault.
 
 mod apply;
+mod bare;
 mod dns;
 mod host;
 mod kernel;
@@ -13,6 +14,7 @@ mod tables;
 mod vector;
 mod world;
 
+pub use bare::over_bare_links;
 pub use host::{Fate, Host};
 pub use kernel::{Kernel, PROGRAMS};
 pub use object::{Object, load, raw, require_root, root};
@@ -30,7 +32,7 @@ pub struct Input {
     pub ifindex: u32,
     /// The interface by which the packet came into the host; 0 where the host itself sends it.
     pub ingress: u32,
-    /// The packet, from its Ethernet header on.
+    /// The packet, from its Ethernet header on; from its IP header on at hooks of links without.
     pub bytes: Vec<u8>,
 }
 

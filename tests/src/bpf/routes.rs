@@ -7,9 +7,10 @@ use netd_common::{Addr, packet::tables::Route};
 use super::World;
 
 /// Routes of the host, longest prefix first: the kernel's words, then what they mean.
-pub const ROUTES: [(&str, &str, Via); 9] = [
-    // The kernel's own, with the uplink's address.
+pub const ROUTES: [(&str, &str, Via); 14] = [
+    // The kernel's own, with the uplinks' addresses.
     ("192.0.2.255/32", "", Via::Broadcast),
+    ("8.0.128.255/32", "", Via::Broadcast),
     (
         "198.51.100.0/24",
         "blackhole 198.51.100.0/24",
@@ -17,6 +18,8 @@ pub const ROUTES: [(&str, &str, Via); 9] = [
     ),
     ("192.0.2.0/24", "", Via::OnLink(21)),
     ("2001:db8:1::/64", "", Via::OnLink(21)),
+    ("8.0.128.0/24", "", Via::OnLink(23)),
+    ("2001:db8:86dd:1::/64", "", Via::OnLink(23)),
     (
         "2001:db8:dead::/48",
         "unreachable 2001:db8:dead::/48",
@@ -27,6 +30,16 @@ pub const ROUTES: [(&str, &str, Via); 9] = [
         "2001:db8:64::/48",
         "2001:db8:64::/48 dev other",
         Via::OnLink(22),
+    ),
+    (
+        "8.0.0.0/16",
+        "8.0.0.0/16 via 8.0.128.1",
+        Via::Gateway(23, "8.0.128.1"),
+    ),
+    (
+        "2001:db8:86dd::/48",
+        "2001:db8:86dd::/48 via 2001:db8:86dd:1::1",
+        Via::Gateway(23, "2001:db8:86dd:1::1"),
     ),
     (
         "0.0.0.0/0",

@@ -14,6 +14,8 @@
 //! bytes same
 //! ```
 //!
+//! At hooks of links without Ethernet headers a packet begins with the words of its IP header.
+//!
 //! `from` names the interface by which a packet came into the host that is now at an egress hook;
 //! without it the host itself sends. The last two lines are what is expected; `BLESS=1` writes
 //! them anew. They are then to be read before they are believed.
@@ -172,10 +174,19 @@ fn print(vector: &Vector, world: &World) -> String {
     if input.ingress != 0 {
         let _ = writeln!(text, "from {}", world.name_of(input.ingress));
     }
-    let _ = writeln!(text, "packet {}", hex(&input.bytes));
+    // What comes in where links have no Ethernet headers has got one in the end.
+    let is_bare = matches!(input.program, Program::FromUplinkL3 | Program::ToUplinkL3);
+    let packet = if is_bare {
+        hex_bare(&input.bytes)
+    } else {
+        hex(&input.bytes)
+    };
+    let _ = writeln!(text, "packet {packet}");
     let _ = writeln!(text, "verdict {}", vector.verdict);
     if vector.bytes == input.bytes {
         text.push_str("bytes same\n");
+    } else if input.program == Program::ToUplinkL3 {
+        let _ = writeln!(text, "bytes {}", hex_bare(&vector.bytes));
     } else {
         let _ = writeln!(text, "bytes {}", hex(&vector.bytes));
     }
@@ -184,12 +195,6 @@ fn print(vector: &Vector, world: &World) -> String {
 
 /// Octets as the files have them: the Ethernet header by its fields, then lines of words.
 pub fn hex(bytes: &[u8]) -> String {
-    let plain = |part: &[u8]| {
-        part.iter().fold(String::new(), |mut text, octet| {
-            let _ = write!(text, "{octet:02x}");
-            text
-        })
-    };
     let (ethernet, rest) = bytes.split_at(bytes.len().min(14));
     let fields: Vec<String> = [(0, 6), (6, 12), (12, 14)]
         .into_iter()
@@ -199,8 +204,25 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect();
     let mut text = fields.join(" ");
     for line in rest.chunks(LINE) {
-        let words: Vec<String> = line.chunks(4).map(plain).collect();
-        let _ = write!(text, "\n  {}", words.join(" "));
+        let _ = write!(text, "\n  {}", words(line));
     }
     text
+}
+
+/// The same without an Ethernet header.
+fn hex_bare(bytes: &[u8]) -> String {
+    let lines: Vec<String> = bytes.chunks(LINE).map(words).collect();
+    lines.join("\n  ")
+}
+
+fn words(line: &[u8]) -> String {
+    let words: Vec<String> = line.chunks(4).map(plain).collect();
+    words.join(" ")
+}
+
+fn plain(part: &[u8]) -> String {
+    part.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }

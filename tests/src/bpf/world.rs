@@ -4,17 +4,21 @@
 //! Networks: `app` (1, ordinary), `quiet` (2, internal, endpoints may not talk to each other),
 //! `plain` (3, not masqueraded). Endpoints by the last octet of their address: `web` .2, `db` .3,
 //! `down` .4 in app; `hush` .2, `mute` .3 in quiet; `flat` .2 in plain.
+//!
+//! What app and the uplink `up` are, network 4 and the uplink `tun` are where there are no Ethernet
+//! headers, with addresses as [`super::bare`] needs them.
 
 use netd_common::{
     Addr,
     abi::{
         endpoint::{Endpoint, EndpointKey, Subnet, flags},
-        host::{Config, HostAddress, Uplink},
+        host::{Config, HostAddress, Uplink, uplink_flags},
         link::{LinkKey, OpenPorts, OpenRange, side},
         name::{Name, NameKey, Resolver, Scopes, name_kind, scope_of_network},
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
     limits::{MAX_NAME, MAX_NAME_V4, MAX_NAME_V6, MAX_SCOPES, RESOLVER_PORT},
+    packet::view::ethertype,
 };
 
 use super::routes::{address, prefix};
@@ -103,7 +107,7 @@ impl World {
             subnets: Vec::new(),
             trusted: Vec::new(),
             host_addresses: Vec::new(),
-            uplinks: vec![(21, uplink())],
+            uplinks: vec![(21, uplink()), (23, tunnel())],
             ports: Vec::new(),
             open: Vec::new(),
             config: Config {
@@ -155,6 +159,10 @@ impl World {
         self.add_link(4, 5, side::SERVED);
         self.add_link(5, 4, side::ANSWERS);
         self.add_endpoint(&plain, 106, 6, 2, flags::UP);
+        let bare = self.add_network(4, open);
+        self.add_endpoint(&bare, 201, 7, 2, flags::UP | flags::PUBLISHES);
+        self.add_endpoint(&bare, 202, 8, 3, flags::UP);
+        self.add_endpoint(&bare, 203, 9, 4, 0);
         let resolver = Endpoint {
             ifindex: 31,
             flags: flags::UP | flags::IS_RESOLVER,
@@ -172,7 +180,8 @@ impl World {
             flags,
             egress: Addr::NONE,
         };
-        self.subnets.push((v4(index, 0), 96 + 16, subnet));
+        let bits = if index == 4 { 24 } else { 16 };
+        self.subnets.push((v4(index, 0), 96 + bits, subnet));
         self.subnets.push((v6(index, 0), 64, subnet));
         Network {
             index,
@@ -247,35 +256,46 @@ impl World {
         }
     }
 
-    /// TCP 8080 → web:80 and UDP 5300–5303 → web:53 onwards on every address, TCP 9090 → db:90 on
-    /// one, TCP 7070 → an endpoint that is gone.
+    /// Those of app at every address of the host, but for those of `tun` and network 4's bridge.
     fn add_ports(&mut self) {
-        let any = [Addr::ANY_V4, Addr::NONE];
-        for (family, wildcard) in any.into_iter().enumerate() {
-            let web = self.endpoints[family].1;
-            let to_web = |first: u16, target: u16| Port {
-                network: 1,
-                endpoint: web.index,
-                generation: web.generation,
-                address: web.addresses[family],
-                first: first.to_be_bytes(),
-                target: target.to_be_bytes(),
-            };
-            self.add_port(6, wildcard, 8_080, 0, to_web(8_080, 80));
-            self.add_port(17, wildcard, 5_300, 2, to_web(5_300, 53));
-            let mut gone = to_web(7_070, 70);
-            gone.generation = 9;
-            self.add_port(6, wildcard, 7_070, 0, gone);
+        let wildcards = [Addr::ANY_V4, Addr::NONE];
+        let tunnels = tunnel().addresses;
+        let gateways = [v4(4, 1), v6(4, 1)];
+        for family in [0, 1] {
+            self.add_ports_of_web(wildcards[family], 101, family);
+            self.add_ports_of_web(tunnels[family], 201, family);
+            self.add_ports_of_web(gateways[family], 201, family);
         }
-        let db = Port {
-            network: 1,
-            endpoint: 2,
-            generation: 1,
-            address: v4(1, 3),
-            first: 9_090_u16.to_be_bytes(),
-            target: 90_u16.to_be_bytes(),
-        };
-        self.add_port(6, address("192.0.2.10"), 9_090, 0, db);
+        for (address, db) in [(uplink().addresses[0], 102), (tunnels[0], 202)] {
+            let to_db = self.port_of(db, 0, 9_090, 90);
+            self.add_port(6, address, 9_090, 0, to_db);
+        }
+    }
+
+    /// TCP 8080 → web:80, UDP 5300–5303 → web:53 onwards, TCP 7070 → an endpoint that is gone.
+    fn add_ports_of_web(&mut self, address: Addr, web: u32, family: usize) {
+        let to_web = |first: u16, target: u16| self.port_of(web, family, first, target);
+        let (page, names) = (to_web(8_080, 80), to_web(5_300, 53));
+        let mut gone = to_web(7_070, 70);
+        gone.generation = 9;
+        self.add_port(6, address, 8_080, 0, page);
+        self.add_port(17, address, 5_300, 2, names);
+        self.add_port(6, address, 7_070, 0, gone);
+    }
+
+    /// To the endpoint at an interface.
+    fn port_of(&self, ifindex: u32, family: usize, first: u16, target: u16) -> Port {
+        let mut endpoints = self.interfaces.iter();
+        let found = endpoints.find(|(interface, _)| *interface == ifindex);
+        let (_, endpoint) = found.expect("an endpoint");
+        Port {
+            network: endpoint.network,
+            endpoint: endpoint.index,
+            generation: endpoint.generation,
+            address: endpoint.addresses[family],
+            first: first.to_be_bytes(),
+            target: target.to_be_bytes(),
+        }
     }
 
     /// `free` low bits of the port may be anything.
@@ -327,12 +347,17 @@ fn links() -> Vec<Link> {
     let mut up = veth("up", 21);
     up.mtu = 1_400;
     up.addresses = &["192.0.2.10/24", "2001:db8:1::10/64"];
+    let mut tun = veth("tun", 23);
+    tun.mtu = up.mtu;
+    tun.addresses = &["8.0.128.10/24", "2001:db8:86dd:1::10/64"];
     vec![
         bridge("br-app", 11, &["172.18.0.1/16", "fd00:18::1/64"]),
         bridge("br-quiet", 12, &["172.19.0.1/16", "fd00:19::1/64"]),
         bridge("br-plain", 13, &["172.20.0.1/16", "fd00:20::1/64"]),
+        bridge("br-bare", 14, &["8.0.21.1/24", "fd00:21:86dd::1/64"]),
         up,
         veth("other", 22),
+        tun,
         veth("resolver", 31),
         veth("web", 101),
         veth("db", 102),
@@ -340,6 +365,9 @@ fn links() -> Vec<Link> {
         veth("hush", 104),
         veth("mute", 105),
         veth("flat", 106),
+        veth("web-bare", 201),
+        veth("db-bare", 202),
+        veth("down-bare", 203),
         // Not netd's: in no map.
         veth("stranger", 107),
     ]
@@ -353,16 +381,32 @@ fn uplink() -> Uplink {
     }
 }
 
-/// 172.(17 + network).0.host.
-fn v4(network: u32, host: u8) -> Addr {
-    Addr::v4([172, 17 + network as u8, 0, host])
+/// The same without Ethernet headers.
+fn tunnel() -> Uplink {
+    Uplink {
+        addresses: [address("8.0.128.10"), address("2001:db8:86dd:1::10")],
+        mtu: 1_400,
+        flags: uplink_flags::L3,
+    }
 }
 
-/// fd00:(17 + network in decimal)::host.
+/// 172.(17 + network).0.host; 8.0.21.host of network 4.
+fn v4(network: u32, host: u8) -> Addr {
+    let number = 17 + network as u8;
+    Addr::v4(match network {
+        4 => [8, 0, number, host],
+        _ => [172, number, 0, host],
+    })
+}
+
+/// fd00:(17 + network in decimal)::host; fd00:21:86dd::host of network 4.
 fn v6(network: u32, host: u8) -> Addr {
     let mut octets = [0; 16];
     octets[0] = 0xfd;
-    octets[3] = [0x18, 0x19, 0x20][network as usize - 1];
+    octets[3] = [0x18, 0x19, 0x20, 0x21][network as usize - 1];
+    if network == 4 {
+        [octets[4], octets[5]] = ethertype::IPV6;
+    }
     octets[15] = host;
     Addr::v6(octets)
 }

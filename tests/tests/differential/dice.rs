@@ -4,11 +4,13 @@ use netd_common::abi::Program;
 use netd_tests::bpf::Input;
 
 /// The hooks of packets.
-pub const HOOKS: [Program; 4] = [
+pub const HOOKS: [Program; 6] = [
     Program::FromEndpoint,
     Program::ToEndpoint,
     Program::FromUplink,
     Program::ToUplink,
+    Program::FromUplinkL3,
+    Program::ToUplinkL3,
 ];
 
 /// Chance (xorshift64*).

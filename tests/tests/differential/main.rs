@@ -8,30 +8,46 @@ mod many;
 use std::{collections::BTreeMap, env, fmt::Write as _};
 
 use netd_common::abi::flow::{Flow, FlowKey};
-use netd_tests::bpf::{Host, Input, Kernel, Output, World, hex, read_all};
+use netd_tests::bpf::{Host, Input, Kernel, Output, Vector, World, hex, over_bare_links, read_all};
 
+use crate::many::Run;
+
+/// `SEED=number` for other mutated and random packets, `BATCH=number` for one batch of those alone.
 #[test]
-fn recorded_packets_have_the_same_fate_in_the_kernel() {
-    let world = World::new();
-    let mut faults = String::new();
-    // The programs are loaded once: on an emulated machine that takes longest.
-    Kernel::with(&world, |kernel| {
-        same_fate(kernel, &world, &mut faults);
-        let mut without_resolver = world.clone();
-        without_resolver.config.resolver_ifindex = 0;
-        kernel.fill(&without_resolver);
-        faults += "without a resolver:\n";
-        same_fate(kernel, &without_resolver, &mut faults);
+fn packets_have_the_same_fate_in_the_kernel() {
+    let run = Run::new();
+    // The programs are loaded once for all of it: on an emulated machine that takes longest.
+    Kernel::with(&run.world, |kernel| {
+        recorded(kernel, &run.world);
+        run.random_octets(kernel);
+        run.mutated(kernel);
     });
-    assert_eq!(faults, "without a resolver:\n");
+}
+
+/// What is recorded, at links without Ethernet headers as well.
+fn conversations(world: &World) -> Vec<(String, Vec<Vector>)> {
+    let mut files = read_all(world);
+    files.extend(over_bare_links(&files, world));
+    files
+}
+
+fn recorded(kernel: &mut Kernel, world: &World) {
+    let mut faults = String::new();
+    let mut without_resolver = world.clone();
+    without_resolver.config.resolver_ifindex = 0;
+    kernel.fill(&without_resolver);
+    same_fate(kernel, &without_resolver, &mut faults);
+    faults += "with a resolver:\n";
+    kernel.fill(world);
+    same_fate(kernel, world, &mut faults);
+    assert_eq!(faults, "with a resolver:\n");
 }
 
 fn same_fate(kernel: &mut Kernel, world: &World, faults: &mut String) {
-    for (file, vectors) in read_all(world) {
+    for (file, vectors) in conversations(world) {
         let mut host = Host::new(world.clone());
         for vector in &vectors {
-            let (expected, verdict) = host.run(&vector.input);
-            if let Some(fault) = compare(kernel, &vector.input, &expected) {
+            if let Some((verdict, fault)) = compare(kernel, &mut host, &vector.input) {
                 let _ = writeln!(faults, "{file} [{}] ({verdict}): {fault}", vector.title);
             }
         }
@@ -50,18 +66,22 @@ fn number(variable: &str) -> Option<u64> {
     Some(parsed.unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
 }
 
-/// What differs, if anything does.
-fn compare(kernel: &mut Kernel, input: &Input, expected: &Output) -> Option<String> {
-    match kernel.run(input) {
-        Err(_) if is_not_for_test_runs(&input.bytes) => None,
-        Err(error) => Some(format!("the kernel does not run it: {error}")),
-        Ok(found) if found != *expected => Some(format!(
-            "\nhost {}\nkernel {}",
-            words(expected),
-            words(&found)
-        )),
-        Ok(_) => None,
+/// The host's verdict and what differs, if anything does. What the kernel does not take for a test is
+/// not decided.
+fn compare(kernel: &mut Kernel, host: &mut Host, input: &Input) -> Option<(String, String)> {
+    let found = kernel.run(input);
+    if found.is_err() && is_not_for_test_runs(&input.bytes) {
+        return None;
     }
+    let (expected, verdict) = host.run(input);
+    let fault = match found {
+        Err(error) => format!("the kernel does not run it: {error}"),
+        Ok(found) if found != expected => {
+            format!("\nhost {}\nkernel {}", words(&expected), words(&found))
+        }
+        Ok(_) => return None,
+    };
+    Some((verdict, fault))
 }
 
 fn words(output: &Output) -> String {
@@ -69,7 +89,8 @@ fn words(output: &Output) -> String {
     format!("{action} {dropped:?}\n{}", hex(&output.bytes))
 }
 
-/// Whether the kernel refuses a test run of such a packet since 6.18: without a whole IP header.
+/// Whether the kernel refuses a test run of such a packet since 6.18: without a whole IP header behind
+/// what it takes for an Ethernet header.
 fn is_not_for_test_runs(bytes: &[u8]) -> bool {
     let needed = match bytes.get(12..14) {
         Some([0x08, 0x00]) => 20,

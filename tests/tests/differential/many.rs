@@ -1,5 +1,6 @@
-//! Mutated packets, a million for each program, on all CPUs. They come in batches that begin without
-//! flows and depend on the seed and the batch's number alone, so that one can be repeated.
+//! Mutated packets, a million for each program, on all CPUs, and random octets. What is mutated comes in
+//! batches that begin without flows and depend on the seed and the batch's number alone, so that one can
+//! be repeated.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +13,10 @@ use std::{
 };
 
 use netd_common::abi::{Program, drops::DropKey};
-use netd_tests::bpf::{Host, Input, Kernel, Output, PROGRAMS, World, action, read_all};
+use netd_tests::bpf::{Host, Input, Kernel, Output, PROGRAMS, World, action};
 
 use crate::{
-    compare_flows,
+    compare_flows, conversations,
     dice::{Dice, HOOKS},
     is_not_for_test_runs, number, words,
 };
@@ -31,43 +32,19 @@ const FRAGMENTS_LAST: u64 = 64;
 const ERRORS_LAST: u32 = 40;
 /// Mutants of a packet in its conversation.
 const MUTANTS: u32 = 24;
+/// Of random octets: packets of each length, and the longest.
+const EACH: u32 = 50;
+const LONGEST: usize = 128;
 /// The seed of an ordinary run, so that a failure is of the change at hand.
 const SEED: u64 = 0x6e65_7464;
 
-/// `SEED=number` for other packets, `BATCH=number` for one batch alone.
-#[test]
-fn mutated_packets_have_the_same_fate_in_the_kernel() {
-    let run = Run::new();
-    println!("SEED={} PACKETS={}", run.seed, run.packets);
-    let begin = Instant::now();
-    // Each loads the programs, which for few packets takes longer than deciding them.
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let threads = cores.min(run.packets.div_ceil(BATCH));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| Kernel::with(&run.world, |kernel| run.work(kernel)));
-        }
-    });
-    println!("{:?} in {:?}", run.counts(), begin.elapsed());
-    let faults = run.faults.into_inner().expect("no thread panics with it");
-    assert!(
-        faults.is_empty(),
-        "SEED={}: {}",
-        run.seed,
-        faults.join("\n")
-    );
-    let decided = PROGRAMS.iter().zip(&run.decided);
-    let few: Vec<_> = decided
-        .filter(|(_, decided)| decided.load(Ordering::Relaxed) < run.packets)
-        .collect();
-    assert!(run.only.is_some() || few.is_empty(), "too few: {few:?}");
-}
-
-struct Run {
+/// What is decided, and how much of it has been.
+pub struct Run {
     seed: u64,
     packets: u64,
     only: Option<u64>,
-    world: World,
+    /// Where the packets are.
+    pub world: World,
     files: Vec<File>,
     recorded: Vec<Input>,
     decided: [AtomicU64; PROGRAMS.len()],
@@ -100,10 +77,11 @@ impl Packet {
 }
 
 impl Run {
-    fn new() -> Run {
+    /// With the environment's wishes.
+    pub fn new() -> Run {
         let world = World::new();
         let (mut files, mut recorded) = (Vec::new(), Vec::new());
-        for (_, vectors) in read_all(&world) {
+        for (_, vectors) in conversations(&world) {
             let mut host = Host::new(world.clone());
             let packets = vectors.into_iter().map(|vector| {
                 let input = vector.input;
@@ -126,6 +104,61 @@ impl Run {
             next: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             faults: Mutex::default(),
+        }
+    }
+
+    /// Mutated packets: as many as are wished for, by each program.
+    pub fn mutated(&self, kernel: &mut Kernel) {
+        println!("SEED={} PACKETS={}", self.seed, self.packets);
+        let begin = Instant::now();
+        // Each loads the programs, which for few packets takes longer than deciding them.
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let threads = cores.min(self.packets.div_ceil(BATCH));
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|| Kernel::with(&self.world, |kernel| self.work(kernel)));
+            }
+            self.work(kernel);
+        });
+        println!("{:?} in {:?}", self.counts(), begin.elapsed());
+        let faults = self.faults.lock().expect("no thread panics with it");
+        assert!(
+            faults.is_empty(),
+            "SEED={}: {}",
+            self.seed,
+            faults.join("\n")
+        );
+        let decided = PROGRAMS.iter().zip(&self.decided);
+        let few: Vec<_> = decided
+            .filter(|(_, decided)| decided.load(Ordering::Relaxed) < self.packets)
+            .collect();
+        assert!(self.only.is_some() || few.is_empty(), "too few: {few:?}");
+    }
+
+    /// Random octets at each hook, of each length from none on.
+    pub fn random_octets(&self, kernel: &mut Kernel) {
+        let mut dice = Dice::new(self.seed, 0);
+        let mut pair = Pair::new(kernel, &self.world);
+        let mut input = self.recorded[0].clone();
+        for hook in HOOKS {
+            let mut own = self.recorded.clone();
+            own.retain(|input| input.program == hook);
+            for length in 0..=LONGEST {
+                for _ in 0..EACH {
+                    dice.random(&own, length, &mut input);
+                    if let Some(fault) = pair.decide(&input) {
+                        panic!("SEED={}: {fault}", self.seed);
+                    }
+                }
+            }
+            if let Some(fault) = pair.compare_state() {
+                panic!(
+                    "SEED={}: random octets at {}: {fault}",
+                    self.seed,
+                    hook.name()
+                );
+            }
+            pair.begin();
         }
     }
 
@@ -224,7 +257,11 @@ impl Run {
                 let mutants = if packet.reaches(focus) { MUTANTS } else { 0 };
                 for _ in 0..mutants {
                     // Most of them behind the addresses.
-                    let from = *dice.one(&[0, 34, 34, 34]);
+                    let behind = match packet.input.program {
+                        Program::FromUplinkL3 | Program::ToUplinkL3 => 20,
+                        _ => 34,
+                    };
+                    let from = *dice.one(&[0, behind, behind, behind]);
                     dice.mutate(&packet.input, from, &mut input);
                     if let Some(fault) = pair.decide(&input) {
                         return Some(fault);
@@ -296,9 +333,12 @@ impl<'a> Pair<'a> {
         }
         let round = self.rounds;
         self.rounds += 1;
+        let found = self.kernel.decide(input, &mut self.found);
+        if found.is_err() && is_not_for_test_runs(&input.bytes) {
+            return None;
+        }
         let fate = self.host.decide(input, &mut self.expected);
-        match self.kernel.decide(input, &mut self.found) {
-            Err(_) if is_not_for_test_runs(&input.bytes) => return None,
+        match found {
             Err(error) => return Some(format!("the kernel does not run {input:?}: {error}")),
             Ok((action, _)) if action == fate.action && self.found == self.expected => {}
             Ok((action, _)) => {
@@ -348,37 +388,4 @@ fn compare_drops(
         .filter(|(_, (expected, found))| expected != found)
         .collect();
     (!differing.is_empty()).then(|| format!("drops on the host and in the kernel: {differing:#?}"))
-}
-
-/// Random octets at each hook, of each length from none on.
-#[test]
-fn random_bytes_of_every_length_have_the_same_fate_in_the_kernel() {
-    const LONGEST: usize = 128;
-    const EACH: u32 = 50;
-    let seed = number("SEED").unwrap_or(SEED);
-    println!("SEED={seed}");
-    let run = Run::new();
-    let (mut dice, mut host) = (Dice::new(seed, 0), Host::new(run.world.clone()));
-    let mut input = run.recorded[0].clone();
-    Kernel::with(&run.world, |kernel| {
-        for hook in HOOKS {
-            let mut own = run.recorded.clone();
-            own.retain(|input| input.program == hook);
-            for length in 0..=LONGEST {
-                for _ in 0..EACH {
-                    dice.random(&own, length, &mut input);
-                    // On the host in any case; the kernel takes none that is shorter than its headers.
-                    let (expected, verdict) = host.run(&input);
-                    if let Some(fault) = crate::compare(kernel, &input, &expected) {
-                        panic!("SEED={seed} ({verdict}): {fault}\nof {input:?}");
-                    }
-                }
-                kernel.forget_fragments();
-                host.forget_fragments();
-            }
-        }
-        if let Some(fault) = compare_flows(kernel, &host) {
-            panic!("SEED={seed}: {fault}");
-        }
-    });
 }

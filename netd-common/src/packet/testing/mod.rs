@@ -3,6 +3,7 @@
 //! uses it.
 
 mod apply;
+mod bare;
 mod frame;
 mod memory;
 mod parking;
@@ -10,6 +11,7 @@ mod pieces;
 mod scene;
 
 pub use apply::{apply, turn_back};
+pub use bare::Bare;
 pub use frame::{Frame, Payload, correct_sums, ports, sums_are_right};
 pub use memory::{Lookups, Memory};
 pub use parking::{Lot, Waiting};
