@@ -81,12 +81,53 @@ fn each_mode_lets_in_what_it_says() {
             ),
         ] {
             assert_eq!(from_outside(&mut scene(more), family), outside, "{more:x}");
-            assert_eq!(
-                from_stranger(&mut scene(more), family),
-                stranger,
-                "{more:x}"
-            );
+            // What the dialling network's own mode is does not matter.
+            for own in [0, flags::ROUTED[family], flags::UNPROTECTED[family]] {
+                let mut scene = scene(more);
+                scene.change(AT_STRANGER, |endpoint| endpoint.flags |= own);
+                scene.change_network(2, |subnet| subnet.flags |= own);
+                let seen = from_stranger(&mut scene, family);
+                assert_eq!(seen, stranger, "{more:x} from {own:x}");
+            }
         }
+    }
+}
+
+/// Its gateway is an address of the host's: for the network, and for whom the network lets in.
+#[test]
+fn a_gateway_is_dialled_from_outside_where_its_network_may_be() {
+    let pass = Verdict::Pass;
+    let refused = Verdict::Drop(DropReason::DirectRouting);
+    for family in FAMILIES {
+        for (more, expected) in [
+            (0, refused),
+            (flags::ROUTED[family], pass),
+            (flags::UNPROTECTED[family], pass),
+            (flags::DIRECT, pass),
+            (flags::ROUTED[1 - family], refused),
+            (flags::DIRECT | flags::INTERNAL, refused),
+            (flags::TRUSTS, refused),
+        ] {
+            let mut scene = scene(more);
+            for payload in [tcp(22), Payload::EchoRequest(7, 1)] {
+                let frame = scene.outside_frame(OUTSIDE[family], GATEWAY[family], payload);
+                assert_eq!(scene.from_uplink(&mut frame.bytes()), expected, "{more:x}");
+            }
+            // What is published is at every address of the host's.
+            let frame = scene.outside_frame(OUTSIDE[family], GATEWAY[family], tcp(PORT));
+            assert_eq!(scene.from_uplink(&mut frame.bytes()), Verdict::Peer);
+            // The answer comes from the gateway's address and leaves, though its source is in a subnet.
+            let answer = Payload::Tcp(OPEN, 40_000, SYN_ACK);
+            let frame = scene.frame(AT_WEB, WEB[family], OUTSIDE[family], answer);
+            let mut packet = frame.bytes();
+            assert_eq!(scene.from_endpoint(AT_WEB, &mut packet), Verdict::Neighbour);
+            assert_eq!(ports(&packet), [PORT, 40_000]);
+            assert_eq!(scene.to_uplink(true, &mut packet), pass, "{more:x}");
+        }
+        let mut scene = scene(flags::TRUSTS);
+        scene.memory.trusted.insert((1, UPLINK.into()));
+        let frame = scene.outside_frame(OUTSIDE[family], GATEWAY[family], tcp(22));
+        assert_eq!(scene.from_uplink(&mut frame.bytes()), pass);
     }
 }
 

@@ -8,23 +8,6 @@ use netd_tests::lab::{App, EchoServer, Lab, addresses::*, asks, reaches};
 const PORT: u16 = 7000;
 const PUBLISH: &str = "-p 8080:7000/tcp -p 8080:7000/udp";
 
-/// What Docker and a careful administrator leave in the filter: nothing is forwarded, and only
-/// answers, ping and SSH come in.
-const RULES: &str = r#"
-table inet filter {
-  chain forward { type filter hook forward priority filter; policy drop; }
-  chain input {
-    type filter hook input priority filter; policy drop;
-    iifname "lo" accept
-    iifname "eth0" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-    iifname "eth0" tcp dport 22 accept
-  }
-}
-table ip nat {
-  chain postrouting { type nat hook postrouting priority srcnat; ip saddr 172.17.0.0/16 oifname != "docker0" masquerade; }
-}
-"#;
-
 /// A lab whose host is as dockerd leaves it.
 fn beside_docker(name: &str) -> Lab {
     let lab = Lab::new(name);
@@ -33,8 +16,7 @@ fn beside_docker(name: &str) -> Lab {
     host.ok("ip address add 172.17.0.1/16 dev docker0");
     host.ok("ip link set docker0 up");
     host.sysctl("net.ipv4.ip_forward", "1").expect("sysctl");
-    lab.world().write("/run/rules.nft", RULES).expect("a file");
-    host.ok("nft -f /run/rules.nft");
+    lab.load_strict_rules();
     lab
 }
 

@@ -3,20 +3,29 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    thread,
     time::Duration,
 };
 
 use netd_tests::lab::{
-    Agent, EchoServer, Lab, Namespace, addresses::*, is_kept_from, reaches, udp_exchange,
+    Agent, EchoServer, Lab, Namespace, addresses::*, asks, is_kept_from, reaches, udp_exchange,
 };
 use nix::net::if_::if_nametoindex;
 
 const OPEN: u16 = 7000;
 const CLOSED: u16 = 7001;
+/// Of the host, for [`OPEN`].
+const PUBLISHED: u16 = 8080;
+/// Of a server of the host's own.
+const OF_HOST: u16 = 7002;
 const LIMIT: Duration = Duration::from_secs(20);
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-const MODE4: &str = "-o com.docker.network.bridge.gateway_mode_ipv4";
-const MODE6: &str = "-o com.docker.network.bridge.gateway_mode_ipv6";
+const MODES: [&str; 2] = [
+    "-o com.docker.network.bridge.gateway_mode_ipv4",
+    "-o com.docker.network.bridge.gateway_mode_ipv6",
+];
+const ROUTED: &str = "-o com.docker.network.bridge.gateway_mode_ipv4=routed \
+    -o com.docker.network.bridge.gateway_mode_ipv6=routed";
 
 fn ip(address: &str) -> IpAddr {
     address.parse().expect("an address")
@@ -30,14 +39,15 @@ fn is_shut(from: &Namespace, to: IpAddr, port: u16) {
     assert!(udp_exchange(from, at, limit).is_err(), "UDP to {at}");
 }
 
-/// A lab with network `app`, sandbox `web` on it that publishes [`OPEN`], and a sandbox on another
-/// network. The attacker has routes to `web`.
+/// A lab with network `app`, sandbox `web` on it that publishes [`OPEN`], and sandboxes on other
+/// networks. The attacker has routes to `web` and to its gateway.
 struct Direct {
     lab: Lab,
     web: Namespace,
-    stranger: Namespace,
+    /// On a masqueraded network, and on a routed one.
+    strangers: [Namespace; 2],
     _agent: Agent,
-    _servers: [EchoServer; 2],
+    _servers: [EchoServer; 3],
 }
 
 impl Direct {
@@ -45,24 +55,31 @@ impl Direct {
         let lab = Lab::new(name);
         let agent = lab.agent(agent);
         lab.netd(&format!("network create --ipv6 {network} app"));
-        lab.netd("network create --ipv6 other");
         lab.netd(&format!(
-            "sandbox create --name web --network app -p {OPEN} -p {OPEN}/udp"
+            "sandbox create --name web --network app -p {PUBLISHED}:{OPEN} -p {PUBLISHED}:{OPEN}/udp"
         ));
-        lab.netd("sandbox create --name stranger --network other");
-        let (web, stranger) = (lab.sandbox("web"), lab.sandbox("stranger"));
-        let servers = [OPEN, CLOSED].map(|port| EchoServer::start(&web, port));
+        for (stranger, options) in [("nat", ""), ("routed", ROUTED)] {
+            lab.netd(&format!("network create --ipv6 {options} of-{stranger}"));
+            lab.netd(&format!(
+                "sandbox create --name {stranger} --network of-{stranger}"
+            ));
+        }
+        let web = lab.sandbox("web");
+        let strangers = ["nat", "routed"].map(|name| lab.sandbox(name));
+        let [open, closed] = [OPEN, CLOSED].map(|port| EchoServer::start(&web, port));
+        let servers = [open, closed, EchoServer::start(lab.host(), OF_HOST)];
         let direct = Direct {
             lab,
             web,
-            stranger,
+            strangers,
             _agent: agent,
             _servers: servers,
         };
-        let [v4, v6] = direct.addresses();
-        let attacker = direct.lab.attacker();
-        attacker.ok(&format!("ip route add {v4}/32 via {HOST}"));
-        attacker.ok(&format!("ip -6 route add {v6}/128 via {HOST6}"));
+        for at in [direct.addresses(), direct.gateways()] {
+            let attacker = direct.lab.attacker();
+            attacker.ok(&format!("ip route add {}/32 via {HOST}", at[0]));
+            attacker.ok(&format!("ip -6 route add {}/128 via {HOST6}", at[1]));
+        }
         direct
     }
 
@@ -72,70 +89,136 @@ impl Direct {
         [lab.address("web", "app"), lab.address6("web", "app")]
     }
 
+    /// Of its network.
+    fn gateways(&self) -> [IpAddr; 2] {
+        let lab = &self.lab;
+        [lab.gateway("web", "app"), lab.gateway6("web", "app")]
+    }
+
     /// Whether the open port, the other one, and a ping get there from the attacker and from the other
-    /// network.
+    /// networks, all at a time: what does not get there is waited for.
     #[track_caller]
     fn expect(&self, to: IpAddr, expected: [bool; 3]) {
-        let [open, closed, ping] = expected;
-        for from in [self.lab.attacker(), &self.stranger] {
-            for (port, reached) in [(OPEN, open), (CLOSED, closed)] {
-                if !reached {
-                    is_shut(from, to, port);
-                    continue;
-                }
-                let at = SocketAddr::new(to, port);
-                udp_exchange(from, at, LIMIT).expect("UDP");
-                from.tcp_connect(at, LIMIT).expect("TCP");
+        let [nat, routed] = &self.strangers;
+        thread::scope(|scope| {
+            for from in [self.lab.attacker(), nat, routed] {
+                scope.spawn(move || expect_from(from, to, expected));
             }
-            let ping_line = format!("ping -n -c 1 -W {} {to}", if ping { 20 } else { 1 });
-            if ping {
-                from.ok(&ping_line);
+        });
+    }
+
+    /// Whether a port of the host's own, the published port, and a ping get to the network's gateway from
+    /// the attacker.
+    #[track_caller]
+    fn expect_gateway(&self, gateway: IpAddr, [own, published, ping]: [bool; 3]) {
+        let attacker = self.lab.attacker();
+        for (port, reached) in [(OF_HOST, own), (PUBLISHED, published)] {
+            if reached {
+                assert!(
+                    [ip(ATTACKER), ip(ATTACKER6)]
+                        .contains(&asks(attacker, SocketAddr::new(gateway, port)))
+                );
             } else {
-                from.fails(&ping_line);
+                is_shut(attacker, gateway, port);
             }
         }
+        pings(attacker, gateway, ping);
+    }
+}
+
+#[track_caller]
+fn expect_from(from: &Namespace, to: IpAddr, [open, closed, ping]: [bool; 3]) {
+    for (port, reached) in [(OPEN, open), (CLOSED, closed)] {
+        if reached {
+            asks(from, SocketAddr::new(to, port));
+        } else {
+            is_shut(from, to, port);
+        }
+    }
+    pings(from, to, ping);
+}
+
+#[track_caller]
+fn pings(from: &Namespace, to: IpAddr, reached: bool) {
+    let line = format!("ping -n -c 1 -W {} {to}", if reached { 20 } else { 1 });
+    if reached {
+        from.ok(&line);
+    } else {
+        from.fails(&line);
     }
 }
 
 #[test]
 fn nat_keeps_everybody_out() {
     let direct = Direct::start("gw-nat", "", "");
-    for to in direct.addresses() {
+    for (to, gateway) in direct.addresses().into_iter().zip(direct.gateways()) {
         direct.expect(to, [false; 3]);
+        // What listens at the gateway is for the network; published ports are at all of the host's addresses.
+        direct.expect_gateway(gateway, [false, true, false]);
     }
     assert!(direct.lab.drops("direct-routing") > 0);
     assert!(direct.lab.drops("other-network") > 0);
 }
 
+/// Both modes in both families, with and without rules of others: packets do not pass their FORWARD.
 #[test]
 fn a_mode_for_each_family() {
-    let network = format!("{MODE4}=routed {MODE6}=nat-unprotected");
-    let direct = Direct::start("gw-modes", "", &network);
-    let [v4, v6] = direct.addresses();
-    direct.expect(v4, [true, false, true]);
-    direct.expect(v6, [true; 3]);
-    // The attacker is seen as it is, a masqueraded network as the gateway.
-    let seen = |from: &Namespace, to| {
-        let at = SocketAddr::new(to, OPEN);
-        udp_exchange(from, at, LIMIT).expect("UDP").ip()
-    };
+    for (name, routed) in [("gw-modes4", 0), ("gw-modes6", 1)] {
+        let open = 1 - routed;
+        let modes = [MODES[routed], MODES[open]];
+        let network = format!("{}=routed {}=nat-unprotected", modes[0], modes[1]);
+        let direct = Direct::start(name, "", &network);
+        let (web, gateways) = (direct.addresses(), direct.gateways());
+        direct.expect_gateway(gateways[routed], [true, false, true]);
+        direct.expect_gateway(gateways[open], [true; 3]);
+        for strict in [false, true] {
+            if strict {
+                direct.lab.load_strict_rules();
+            }
+            direct.expect(web[routed], [true, false, true]);
+            direct.expect(web[open], [true; 3]);
+        }
+        // The host's own ports are its rules' business, also at a gateway.
+        direct.expect_gateway(gateways[open], [false, true, false]);
+        direct.lab.host().ok("nft flush ruleset");
+        is_seen_as(&direct, routed);
+    }
+}
+
+/// Who is seen as whom where the mode of one family is `routed`, of the other `nat-unprotected`.
+#[track_caller]
+fn is_seen_as(direct: &Direct, routed: usize) {
     let lab = &direct.lab;
-    assert_eq!(seen(lab.attacker(), v4), ip(ATTACKER));
-    assert_eq!(seen(lab.attacker(), v6), ip(ATTACKER6));
-    assert_eq!(seen(&direct.stranger, v4), lab.gateway("web", "app"));
-    assert_eq!(seen(&direct.stranger, v6), lab.gateway6("web", "app"));
+    let web = direct.addresses();
+    let [nat, other] = &direct.strangers;
+    let own = [
+        lab.address("routed", "of-routed"),
+        lab.address6("routed", "of-routed"),
+    ];
+    for (family, attacker) in [ATTACKER, ATTACKER6].into_iter().enumerate() {
+        let at = SocketAddr::new(web[family], OPEN);
+        // A masqueraded network is seen as the gateway.
+        assert_eq!(asks(lab.attacker(), at), ip(attacker));
+        assert_eq!(asks(nat, at), direct.gateways()[family]);
+        assert_eq!(asks(other, at), own[family]);
+    }
     // A routed network leaves as it is; the other family does not.
     let _server = EchoServer::start(lab.outside(), OPEN);
-    lab.outside()
-        .ok(&format!("ip route add {v4}/32 via {HOST}"));
-    assert_eq!(seen(&direct.web, ip(PUBLIC)), v4);
-    assert_eq!(seen(&direct.web, ip(PUBLIC6)), ip(HOST6));
+    let route = [
+        format!("ip route add {}/32 via {HOST}", web[0]),
+        format!("ip -6 route add {}/128 via {HOST6}", web[1]),
+    ];
+    lab.outside().ok(&route[routed]);
+    for (family, (public, host)) in [(PUBLIC, HOST), (PUBLIC6, HOST6)].into_iter().enumerate() {
+        let seen = if family == routed {
+            web[family]
+        } else {
+            ip(host)
+        };
+        assert_eq!(asks(&direct.web, SocketAddr::new(ip(public), OPEN)), seen);
+    }
     // It has no port of the host's.
-    let port = lab.netd("port web");
-    let published = port
-        .lines()
-        .find_map(|line| line.split("0.0.0.0:").nth(1)?.trim().parse::<u16>().ok());
-    is_shut(lab.attacker(), ip(HOST), published.expect("a port"));
+    is_shut(lab.attacker(), ip([HOST, HOST6][routed]), PUBLISHED);
 }
 
 #[test]
@@ -147,7 +230,7 @@ fn trusted_interfaces_reach_published_ports() {
         let seen = udp_exchange(direct.lab.attacker(), at, LIMIT).expect("UDP");
         assert!([ip(ATTACKER), ip(ATTACKER6)].contains(&seen.ip()));
         is_shut(direct.lab.attacker(), to, CLOSED);
-        is_kept_from(&direct.stranger, to, OPEN);
+        is_kept_from(&direct.strangers[0], to, OPEN);
     }
 }
 
@@ -163,11 +246,12 @@ fn direct_routing_may_be_allowed_for_all() {
 fn an_isolated_network_has_no_address_of_the_hosts() {
     let lab = Lab::new("gw-isolated");
     let _agent = lab.agent("");
-    let refused = lab.netd_refuses(&format!("network create {MODE4}=isolated app"));
+    let refused = lab.netd_refuses(&format!("network create {}=isolated app", MODES[0]));
     let why = "gateway mode 'isolated' can only be used for an internal network";
     assert!(refused.stderr.contains(why), "{}", refused.describe());
+    let [v4, v6] = MODES;
     lab.netd(&format!(
-        "network create --internal --ipv6 {MODE4}=isolated {MODE6}=isolated app"
+        "network create --internal --ipv6 {v4}=isolated {v6}=isolated app"
     ));
     lab.netd("sandbox create --name web --network app");
     lab.netd("sandbox create --name client --network app");

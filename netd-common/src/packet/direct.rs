@@ -36,7 +36,27 @@ pub fn from_outside<T: Tables>(
     Ok(())
 }
 
-/// The same of a packet of the source in `work`, which is in another network.
+/// Whether a packet that came in by the uplink `ifindex` is for the gateway of a network that may be dialled
+/// from there: the gateway is then an address of the host like others. Anywhere else what listens at it is
+/// meant for the network, and nothing but published ports is reached.
+// Not inlined: see `allows`.
+#[inline(never)]
+pub fn is_for_the_host<T: Tables>(
+    tables: &mut T,
+    subnet: &Subnet,
+    ifindex: u32,
+    work: &Work,
+) -> bool {
+    let destination = &work.view.ip.destination;
+    let of_family = |bits| flags::of_family(bits, work.view.ip.is_v4());
+    let open = of_family(flags::ROUTED) | of_family(flags::UNPROTECTED) | flags::DIRECT;
+    let trusted = subnet.flags & flags::TRUSTS != 0 && tables.trusts(subnet.network, ifindex);
+    subnet.flags & flags::INTERNAL == 0
+        && (trusted || subnet.flags & open != 0)
+        && tables.host_address(destination).is_some()
+}
+
+/// Prepares the flow of a packet of the source in `work`, which is in another network.
 ///
 /// # Errors
 /// [`DropReason::Isolated`] where it is not allowed; [`DropReason::NoAddress`] where the network has

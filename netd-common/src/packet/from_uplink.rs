@@ -70,6 +70,9 @@ fn judge<P: Packet, T: Tables>(
         return Ok(Verdict::IcmpError);
     }
     if let Some(subnet) = tables.subnet(&work.view.ip.destination) {
+        if direct::is_for_the_host(tables, &subnet, ifindex, work) {
+            return Ok(Verdict::Pass);
+        }
         work.outcome.network = subnet.network;
         direct::from_outside(tables, &subnet, ifindex, work)?;
         nat::open(tables, work)?;

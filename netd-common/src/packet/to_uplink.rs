@@ -119,6 +119,10 @@ fn judge<P: Packet, T: Tables>(
     let Some(subnet) = tables.subnet(&work.view.ip.source) else {
         return Ok(Verdict::Pass);
     };
+    // A network's gateway: what answers from it, where it was dialled, is translated.
+    if tables.host_address(&work.view.ip.source).is_some() {
+        return Ok(Verdict::Pass);
+    }
     work.outcome.network = subnet.network;
     if transport::read(packet, &mut work.view).is_err() {
         return Err(DropReason::Untranslated);

@@ -13,6 +13,7 @@ mod namespace;
 mod patience;
 mod process;
 mod reach;
+mod rules;
 mod sctp;
 mod strays;
 mod topology;
