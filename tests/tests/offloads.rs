@@ -3,13 +3,15 @@
 //! no device computes checksums, tcpdump finds none that is wrong.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     time::Duration,
 };
 
 use netd_common::packet::testing::{Frame, Payload};
 use netd_tests::lab::{App, Capture, EchoServer, Lab, Namespace, addresses::*, patient};
+use nix::sys::socket::{setsockopt, sockopt};
 
 const PORT: u16 = 7000;
 const BULK_PORT: u16 = 7001;
@@ -18,50 +20,89 @@ const PUBLISHED_BULK: u16 = 8081;
 const LIMIT: Duration = Duration::from_secs(30);
 /// Octets of a bulk transfer: some hundred super-packets.
 const BULK: usize = 8 * 1_024 * 1_024;
+/// Of one of many, and where there are no super-packets.
+const SMALL_BULK: usize = 512 * 1_024;
 const PORTS: &str = "-p 8080:7000/udp -p 8081:7001";
+/// Octets of each datagram that UDP segmentation makes, but for the last, which has half of them; as QUIC
+/// has them.
+const SEGMENT: usize = 1_200;
+/// Datagrams at a time: as many as one packet of 64 KiB holds.
+const SEGMENTS: usize = 54;
 
 fn ip(address: &str) -> IpAddr {
     address.parse().expect("an address")
 }
 
-/// Sends [`BULK`] octets over TCP; all of them have to arrive as they are.
-#[track_caller]
-fn bulk(from: &Namespace, to: SocketAddr, server: &Namespace) {
-    let any = SocketAddr::new(IpAddr::from([0u16; 8]), BULK_PORT);
-    let listener = server.tcp_listen(any).expect("a listener");
-    let received = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a client");
-        stream
-            .set_read_timeout(Some(patient(LIMIT)))
-            .expect("a limit");
-        let mut all = Vec::new();
-        stream.read_to_end(&mut all).expect("to read");
-        all
-    });
-    let sent: Vec<u8> = (0..BULK).map(|at| (at % 251) as u8).collect();
-    let mut stream = from.tcp_connect(to, patient(LIMIT)).expect("to connect");
-    stream.write_all(&sent).expect("to write");
-    drop(stream);
-    let received = received.join().expect("the server");
-    assert!(received == sent, "{} octets arrived", received.len());
+/// Who sends, which address it dials, who has it.
+type Path<'a> = (&'a Namespace, IpAddr, &'a Namespace);
+
+/// Within the network, by masquerade, to a published port from outside, from the network, and by loopback;
+/// those to the published port last.
+fn paths(app: &App, v6: bool) -> [Path<'_>; 5] {
+    let (lab, web) = (&app.lab, &app.web);
+    let (inside, host, public, loopback) = match v6 {
+        false => (
+            lab.address("web", "app"),
+            ip(HOST),
+            ip(PUBLIC),
+            ip("127.0.0.1"),
+        ),
+        true => (
+            lab.address6("web", "app"),
+            ip(HOST6),
+            ip(PUBLIC6),
+            ip("::1"),
+        ),
+    };
+    [
+        (&app.client, inside, web),
+        (&app.client, public, lab.outside()),
+        (lab.outside(), host, web),
+        (&app.client, host, web),
+        (lab.host(), loopback, web),
+    ]
 }
 
-/// By masquerade, to a published port, and within the network.
+/// The first paths of [`paths`] dial the servers' own ports.
+const UNPUBLISHED: usize = 2;
+
+/// Sends so many octets over TCP, which come back; all of them have to arrive as they are.
 #[track_caller]
-fn bulk_everywhere(app: &App, v6: bool) {
-    let lab = &app.lab;
-    let (web, host, public) = match v6 {
-        false => (lab.address("web", "app"), ip(HOST), ip(PUBLIC)),
-        true => (lab.address6("web", "app"), ip(HOST6), ip(PUBLIC6)),
-    };
-    bulk(&app.client, SocketAddr::new(web, BULK_PORT), &app.web);
-    bulk(
-        &app.client,
-        SocketAddr::new(public, BULK_PORT),
-        lab.outside(),
-    );
-    let published = SocketAddr::new(host, PUBLISHED_BULK);
-    bulk(lab.outside(), published, &app.web);
+fn bulk(from: &Namespace, to: SocketAddr, server: &Namespace, octets: usize) {
+    let any = SocketAddr::new(IpAddr::from([0u16; 8]), BULK_PORT);
+    let listener = server.tcp_listen(any).expect("a listener");
+    let echo = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let all = read_all(&mut stream);
+        stream.write_all(&all).expect("to write");
+    });
+    let sent: Vec<u8> = (0..octets).map(|at| (at % 251) as u8).collect();
+    let mut stream = from.tcp_connect(to, patient(LIMIT)).expect("to connect");
+    stream.write_all(&sent).expect("to write");
+    stream.shutdown(Shutdown::Write).expect("to end");
+    let received = read_all(&mut stream);
+    echo.join().expect("the server");
+    assert!(received == sent, "{} octets came back", received.len());
+}
+
+fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let limit = Some(patient(LIMIT));
+    stream.set_read_timeout(limit).expect("a limit");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("to read");
+    all
+}
+
+#[track_caller]
+fn bulk_everywhere(app: &App, v6: bool, octets: usize) {
+    for (number, (from, to, server)) in paths(app, v6).into_iter().enumerate() {
+        bulk(from, bulk_at(number, to), server, octets);
+    }
+}
+
+fn bulk_at(number: usize, to: IpAddr) -> SocketAddr {
+    let published = number >= UNPUBLISHED;
+    SocketAddr::new(to, if published { PUBLISHED_BULK } else { BULK_PORT })
 }
 
 /// Octets of the largest IP packet in a capture.
@@ -80,7 +121,12 @@ fn devices(lab: &Lab, app: &App) -> Vec<(Namespace, String)> {
     let ports = [lab.host(), lab.outside()].map(|at| (lab.segment().clone(), at.name().to_owned()));
     let ends = [&app.web, &app.client, lab.host(), lab.outside()]
         .map(|at| (at.clone(), "eth0".to_owned()));
-    sides.into_iter().chain(ports).chain(ends).collect()
+    let bridges = [
+        (lab.host().clone(), lab.bridge_of("app")),
+        (lab.segment().clone(), "segment".to_owned()),
+    ];
+    let all = sides.into_iter().chain(ports).chain(ends);
+    all.chain(bridges).collect()
 }
 
 /// Waits for a lock that all namespaces of the machine share.
@@ -94,17 +140,93 @@ fn offload(at: &Namespace, device: &str, word: &str) {
 #[test]
 fn super_packets_go_through_as_they_are() {
     let app = App::with("gso", "", PORTS);
-    let captures = [&app.web, app.lab.outside()].map(|at| {
-        Capture::start(at, "eth0", &format!("tcp dst port {BULK_PORT}")).expect("tcpdump")
-    });
     for v6 in [false, true] {
-        bulk_everywhere(&app, v6);
+        for (number, (from, to, server)) in paths(&app, v6).into_iter().enumerate() {
+            let at = bulk_at(number, to);
+            // As each end gets it: there and back.
+            let captures = [
+                (server, format!("tcp dst port {BULK_PORT}")),
+                (from, format!("tcp and {}", answers(at, BULK_PORT))),
+            ]
+            .map(|(end, filter)| Capture::start(end, "any", &filter).expect("tcpdump"));
+            bulk(from, at, server, BULK);
+            for capture in captures {
+                let largest = largest(&capture.stop().expect("the capture"));
+                assert!(largest > 60_000, "to {at} at most {largest} octets");
+            }
+        }
     }
-    for capture in captures {
-        let text = capture.stop().expect("the capture");
-        let largest = largest(&text);
-        assert!(largest > 20_000, "the largest has {largest} octets");
+}
+
+/// A filter for what comes from the dialled port, which for sockets of the host is the server's own.
+fn answers(at: SocketAddr, own: u16) -> String {
+    format!("( src port {} or src port {own} )", at.port())
+}
+
+/// One packet, cut up as late as by the receiver's socket, and one that comes back.
+#[test]
+fn segments_of_udp_arrive_one_by_one() {
+    let app = App::with("udp-gso", "", PORTS);
+    for v6 in [false, true] {
+        for (number, (from, to, server)) in paths(&app, v6).into_iter().enumerate() {
+            let published = number >= UNPUBLISHED;
+            let at = SocketAddr::new(to, if published { PUBLISHED } else { PORT });
+            // Of its own address, so that it answers from there.
+            let own = if published { paths(&app, v6)[0].1 } else { to };
+            let socket = server
+                .udp_bind(SocketAddr::new(own, PORT))
+                .expect("a socket");
+            let client = connected(from, at);
+            for socket in [&socket, &client] {
+                setsockopt(socket, sockopt::UdpGsoSegment, &(SEGMENT as i32)).expect("UDP_SEGMENT");
+                let limit = Some(patient(LIMIT));
+                socket.set_read_timeout(limit).expect("a limit");
+            }
+            let captures = [
+                (server, format!("udp dst port {PORT}")),
+                (from, format!("udp and {}", answers(at, PORT))),
+            ]
+            .map(|(end, filter)| Capture::start(end, "any", &filter).expect("tcpdump"));
+            client.send(&segments()).expect("to send");
+            let peer = arrives_in_segments(&socket);
+            socket.send_to(&segments(), peer).expect("to send");
+            arrives_in_segments(&client);
+            for capture in captures {
+                let largest = largest(&capture.stop().expect("the capture"));
+                assert!(largest > 60_000, "to {at} at most {largest} octets");
+            }
+        }
     }
+}
+
+/// Each with its number at both ends.
+fn segments() -> Vec<u8> {
+    let mut all: Vec<u8> = (0..SEGMENTS)
+        .flat_map(|number| {
+            let mut one = vec![number as u8; SEGMENT];
+            one[SEGMENT / 2..].fill(0xff - number as u8);
+            one
+        })
+        .collect();
+    all.truncate(all.len() - SEGMENT / 2);
+    all
+}
+
+/// Who sent them.
+#[track_caller]
+fn arrives_in_segments(socket: &UdpSocket) -> SocketAddr {
+    let mut peers = BTreeSet::new();
+    for (number, expected) in segments().chunks(SEGMENT).enumerate() {
+        let mut one = [0; 2 * SEGMENT];
+        let (length, peer) = socket.recv_from(&mut one).expect("a datagram");
+        assert!(
+            one[..length] == *expected,
+            "number {number}: {length} octets"
+        );
+        peers.insert(peer);
+    }
+    assert_eq!(peers.len(), 1, "{peers:?}");
+    peers.pop_first().expect("one")
 }
 
 #[test]
@@ -118,7 +240,7 @@ fn without_offloads_no_checksum_is_wrong() {
     let captures =
         [&app.web, lab.outside()].map(|at| Capture::start(at, "eth0", &filter).expect("tcpdump"));
     for v6 in [false, true] {
-        bulk_everywhere(&app, v6);
+        bulk_everywhere(&app, v6, SMALL_BULK);
     }
     for capture in captures {
         let text = capture.stop().expect("the capture");
@@ -130,19 +252,17 @@ fn without_offloads_no_checksum_is_wrong() {
     }
 }
 
-/// Segmentation and checksums by some devices and not by others.
+/// Segmentation and checksums by all devices but one.
 #[test]
 fn offloads_of_single_devices_may_be_off() {
     let app = App::with("mixed-offloads", "", PORTS);
-    let lab = &app.lab;
-    // A sandbox's side and the host's side of a veth pair, and both ends of the uplink.
-    let all = devices(lab, &app);
-    for (at, device) in [0, 4, 6, 7].map(|number| &all[number]) {
+    for (at, device) in &devices(&app.lab, &app) {
         offload(at, device, "off");
-        bulk_everywhere(&app, false);
+        for v6 in [false, true] {
+            bulk_everywhere(&app, v6, SMALL_BULK);
+        }
         offload(at, device, "on");
     }
-    bulk_everywhere(&app, true);
 }
 
 #[test]
@@ -170,7 +290,7 @@ fn jumbo_frames_inside_and_outside() {
             .fails(&format!("ping -n -M do -c 1 -W 1 -s {} {to}", fits + 1));
     }
     for v6 in [false, true] {
-        bulk_everywhere(&app, v6);
+        bulk_everywhere(&app, v6, SMALL_BULK);
     }
 }
 
@@ -183,7 +303,7 @@ fn an_uplink_that_takes_less_than_the_network() {
     let _far = EchoServer::start(lab.outside(), PORT);
     let _server = EchoServer::start(&app.web, PORT);
     for v6 in [false, true] {
-        bulk_everywhere(&app, v6);
+        bulk_everywhere(&app, v6, SMALL_BULK);
         let to = if v6 { ip(PUBLIC6) } else { ip(PUBLIC) };
         // The first is lost and its sender told; the kernel cuts what follows.
         let socket = connected(&app.client, SocketAddr::new(to, PORT));
