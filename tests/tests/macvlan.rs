@@ -238,56 +238,6 @@ fn has(lab: &Lab, link: &str) -> bool {
 }
 
 #[test]
-fn a_vlan_is_made_and_removed_with_its_last_network() {
-    let (lab, _agent) = start("macvlan-vlan");
-    let create =
-        "network create -d macvlan -o parent=eth0.10 --subnet 10.10.0.0/24 --gateway 10.10.0.1";
-    if !has(&lab, "link eth0 name probe0 type vlan id 77") {
-        let refused = lab.netd_refuses(&format!("{create} v10"));
-        assert!(
-            refused.stderr.starts_with(
-                "netd: create VLAN interface eth0.10 (number 10 of eth0): Operation not supported"
-            ),
-            "{}",
-            refused.stderr
-        );
-        let left = lab.netd("network ls -q --filter name=v10");
-        assert_eq!(left, "", "a network that could not be made is not there");
-        return;
-    }
-    lab.netd(&format!("{create} v10"));
-    lab.netd("network create -d macvlan -o parent=eth0.10 --subnet 10.11.0.0/24 v11");
-    let link = lab.host().ok("ip -d link show dev eth0.10");
-    assert!(link.contains("vlan protocol 802.1Q id 10"), "{link}");
-    assert!(link.contains("alias netd:parent:eth0.10"), "{link}");
-    lab.outside()
-        .ok("ip link add link eth0 name eth0.10 type vlan id 10");
-    lab.outside().ok("ip link set eth0.10 up");
-    lab.outside().ok("ip address add 10.10.0.1/24 dev eth0.10");
-    lab.netd("sandbox create --name one --network v10");
-    let one = lab.sandbox("one");
-    let _outside = EchoServer::start(lab.outside(), PORT);
-    let own = lab.address("one", "v10");
-    assert_eq!(reaches(&one, address("10.10.0.1"), PORT), own);
-    // By its gateway further on, and seen by nobody without the tag.
-    assert_eq!(reaches(&one, address(PUBLIC), PORT), own);
-    let _one = EchoServer::start(&one, PORT + 1);
-    reaches(lab.outside(), own, PORT + 1);
-    is_kept_from(lab.attacker(), own, PORT + 1);
-    // Somebody deletes the VLAN.
-    lab.host().ok("ip link delete eth0.10");
-    lab.wait_until("the VLAN is back", TOLD, || {
-        let ping = one.run("ping -n -c 1 -W 0.5 10.10.0.1");
-        ping.is_ok_and(|ping| ping.succeeded())
-    });
-    lab.netd("sandbox rm one");
-    lab.netd("network rm v10");
-    lab.host().ok("ip link show dev eth0.10");
-    lab.netd("network rm v11");
-    lab.host().fails("ip link show dev eth0.10");
-}
-
-#[test]
 fn a_vlan_of_the_hosts_own_is_left_alone() {
     let (lab, _agent) = start("macvlan-own-vlan");
     if !has(&lab, "link eth0 name probe0 type vlan id 77") {

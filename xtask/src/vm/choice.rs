@@ -16,7 +16,7 @@ const DEFAULT: [&str; 6] = [
     "differential",
     "tour",
     "sctp/associations_go",
-    "macvlan/a_vlan_is_made",
+    "vlans",
     "macvlan/without_a_parent",
 ];
 
