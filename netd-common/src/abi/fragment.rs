@@ -104,6 +104,7 @@ pub struct Parked {
     pub is_copy: u32,
     /// The fragment from its IP header on.
     pub bytes: [u8; MAX_PARKED_OCTETS],
-    /// Zero.
-    pub reserved: [u8; 4],
+    /// The index of the endpoint that sent it, 0 where it came in otherwise; for the event if its time
+    /// runs out.
+    pub endpoint: u32,
 }

@@ -6,12 +6,11 @@ use aya_ebpf::{
 };
 use netd_common::{
     DropReason,
-    abi::{
-        Program,
-        drops::{DROP_EVENT_VERSION, DropEvent},
-        fragment::FragmentKey,
+    abi::{Program, drops::DropEvent, fragment::Parked},
+    packet::{
+        Work,
+        drop_event::{fill, fill_parked},
     },
-    packet::{Work, drop_event::fill},
 };
 
 use crate::{
@@ -45,21 +44,14 @@ pub fn tell<const BARE: bool>(
 pub fn tell_parked(
     program: Program,
     reason: DropReason,
-    (key, network, length): (&FragmentKey, u32, u32),
+    parked: &Parked,
     free: impl FnOnce() -> bool,
 ) -> bool {
     let Some(mut entry) = begin(reason) else {
         return free();
     };
     let event = entry_of(&mut entry);
-    event.version = DROP_EVENT_VERSION;
-    event.reason = reason as u16;
-    event.program = program as u16;
-    event.network = network;
-    event.octets = length;
-    event.protocol = key.protocol;
-    event.source = key.source;
-    event.destination = key.destination;
+    fill_parked(program, reason, parked, event);
     let was_there = free();
     if was_there {
         entry.submit(NO_WAKEUP);

@@ -67,6 +67,7 @@ impl Places for Lot<'_> {
         let parked = unsafe { &mut *parked };
         parked.key = work.fragment;
         parked.network = work.outcome.network;
+        parked.endpoint = work.outcome.endpoint;
         parked.since = now;
         parked.length = length as u32;
         parked.is_copy = work.passes;
@@ -99,8 +100,7 @@ impl Places for Lot<'_> {
             return;
         }
         let reason = DropReason::FragmentTimeout;
-        let told = (&parked.key, network, length);
-        if events::tell_parked(self.program, reason, told, || self.free(place)) {
+        if events::tell_parked(self.program, reason, parked, || self.free(place)) {
             let outcome = Outcome {
                 network,
                 ..Outcome::default()

@@ -1,5 +1,6 @@
 //! Every map that can be full, full. What a command needs of the agent's is refused with the map's name,
 //! and nothing of it is left; what the programs write of their own is a counted drop, or makes room.
+//! (The ring of drop events is `drop_events.rs`'s.)
 
 use std::net::IpAddr;
 
