@@ -8,7 +8,8 @@ use std::{
 };
 
 use netd_tests::lab::{
-    Agent, EchoServer, Lab, Namespace, addresses::*, asks, is_kept_from, reaches, udp_exchange,
+    Agent, EchoServer, Lab, Namespace, Traces, addresses::*, asks, is_kept_from, reaches,
+    udp_exchange,
 };
 use nix::net::if_::if_nametoindex;
 
@@ -246,9 +247,6 @@ fn direct_routing_may_be_allowed_for_all() {
 fn an_isolated_network_has_no_address_of_the_hosts() {
     let lab = Lab::new("gw-isolated");
     let _agent = lab.agent("");
-    let refused = lab.netd_refuses(&format!("network create {}=isolated app", MODES[0]));
-    let why = "gateway mode 'isolated' can only be used for an internal network";
-    assert!(refused.stderr.contains(why), "{}", refused.describe());
     let [v4, v6] = MODES;
     lab.netd(&format!(
         "network create --internal --ipv6 {v4}=isolated {v6}=isolated app"
@@ -266,6 +264,44 @@ fn an_isolated_network_has_no_address_of_the_hosts() {
         reaches(&client, to, OPEN);
         is_kept_from(lab.host(), to, OPEN);
     }
+}
+
+/// Of a network that is refused for one of these options nothing is there, neither in netd nor on the
+/// host.
+#[test]
+fn a_refused_option_leaves_nothing() {
+    const BRIDGE: &str = "-o com.docker.network.bridge";
+    let [mode4, mode6] = MODES;
+    let lab = Lab::new("gw-refused");
+    let _agent = lab.agent("");
+    let objects = || {
+        let revision = lab.netd_json("status -f json")["revision"].as_u64();
+        (lab.netd("network ls"), revision)
+    };
+    let (traces, before) = (Traces::of(&lab), objects());
+    for (options, why) in [
+        (
+            format!("{mode4}=isolated"),
+            "gateway mode 'isolated' can only be used for an internal network",
+        ),
+        (format!("--ipv6 {mode6}=sideways"), "sideways"),
+        (format!("{BRIDGE}.trusted_host_interfaces=eth0:a/b"), "a/b"),
+        (
+            "-o com.docker.network.host_ipv4=2001:db8::1".to_owned(),
+            "2001:db8::1",
+        ),
+        (
+            "--ipv6 -o com.docker.network.host_ipv6=198.18.0.40".to_owned(),
+            "198.18.0.40",
+        ),
+    ] {
+        let refused = lab.netd_refuses(&format!("network create {options} app"));
+        assert!(refused.stderr.contains(why), "{}", refused.describe());
+        Traces::of(&lab).are_those_of(&traces);
+        assert_eq!(objects(), before, "{options}");
+    }
+    // The name is free.
+    lab.netd("network create app");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::{
 
 use netd_common::packet::testing::{Frame, Payload};
 use netd_tests::lab::{
-    App, Capture, EXPERIMENTAL, EchoServer, addresses::*, ethernet, is_kept_from, octets, reaches,
+    App, Capture, EXPERIMENTAL, EchoServer, Namespace, addresses::*, ethernet, is_kept_from,
+    octets, reaches,
 };
 
 const PORT: u16 = 7000;
@@ -381,6 +382,101 @@ fn what_carries_a_vlan_tag_is_not_a_networks() {
         "{}",
         lab.netd("drops")
     );
+    let received = received.stop().expect("the capture");
+    assert_eq!(received.trim(), "");
+}
+
+/// GRE, ESP and what has no name yet (RFC 3692): as they are within a network, and nowhere else.
+#[test]
+fn other_protocols_stay_in_the_network() {
+    const PROTOCOLS: [u8; 3] = [47, 50, 253];
+    let app = App::start("protocols");
+    let lab = &app.lab;
+    lab.netd("network create --ipv6 -o com.docker.network.bridge.enable_icc=false closed");
+    for name in ["one", "two"] {
+        lab.netd(&format!("sandbox create --name {name} --network closed"));
+    }
+    let one = lab.sandbox("one");
+    let of = |name: &str, network: &str| [lab.address(name, network), lab.address6(name, network)];
+    let packets = |from: [IpAddr; 2], to: [IpAddr; 2]| -> Vec<Vec<u8>> {
+        let frames = from.into_iter().zip(to).flat_map(|(source, destination)| {
+            PROTOCOLS.map(|protocol| Frame {
+                to: [0; 6],
+                from: [0; 6],
+                source: source.into(),
+                destination: destination.into(),
+                hops: 64,
+                payload: Payload::Other(protocol, b"neither ports nor checksum".to_vec()),
+            })
+        });
+        frames.map(|frame| frame.bytes().split_off(14)).collect()
+    };
+    let sends = |from: &Namespace, packets: &[Vec<u8>]| {
+        from.send_packets(packets).expect("the packets are sent");
+    };
+    // What comes of them, in hexadecimal digits.
+    const DIGITS: &str =
+        "-x ip proto 47 or proto 50 or proto 253 or ip6 proto 47 or ip6 proto 50 or ip6 proto 253";
+    let (web, client) = (of("web", "app"), of("client", "app"));
+    let six = PROTOCOLS.len() as u64 * 2;
+
+    let received = Capture::start(&app.web, "eth0", DIGITS).expect("tcpdump");
+    let neighbourly = packets(client, web);
+    sends(&app.client, &neighbourly);
+    let hex = |text: &str| -> String {
+        let lines = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("0x"));
+        let words = lines.filter_map(|line| line.split_once(':'));
+        words.map(|(_, words)| words.replace(' ', "")).collect()
+    };
+    lab.wait_until("all have come", Duration::from_secs(10), || {
+        let text = hex(&received.so_far());
+        neighbourly.iter().all(|packet| {
+            let packet: String = packet.iter().map(|octet| format!("{octet:02x}")).collect();
+            text.contains(&packet)
+        })
+    });
+    drop(received);
+
+    let outside = Capture::start(lab.outside(), "eth0", DIGITS).expect("tcpdump");
+    let before = lab.drops("unknown-protocol");
+    sends(&app.client, &packets(client, [ip(PUBLIC), ip(PUBLIC6)]));
+    assert_eq!(
+        lab.drops("unknown-protocol"),
+        before + six,
+        "{}",
+        lab.netd("drops")
+    );
+    let outside = outside.stop().expect("the capture");
+    assert_eq!(outside.trim(), "");
+
+    // The host's stack takes what is for it, and knows no such protocol (RFC 1122 section 3.2.2.1).
+    let errors = Capture::start(lab.outside(), "eth0", "icmp or icmp6").expect("tcpdump");
+    sends(
+        lab.outside(),
+        &packets([ip(OUTSIDE), ip(OUTSIDE6)], [ip(HOST), ip(HOST6)]),
+    );
+    lab.wait_until("the host says so", Duration::from_secs(10), || {
+        let text = errors.so_far();
+        text.contains("protocol 253 unreachable") && text.contains("next header")
+    });
+
+    let before = lab.drops("direct-routing");
+    for (to, via) in web.into_iter().zip([HOST, HOST6]) {
+        lab.attacker().ok(&format!("ip route add {to} via {via}"));
+    }
+    sends(lab.attacker(), &packets([ip(ATTACKER), ip(ATTACKER6)], web));
+    lab.wait_until("all are counted", Duration::from_secs(10), || {
+        lab.drops("direct-routing") == before + six
+    });
+
+    let received = Capture::start(&lab.sandbox("two"), "eth0", DIGITS).expect("tcpdump");
+    let before = lab.drops("icc-off");
+    sends(&one, &packets(of("one", "closed"), of("two", "closed")));
+    // Reports of listeners may be among them.
+    let dropped = lab.drops("icc-off") - before;
+    assert!(dropped >= six, "{}", lab.netd("drops"));
     let received = received.stop().expect("the capture");
     assert_eq!(received.trim(), "");
 }

@@ -1,7 +1,8 @@
 //! Random octets on the wire, from a container and from outside: frames, also such as end within a
-//! header, and IP packets of every length. (The differential test has every length at every hook.)
+//! header, and IP packets of every length, of both families. (The differential test has every length at
+//! every hook.)
 
-use std::{fmt::Write as _, net::Ipv4Addr};
+use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr};
 
 use netd_common::packet::testing::Payload;
 use netd_tests::lab::{App, EchoServer, Namespace, addresses::*, asks, octets};
@@ -17,6 +18,8 @@ const LONGEST: usize = 128;
 const ETHERNET: usize = 14;
 /// Octets of an IPv4 header.
 const HEADER: usize = 20;
+/// Octets of an IPv6 header.
+const HEADER_V6: usize = 40;
 const SEED: u64 = 0x6e65_7464;
 
 /// Chance (SplitMix64).
@@ -64,13 +67,25 @@ fn frames(app: &App, from: &Namespace, mac: [[u8; 6]; 2], dice: &mut Dice) -> us
     taken.count()
 }
 
-/// Sends an IPv4 packet of each length, random behind its addresses.
-fn packets(from: &Namespace, source: Ipv4Addr, to: Ipv4Addr, dice: &mut Dice) {
+/// Sends packets of each length, random behind their addresses, in the family that those are of.
+fn packets(from: &Namespace, source: IpAddr, to: IpAddr, dice: &mut Dice) {
     let gun = Gun::of(from);
-    for length in HEADER..=LONGEST {
-        let payload = (HEADER..length).map(|_| dice.octet()).collect();
+    let header = if source.is_ipv4() { HEADER } else { HEADER_V6 };
+    for length in header..=LONGEST {
+        let payload = (header..length).map(|_| dice.octet()).collect();
         gun.shoot(&packet(source, to, Payload::Other(dice.octet(), payload)));
     }
+}
+
+/// Who talks with whom, of all flows.
+fn flows(app: &App) -> BTreeSet<[String; 3]> {
+    let listing = app.lab.netd("flow ls -f json");
+    let values = Deserializer::from_str(&listing).into_iter::<Value>();
+    let words = |value: Value| {
+        ["Protocol", "Source", "Destination"]
+            .map(|name| value[name].as_str().expect("a text").to_owned())
+    };
+    values.map(|value| words(value.expect("JSON"))).collect()
 }
 
 /// All drops, whatever the reason.
@@ -99,13 +114,21 @@ fn random_frames_of_every_length_end_as_counted_drops() {
     // What a container sends and netd does not understand has a reason, each frame.
     let dropped = drops(&app) - before;
     assert!(dropped >= sent as u64, "{dropped} of {sent}");
-    let v4 = |text: &str| text.parse::<Ipv4Addr>().expect("an address");
-    let client = lab.address("client", "app").to_string();
-    packets(&app.client, v4(&client), v4(PUBLIC), &mut dice);
+    let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
     let attacker = lab.attacker().clone();
     let macs = [at_eth0(lab.host()), at_eth0(&attacker)];
+    let client = [lab.address("client", "app"), lab.address6("client", "app")];
+    for (own, to) in client.into_iter().zip([PUBLIC, PUBLIC6]) {
+        packets(&app.client, own, ip(to), &mut dice);
+    }
+    // From outside nothing of this makes a flow.
+    let before = flows(&app);
     frames(&app, &attacker, macs, &mut dice);
-    packets(&attacker, v4(ATTACKER), v4(HOST), &mut dice);
+    for (own, to) in [(ATTACKER, HOST), (ATTACKER6, HOST6)] {
+        packets(&attacker, ip(own), ip(to), &mut dice);
+    }
+    let new: Vec<_> = flows(&app).difference(&before).cloned().collect();
+    assert!(new.is_empty(), "{new:?}");
     asks(&app.client, at(PUBLIC, PORT));
     asks(lab.outside(), at(HOST, 8080));
     is_well(&app.agent);
