@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod kernel;
 mod packet;
 mod question;
 mod record;
@@ -15,7 +16,7 @@ mod words;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the name of their folder in `corpus/` and of their program in `engine/`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("dns_question", question::question),
     ("dns_answer", answer::answer),
     ("dns_name", text::name),
@@ -27,6 +28,11 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("port", words::port),
     ("option", words::option),
     ("command_line", words::command_line),
+    ("format", words::format),
+    ("filter", words::filter),
+    ("mountinfo", kernel::mountinfo),
+    ("port_list", kernel::port_list),
+    ("drop_event", kernel::drop_event_record),
 ];
 
 /// The target of that name.

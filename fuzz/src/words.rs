@@ -4,9 +4,15 @@ use std::{collections::BTreeMap, path::Path, time::UNIX_EPOCH};
 
 use netd::frontends::{
     api::{driver_options, sandbox_request::SandboxCreate},
-    cli::{self, Failure, Parsed, attachment, publish, until},
+    cli::{
+        self, Failure, Parsed, attachment,
+        filters::{Filters, is_like},
+        format::Template,
+        publish, until,
+    },
     config::Settings,
 };
+use serde_json::Value;
 
 /// Octets of a command line that are looked at.
 const LONGEST: usize = 4_096;
@@ -78,6 +84,55 @@ pub fn command_line(bytes: &[u8]) {
             let _ = attachment.endpoint.check();
         }
         let _ = until::seconds(word, UNIX_EPOCH);
+    }
+}
+
+/// `--format` on the first line, then the object that it prints: refused with a text, or a line; JSON
+/// where JSON was asked for.
+pub fn format(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (format, object) = text.split_once('\n').unwrap_or((&text, "{}"));
+    let Some(template) = told(Template::parse(format, "netd x")) else {
+        return;
+    };
+    let object: Value = serde_json::from_str(object).unwrap_or_default();
+    let inner = format.strip_prefix("{{").unwrap_or(format).trim_start();
+    match template.line(&object) {
+        Ok(line) if inner.starts_with("json") => {
+            let printed: Value = serde_json::from_str(&line).expect("JSON");
+            assert!(inner != "json" || printed == object);
+        }
+        Ok(_) => {}
+        Err(failure) => assert!(!failure.message.is_empty() && failure.exit == 1),
+    }
+}
+
+/// `--filter`, one a line: refused with a text, or a choice in which every label counts, and of the
+/// values of another key one.
+pub fn filter(bytes: &[u8]) {
+    const KNOWN: [&str; 4] = ["name", "label", "dangling", "type"];
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
+    let texts: Vec<String> = text.lines().map(str::to_owned).collect();
+    let Some(filters) = told(Filters::parse(&texts, &KNOWN)) else {
+        return;
+    };
+    let count: usize = KNOWN.iter().map(|key| filters.values(key).count()).sum();
+    assert_eq!(count, texts.len());
+    let _ = told(filters.switch("dangling"));
+    let _ = told(filters.among("type", &["custom", "builtin"]));
+    let labels = BTreeMap::from([("tier".to_owned(), "web".to_owned())]);
+    let passes = |filters: &Filters| {
+        filters.pass(&labels, |filter| match filter.key.as_str() {
+            "name" => is_like("app-1", &filter.value),
+            _ => filter.value == "custom",
+        })
+    };
+    if passes(&filters) {
+        let label = |value| format!("label={value}");
+        for value in filters.values("label") {
+            let one = Filters::parse(&[label(value)], &KNOWN).expect("it was taken before");
+            assert!(passes(&one), "{value}");
+        }
     }
 }
 

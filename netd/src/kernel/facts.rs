@@ -18,7 +18,7 @@ use super::{
         link,
         route::{self, Listed},
     },
-    resolv, sysctl,
+    port_lists, resolv, sysctl,
 };
 use crate::{
     model::{IfName, Name, PortRange},
@@ -215,23 +215,12 @@ fn link_local(net: IpNet) -> bool {
 
 fn local_ports() -> io::Result<(u16, u16)> {
     let text = fs::read_to_string(LOCAL_PORTS)?;
-    let mut numbers = text.split_whitespace().map(str::parse::<u16>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(low)), Some(Ok(high))) if low <= high => Ok((low, high)),
-        _ => Ok(DEFAULT_LOCAL_PORTS),
-    }
+    Ok(port_lists::pair(&text).unwrap_or(DEFAULT_LOCAL_PORTS))
 }
 
 fn reserved_ports(run_dir: &Path) -> Result<Vec<PortRange>, anyhow::Error> {
     let now = sysctl::own_value(run_dir, RESERVED_PORTS)?;
-    let ranges = now.split(',').filter_map(|part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(PortRange {
-            first: first.trim().parse().ok()?,
-            last: last.trim().parse().ok()?,
-        })
-    });
-    Ok(ranges.collect())
+    Ok(port_lists::ranges(&now))
 }
 
 fn resolv_conf(path: &Path) -> io::Result<ResolvConf> {

@@ -18,6 +18,7 @@ pub mod netlink;
 pub mod netns;
 mod observe;
 pub mod places;
+pub mod port_lists;
 pub mod resolv;
 mod spent;
 pub mod stack;

@@ -35,7 +35,8 @@ impl DropEvents {
     }
 }
 
-fn read(bytes: &[u8]) -> Option<DropEvent> {
+/// A record of the ring; `None` where it is none, or of another layout.
+pub fn read(bytes: &[u8]) -> Option<DropEvent> {
     let (event, _) = DropEvent::read_from_prefix(bytes).ok()?;
     (event.version == DROP_EVENT_VERSION).then_some(event)
 }

@@ -4,7 +4,7 @@ use std::{fs, io, os::unix::ffi::OsStringExt, path::PathBuf};
 
 /// A mount (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub struct Mount {
     /// The directory of the file system that is mounted.
     pub root: PathBuf,
     /// Where.
@@ -21,13 +21,14 @@ pub(super) fn read() -> io::Result<Vec<Mount>> {
 }
 
 /// Where the whole cgroup2 hierarchy is mounted: alone or beside version 1 (hybrid).
-pub(super) fn cgroup2_root(mounts: &[Mount]) -> Option<&Mount> {
+pub fn cgroup2_root(mounts: &[Mount]) -> Option<&Mount> {
     mounts
         .iter()
         .find(|mount| mount.kind == "cgroup2" && mount.root.as_os_str() == "/")
 }
 
-fn parse(text: &[u8]) -> Vec<Mount> {
+/// The mounts of such a text. Lines that are none are left out.
+pub fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|byte| *byte == b'\n')
         .filter_map(parse_line)
         .collect()
