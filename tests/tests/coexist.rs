@@ -1,9 +1,11 @@
 //! Beside Docker and a strict packet filter: their rules stay as they are and do not stop netd's
 //! traffic, and netd's subnets keep out of theirs.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use netd_tests::lab::{App, EchoServer, Lab, addresses::*, asks, reaches};
+use netd_tests::lab::{
+    App, EchoServer, Lab, addresses::*, asks, gets_no_answer, is_kept_from, patient, reaches,
+};
 
 const PORT: u16 = 7000;
 const PUBLISH: &str = "-p 8080:7000/tcp -p 8080:7000/udp";
@@ -28,7 +30,7 @@ fn strict_rules_do_not_stop_our_traffic() {
     let _outside = EchoServer::start(lab.outside(), PORT);
     // The rules work: the host itself is closed.
     let _host = EchoServer::start(lab.host(), PORT);
-    netd_tests::lab::gets_no_answer(
+    gets_no_answer(
         lab.outside(),
         SocketAddr::new(HOST.parse().expect("an address"), PORT),
     );
@@ -43,6 +45,119 @@ fn strict_rules_do_not_stop_our_traffic() {
         assert_eq!(seen.to_string(), host);
         let published = SocketAddr::new(host.parse().expect("an address"), 8080);
         assert_eq!(asks(lab.outside(), published).to_string(), outside);
+    }
+}
+
+/// Whether bridged packets are shown to iptables, and what the policy for forwarded ones is, is not
+/// asked: neither within a network, nor on the way out and in, nor between networks whose gateway modes
+/// let some in.
+#[test]
+fn bridge_netfilter_and_the_forward_policy_change_nothing() {
+    const MODE: &str = "-o com.docker.network.bridge.gateway_mode";
+    const BRIDGED: [&str; 2] = [
+        "net.bridge.bridge-nf-call-iptables",
+        "net.bridge.bridge-nf-call-ip6tables",
+    ];
+    const CLOSED: u16 = 7001;
+    let app = App::in_lab(beside_docker("bridge-nf"), "", PUBLISH);
+    let lab = &app.lab;
+    lab.netd(&format!(
+        "network create --ipv6 {MODE}_ipv4=routed {MODE}_ipv6=routed open"
+    ));
+    lab.netd("sandbox create --name open --network open -p 9000:7000 -p 9000:7000/udp");
+    let open = lab.sandbox("open");
+    let _servers = [
+        EchoServer::start(&app.web, PORT),
+        EchoServer::start(&open, PORT),
+        EchoServer::start(&open, CLOSED),
+        EchoServer::start(lab.outside(), PORT),
+    ];
+    let both = |sandbox: &str, network: &str| {
+        [
+            lab.address(sandbox, network),
+            lab.address6(sandbox, network),
+        ]
+    };
+    let (web, client, routed) = (
+        both("web", "app"),
+        both("client", "app"),
+        both("open", "open"),
+    );
+    let gateways = [lab.gateway("open", "open"), lab.gateway6("open", "open")];
+    let group = std::net::Ipv4Addr::new(239, 1, 2, 3);
+    let hears = app
+        .web
+        .udp_bind("0.0.0.0:5353".parse().expect("any"))
+        .expect("a socket");
+    let std::net::IpAddr::V4(own) = web[0] else {
+        panic!("{web:?}");
+    };
+    hears.join_multicast_v4(&group, &own).expect("to join");
+    hears
+        .set_read_timeout(Some(patient(Duration::from_secs(5))))
+        .expect("a limit");
+    let speaks = app
+        .client
+        .udp_bind(SocketAddr::new(client[0], 0))
+        .expect("a socket");
+    // A kernel without br_netfilter has no such sysctl, and shows no bridged packet to anybody.
+    let shown = lab.host().read_sysctl(BRIDGED[0]).is_ok();
+    for (number, (bridged, policy)) in [("1", "drop"), ("0", "drop"), ("1", "accept")]
+        .iter()
+        .enumerate()
+    {
+        for sysctl in BRIDGED.into_iter().filter(|_| shown) {
+            lab.host().sysctl(sysctl, bridged).expect("a sysctl");
+        }
+        lab.host().ok(&format!(
+            "nft add chain inet filter forward {{ policy {policy}; }}"
+        ));
+        let (host, outside) = ([HOST, HOST6], [OUTSIDE, OUTSIDE6]);
+        for family in [0, 1] {
+            let at =
+                |address: &str, port| SocketAddr::new(address.parse().expect("an address"), port);
+            assert_eq!(reaches(&app.client, web[family], PORT), client[family]);
+            let public = at([PUBLIC, PUBLIC6][family], PORT);
+            assert_eq!(asks(&app.client, public).to_string(), host[family]);
+            let seen = asks(lab.outside(), at(host[family], 8080));
+            assert_eq!(seen.to_string(), outside[family]);
+            // From a masqueraded network into a routed one: open ports and ping.
+            assert_eq!(reaches(&app.client, routed[family], PORT), gateways[family]);
+            if number != 1 {
+                gets_no_answer(&app.client, SocketAddr::new(routed[family], CLOSED));
+                is_kept_from(&open, web[family], PORT);
+            }
+        }
+        speaks.send_to(b"all", (group, 5_353)).expect("to send");
+        let heard = hears.recv(&mut [0; 9]);
+        assert!(
+            heard.is_ok(),
+            "bridged {bridged}, policy {policy}: {heard:?}"
+        );
+    }
+}
+
+/// Neither the bridge of others nor that of another network can be had by name, and so be removed.
+#[test]
+fn a_bridge_that_is_there_is_not_taken() {
+    let lab = beside_docker("docker0");
+    let _agent = lab.agent("");
+    let shown = |bridge: &str| {
+        let host = lab.host();
+        [
+            host.ok(&format!("ip -o link show dev {bridge}")),
+            host.ok(&format!("ip -o address show dev {bridge}")),
+        ]
+    };
+    for bridge in ["docker0", "netd0"] {
+        let before = (shown(bridge), lab.netd("network ls"));
+        let refused = lab.netd_refuses(&format!(
+            "network create -o com.docker.network.bridge.name={bridge} x"
+        ));
+        assert!(refused.stderr.contains(bridge), "{}", refused.describe());
+        assert_eq!((shown(bridge), lab.netd("network ls")), before);
+        lab.netd_refuses("network rm x");
+        assert_eq!(shown(bridge), before.0);
     }
 }
 

@@ -39,7 +39,15 @@ fn a_neighbour_with_a_route_does_not_get_in() {
         .ok(&format!("ip -6 route add {web6}/128 via {HOST6}"));
     is_kept_from(lab.attacker(), web, PORT);
     is_kept_from(lab.attacker(), web6, PORT);
-    assert!(lab.drops("direct-routing") >= 6, "{}", lab.netd("drops"));
+    // Nor to the gateway's address, where a server of the host listens.
+    let _host = EchoServer::start(lab.host(), PORT);
+    let gateways = [lab.gateway("web", "app"), lab.gateway6("web", "app")];
+    for (gateway, via) in gateways.into_iter().zip([HOST, HOST6]) {
+        lab.attacker()
+            .ok(&format!("ip route add {gateway} via {via}"));
+        is_kept_from(lab.attacker(), gateway, PORT);
+    }
+    assert!(lab.drops("direct-routing") >= 12, "{}", lab.netd("drops"));
     // Neither does forwarding of others' break what is ours.
     assert_eq!(
         reaches(&app.client, web, PORT),

@@ -27,6 +27,27 @@ fn sandboxes_of_a_network_reach_each_other_as_they_are() {
     }
 }
 
+/// An address that the kernel gives an interface is nobody's: netd cannot tell whose it is.
+#[test]
+fn link_local_addresses_of_the_kernels_are_nobodys() {
+    for (name, options) in [("same-zone", ""), ("same-zone-internal", "--internal")] {
+        let app = App::with(name, options, "");
+        let shown = app.web.ok("ip -6 -brief address show dev eth0 scope link");
+        let address = shown
+            .split_whitespace()
+            .find(|word| word.starts_with("fe80:"));
+        let address = address.and_then(|word| word.split('/').next());
+        let address = address.expect("a link-local address");
+        app.client
+            .fails(&format!("ping -n -c 1 -W 0.7 {address}%eth0"));
+        let told = app.lab.netd("drops");
+        assert!(app.lab.drops("no-such-neighbor") > 0, "{told}");
+        // Inside, the gateway and the neighbour's own address are reached as ever.
+        let _server = EchoServer::start(&app.web, PORT);
+        reaches(&app.client, app.lab.address6("web", "app"), PORT);
+    }
+}
+
 #[test]
 fn checksums_are_right_on_the_way() {
     let app = App::start("same-sums");

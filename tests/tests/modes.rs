@@ -1,6 +1,6 @@
 //! Sandboxes that are the host, have nothing, or are in another one's namespace.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use netd_tests::lab::{App, EchoServer, Lab, Namespace, addresses::*, reaches};
 
@@ -245,4 +245,55 @@ fn the_way_out_moves_with_each_change() {
             }
         }
     }
+}
+
+/// Who has spoiled his interfaces is disconnected all the same, and what is netd's there is put right.
+#[test]
+fn a_spoiled_sandbox_is_disconnected_all_the_same() {
+    let lab = Lab::new("spoiled");
+    let _agent = lab.agent("");
+    lab.netd("network create --subnet 10.85.0.0/24 aa");
+    lab.netd("network create --subnet 10.86.0.0/24 zz");
+    lab.netd("sandbox create --name one --network aa");
+    lab.netd("network connect zz one");
+    let one = lab.sandbox("one");
+    assert_eq!(ways_out(&one)[0], "10.85.0.1 eth0");
+    // Without its address the next gateway is not even reachable, and the way out is another's.
+    one.ok("ip address flush dev eth1");
+    one.ok("ip route replace default dev eth0");
+    lab.netd("network disconnect aa one");
+    one.fails("ip link show dev eth0");
+    lab.wait_until("the way out is there", Duration::from_secs(20), || {
+        ways_out(&one)[0] == "10.86.0.1 eth1"
+    });
+    one.ok(&format!("ping -n -c 1 -W 5 {PUBLIC}"));
+    lab.netd("network disconnect zz one");
+    lab.netd("sandbox rm one");
+}
+
+/// On the default network alone a sandbox asks the host's servers; with a network that has names, the
+/// resolver.
+#[test]
+fn the_resolver_comes_and_goes_with_networks_that_have_names() {
+    let lab = Lab::new("resolver-comes");
+    let _agent = lab.agent("");
+    lab.netd("network create app");
+    lab.netd("sandbox create --name db --network app");
+    lab.netd("sandbox create --name one");
+    let conf = || lab.netd("exec one -- cat /etc/resolv.conf");
+    assert!(
+        conf().contains(&format!("nameserver {PUBLIC}")),
+        "{}",
+        conf()
+    );
+    lab.netd("exec one -- sh -c '! getent ahostsv4 db'");
+    lab.netd("network connect app one");
+    assert!(conf().contains("nameserver 127.0.0.11"), "{}", conf());
+    lab.netd("exec one -- getent ahostsv4 db");
+    lab.netd("network disconnect app one");
+    assert!(
+        conf().contains(&format!("nameserver {PUBLIC}")),
+        "{}",
+        conf()
+    );
 }

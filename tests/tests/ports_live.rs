@@ -8,7 +8,7 @@ use std::{
 };
 
 use netd_tests::lab::{
-    App, EchoServer, Lab, addresses::*, asks, gets_no_answer, tcp_exchange, udp_exchange,
+    App, EchoServer, Lab, addresses::*, asks, gets_no_answer, pins, tcp_exchange, udp_exchange,
 };
 
 const PORT: u16 = 7000;
@@ -245,4 +245,67 @@ fn addresses_come_and_go(app: &App) {
         }
         comes();
     }
+}
+
+/// Ten thousand ports are no process, no descriptor and a few dozen entries, and all of it goes.
+#[test]
+fn ten_thousand_ports_are_a_few_entries() {
+    let app = App::start("live-many");
+    let (lab, outside) = (&app.lab, app.lab.outside());
+    let pid = app.agent.pid();
+    let costs = || {
+        let host = lab.host();
+        let pinned = format!("{}/maps/PORTS", pins());
+        let entries = host.ok(&format!("bpftool -j map dump pinned {pinned}"));
+        let entries: serde_json::Value = serde_json::from_str(&entries).expect("JSON");
+        let entries = entries.as_array().expect("a list").len();
+        let of = |line: &str| host.ok(&format!("sh -c '{line} | wc -l'"));
+        (
+            of(&format!("ls /proc/{pid}/fd")),
+            of(&format!("cat /proc/{pid}/task/*/children")),
+            entries,
+        )
+    };
+    lab.netd("sandbox create --name many --network app");
+    let before = costs();
+    lab.netd("sandbox publish many -p 20000-29999:20000-29999 -p 20000-29999:20000-29999/udp");
+    let (descriptors, children, entries) = costs();
+    assert_eq!((&descriptors, &children), (&before.0, &before.1));
+    // Two families, two protocols, and for each what an interval takes: at most two for each bit.
+    let most = before.2 + 2 * 2 * 2 * 16;
+    assert!(entries <= most, "{entries} of {most}");
+    let many = lab.sandbox("many");
+    for port in [20_000, 24_321, 29_999] {
+        let _server = EchoServer::start(&many, port);
+        assert_eq!(asks(outside, at(HOST, port)), ip(OUTSIDE));
+    }
+    lab.netd("sandbox unpublish many 20000-29999 20000-29999/udp");
+    assert_eq!(costs(), before);
+    drop(
+        lab.host()
+            .tcp_listen(at("0.0.0.0", 24_321))
+            .expect("it is free again"),
+    );
+}
+
+/// Each family by its own network, and both are told.
+#[test]
+fn a_network_of_each_family_carries_that_familys_ports() {
+    let lab = Lab::new("live-families");
+    let _agent = lab.agent("");
+    lab.netd("network create four");
+    lab.netd("network create --ipv4=false --ipv6 six");
+    lab.netd("sandbox create --name web --network four -p 8080:7000 -p 8080:7000/udp");
+    lab.netd("network connect six web");
+    let ports = lab.netd("port web 7000/tcp");
+    let mut ports: Vec<&str> = ports.lines().collect();
+    ports.sort_unstable();
+    assert_eq!(ports, ["0.0.0.0:8080", "[::]:8080"]);
+    let _server = EchoServer::start(&lab.sandbox("web"), PORT);
+    for (host, outside) in [(HOST, OUTSIDE), (HOST6, OUTSIDE6)] {
+        assert_eq!(asks(lab.outside(), at(host, 8080)), ip(outside));
+    }
+    lab.netd("network disconnect six web");
+    assert_eq!(asks(lab.outside(), at(HOST, 8080)), ip(OUTSIDE));
+    gets_no_answer(lab.outside(), at(HOST6, 8080));
 }
