@@ -209,6 +209,20 @@ pub fn expired(
     idle > seconds(key, flow, twin, timeouts).saturating_mul(NANOSECONDS)
 }
 
+/// Whether one half leaves open that the flow is over; where not, nobody needs to look for the other.
+pub fn may_have_expired(key: &FlowKey, flow: &Flow, timeouts: &Timeouts, now: u64) -> bool {
+    let least = match key.protocol {
+        // Which of them applies depends on what both sides said.
+        protocol::TCP | protocol::SCTP => {
+            let either = timeouts.tcp_closing.min(timeouts.tcp_opening);
+            let established = timeouts.tcp_established;
+            either.min(established.min(limits::SCTP_ESTABLISHED_SECONDS))
+        }
+        _ => seconds(key, flow, None, timeouts),
+    };
+    now.saturating_sub(flow.last_seen) > least.saturating_mul(NANOSECONDS)
+}
+
 /// How long a flow may be silent.
 fn seconds(key: &FlowKey, flow: &Flow, twin: Option<&Flow>, timeouts: &Timeouts) -> u64 {
     let established = flow.flags & flow_flags::ESTABLISHED != 0;
