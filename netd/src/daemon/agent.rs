@@ -18,12 +18,13 @@ use super::{
 };
 use crate::{
     frontends::api::door::Call,
-    kernel::{Kernel, events::Event, heap},
+    kernel::{Collected, Kernel, events::Event, heap},
     model::Id,
 };
 
-/// Flow halves that are looked at each second for expired ones: the whole table in about a minute.
-const COLLECT: u32 = 8_192;
+/// Flow halves that are looked at for expired ones in a slice, of which there are ten a second: full
+/// tables are through in about a minute.
+const COLLECT: u32 = 1_024;
 
 /// What the host tells about itself for `netd status`.
 pub type Describe<K> = Box<dyn FnMut(&mut K, &crate::state::State) -> Host + Send>;
@@ -102,6 +103,7 @@ impl<K: Kernel> Agent<K> {
             Task::Announce => self.control.announce(Instant::now()),
             Task::Settle => self.settle().await,
             Task::Slice => self.slice().await,
+            Task::Collect => self.collect(upkeep),
             Task::Second => self.second().await,
             Task::Trim => heap::trim(),
         }
@@ -123,16 +125,28 @@ impl<K: Kernel> Agent<K> {
         }
     }
 
+    fn collect(&mut self, upkeep: &mut Upkeep) {
+        match self.control.collect(COLLECT) {
+            Ok(Collected { halves, all }) => {
+                if all {
+                    upkeep.collected(Instant::now());
+                }
+                if halves > 0 {
+                    tracing::debug!(halves, "expired flows removed");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "expired flows could not be removed");
+                upkeep.collected(Instant::now());
+            }
+        }
+    }
+
     async fn second(&mut self) {
         if let Err(error) = self.control.look_at_name_servers() {
             tracing::debug!(%error, "trying again");
         }
         self.settle().await;
-        match self.control.collect(COLLECT) {
-            Ok(0) => {}
-            Ok(halves) => tracing::debug!(halves, "expired flows removed"),
-            Err(error) => tracing::error!(%error, "expired flows could not be removed"),
-        }
         self.resolver.keep();
     }
 }

@@ -31,46 +31,29 @@ impl<K: Kernel> Agent<K> {
                 let result = self.timed(*wish).await;
                 send(answer, result);
             }
-            Call::Flows(answer) => {
-                let records = self.control.kernel().flows().map_err(host_failure);
-                let state = self.control.state();
-                send(
-                    answer,
-                    records.map(|r| report::flows(&r, state, monotonic_now())),
-                );
-            }
             Call::FlushFlows(answer) => {
-                let halves = self.control.kernel().flush_flows().map_err(host_failure);
-                send(answer, halves.map(|halves| Flushed { halves }));
-            }
-            Call::Drops(answer) => {
-                let records = self.control.kernel().drops().map_err(host_failure);
-                let state = self.control.state();
-                send(
-                    answer,
-                    records.map(|records| report::drops(&records, state)),
-                );
+                let halves = self.control.kernel().flush_flows().await;
+                let flushed = halves.map(|halves| Flushed { halves });
+                send(answer, flushed.map_err(host_failure));
             }
             Call::Status(answer) => {
-                let status = self.status().map_err(host_failure);
-                send(answer, status);
+                let status = self.status();
+                send(answer, Ok(status));
             }
             Call::Down(request, answer) => return self.down(request, answer).await,
         }
         None
     }
 
-    fn status(&mut self) -> Result<StatusReport, KernelError> {
-        let maps = self.control.kernel().map_fill()?;
+    fn status(&mut self) -> StatusReport {
         let (kernel, state) = self.control.kernel_and_state();
         let host = (self.describe)(kernel, state);
         let standing = report::Standing {
             state: self.control.state(),
             facts: self.control.facts(),
-            maps,
             uptime: self.ready.elapsed().as_secs(),
         };
-        Ok(report::status(&self.process, standing, host))
+        report::status(&self.process, standing, host)
     }
 
     /// Carries out a change, and tells where its time went.
@@ -227,7 +210,7 @@ fn refused(failure: Failure) -> ApiError {
     }
 }
 
-fn host_failure(error: KernelError) -> ApiError {
+pub(super) fn host_failure(error: KernelError) -> ApiError {
     ApiError::new(Code::HostFailure, error.to_string())
 }
 

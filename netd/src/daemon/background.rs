@@ -7,7 +7,7 @@ use netd_common::abi::flow::Flow;
 
 use super::{control::Control, failure::Store};
 use crate::{
-    kernel::{Kernel, KernelError},
+    kernel::{Collected, Kernel, KernelError},
     model::Id,
     plan::Subjects,
 };
@@ -67,9 +67,8 @@ impl<K: Kernel, S: Store> Control<K, S> {
         self.pending.everything
     }
 
-    /// Removes flows that have expired or whose endpoint is gone, looking at no more than `budget`
-    /// halves; how many were removed.
-    pub fn collect(&mut self, budget: u32) -> Result<u64, KernelError> {
+    /// Removes flows that have expired or whose endpoint is gone, looking at about `budget` halves.
+    pub fn collect(&mut self, budget: u32) -> Result<Collected, KernelError> {
         let state = &self.state;
         let alive = |flow: &Flow| state.has_generation(flow.endpoint, flow.generation);
         self.kernel

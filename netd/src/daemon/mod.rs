@@ -10,6 +10,7 @@ pub mod down;
 pub mod drift;
 pub mod failure;
 pub mod lock;
+pub mod looks;
 pub mod names;
 pub mod reconcile;
 pub mod report;

@@ -22,6 +22,7 @@ use super::{
     Control, Parts,
     agent::{Agent, End, unix_now},
     lock::Lock,
+    looks::{Stop, looks},
     report::{self, Host, Process},
     resolver::Resolver,
     shown::Shown,
@@ -39,7 +40,7 @@ use crate::{
         },
         config::Config,
     },
-    kernel::{HostKernel, HostOptions, descriptors, events::Event, places, sysctl},
+    kernel::{HostKernel, HostOptions, Kernel, descriptors, events::Event, places, sysctl},
     model::Id,
     plan::{Attachment, TcHook},
     state::{AddressPool, IdSource, Settings, State},
@@ -83,39 +84,48 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
     let shown = agent.control.store().state();
     let version = agent.process.version.clone();
     let log = agent.control.events().clone();
-    let drops = DropLog::default();
-    let reader = drop_reader(&mut agent, &drops);
+    let ends = Ends {
+        walks: Stop::default(),
+        socket: Arc::default(),
+        events: log.clone(),
+        drops: DropLog::default(),
+    };
+    let drops = ends.drops.clone();
+    let telling = drop_reader(&mut agent, &drops);
+    let looks = looks(
+        agent.control.kernel().reader()?,
+        shown.clone(),
+        ends.walks.clone(),
+    );
     let run_dir = config.run_dir.clone();
-    let (door, calls) = Door::new(shown, run_dir, version, log.clone(), drops.clone());
-    let stop = Arc::new(Notify::new());
-    let stopping = stop.clone();
+    let (door, calls) = Door::new(shown, looks, run_dir, version, log, drops);
+    let closed = ends.socket.clone();
     let mut serving = tokio::spawn(server::serve(listener, door, async move {
-        stopping.notified().await;
+        closed.notified().await;
     }));
     notify(&[NotifyState::Ready]);
     tracing::info!(run_dir = %config.run_dir.display(), "ready");
-    let work = agent.work(calls, events);
-    let told = async {
+    let ending = ends.clone();
+    // A task of its own: it is told while the work waits for the kernel, too.
+    let told = tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        // The socket closes; when the last request is answered, the work ends by itself.
-        stop.notify_one();
-        log.close();
-        drops.close();
-        tokio::time::sleep(PATIENCE).await;
-    };
+        // When the last request is answered, the work ends by itself.
+        ending.close();
+    });
     let end = tokio::select! {
-        end = work => end,
-        () = told => End::Stopped,
+        end = agent.work(calls, events) => end,
+        () = async {
+            let _ = told.await;
+            tokio::time::sleep(PATIENCE).await;
+        } => End::Stopped,
     };
     notify(&[NotifyState::Stopping]);
-    stop.notify_one();
-    log.close();
-    drops.close();
-    if let Some(reader) = reader {
-        reader.abort();
+    ends.close();
+    if let Some(telling) = telling {
+        telling.abort();
     }
     let served = tokio::time::timeout(LAST_ANSWER, &mut serving).await;
     if served.is_err() {
@@ -130,6 +140,24 @@ async fn serve(config: &Config) -> Result<(), anyhow::Error> {
         End::Down => tracing::info!("everything undone"),
     }
     Ok(())
+}
+
+/// What ends when the agent stops.
+#[derive(Clone)]
+struct Ends {
+    walks: Stop,
+    socket: Arc<Notify>,
+    events: EventLog,
+    drops: DropLog,
+}
+
+impl Ends {
+    fn close(&self) {
+        self.walks.ask();
+        self.socket.notify_one();
+        self.events.close();
+        self.drops.close();
+    }
 }
 
 /// Begins to tell of drops; without that the agent is whole in all else.

@@ -29,6 +29,8 @@ pub enum Task {
     Settle,
     /// The background walk goes on by a slice.
     Slice,
+    /// The walk for flows that are over goes on by a slice.
+    Collect,
     /// What is done each second.
     Second,
     /// Memory is given back.
@@ -36,10 +38,11 @@ pub enum Task {
 }
 
 impl Task {
-    const ALL: [Task; 5] = [
+    const ALL: [Task; 6] = [
         Task::Announce,
         Task::Settle,
         Task::Slice,
+        Task::Collect,
         Task::Second,
         Task::Trim,
     ];
@@ -48,7 +51,7 @@ impl Task {
         match self {
             // A walk has a time by which it has to be through, a slice has none.
             Task::Slice => SLACK,
-            Task::Announce | Task::Settle | Task::Second | Task::Trim => PATIENCE,
+            Task::Announce | Task::Settle | Task::Collect | Task::Second | Task::Trim => PATIENCE,
         }
     }
 }
@@ -59,6 +62,7 @@ pub struct Upkeep {
     announce: Option<Instant>,
     settle: Option<Instant>,
     slice: Instant,
+    collect: Instant,
     second: Instant,
     trim: Instant,
     answered: Option<Instant>,
@@ -73,6 +77,7 @@ impl Upkeep {
             announce: None,
             settle: None,
             slice: now,
+            collect: now,
             second: now,
             trim: now,
             answered: None,
@@ -94,6 +99,12 @@ impl Upkeep {
     /// An announcement is due then; one that is due already stays so until it is made.
     pub fn announces(&mut self, due: Option<Instant>) {
         self.announce = due.map(|due| self.announce.map_or(due, |waiting| waiting.min(due)));
+    }
+
+    /// All flows have been looked at. A walk over tables that are nearly empty is one slice, and takes as
+    /// long as it takes to find that out: the next one has time.
+    pub fn collected(&mut self, now: Instant) {
+        self.collect = now + SECOND;
     }
 
     /// What has waited for as long as it may: it goes before the next request, but then that one goes.
@@ -129,6 +140,7 @@ impl Upkeep {
                 let latest = now.checked_sub(2 * SLACK).unwrap_or(now);
                 self.slice = self.slice.max(latest) + SLICE;
             }
+            Task::Collect => self.collect = now + SLICE,
             Task::Second => self.second = now + SECOND,
             Task::Trim => self.trim = now + TRIM,
         }
@@ -139,6 +151,7 @@ impl Upkeep {
             Task::Announce => self.announce,
             Task::Settle => self.settle,
             Task::Slice => walks.then_some(self.slice),
+            Task::Collect => Some(self.collect),
             Task::Second => Some(self.second),
             Task::Trim => Some(self.trim),
         };
@@ -162,6 +175,7 @@ mod tests {
             announce: None,
             settle: None,
             slice: far,
+            collect: far,
             second: far,
             trim: far,
             answered: None,
@@ -171,6 +185,7 @@ mod tests {
             Task::Announce => upkeep.announces(Some(at)),
             Task::Settle => upkeep.settle = Some(at),
             Task::Slice => upkeep.slice = at,
+            Task::Collect => upkeep.collect = at,
             Task::Second => upkeep.second = at,
             Task::Trim => upkeep.trim = at,
         }
@@ -272,6 +287,16 @@ mod tests {
         assert_eq!(upkeep.next(true), (now + PATIENCE, Task::Announce));
         upkeep.announces(None);
         assert_ne!(upkeep.next(true).1, Task::Announce);
+    }
+
+    #[test]
+    fn a_walk_over_flows_rests_at_its_end() {
+        let now = Instant::now();
+        let mut upkeep = due(Task::Collect, now);
+        upkeep.begins(Task::Collect, now);
+        assert_eq!(upkeep.next(true), (now + SLICE, Task::Collect));
+        upkeep.collected(now);
+        assert_eq!(upkeep.next(true), (now + SECOND, Task::Collect));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 
 mod answers;
 mod links;
+mod reader;
+
+pub use reader::FakeReader;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,6 +53,8 @@ pub struct FakeKernel {
     pub announced: Vec<Announcement>,
     /// Names that the map has room for; `None`: any number.
     pub name_capacity: Option<usize>,
+    /// Who looks at the datapath.
+    pub reader: FakeReader,
 }
 
 impl FakeKernel {

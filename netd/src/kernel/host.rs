@@ -15,8 +15,8 @@ use netd_common::{
 use tokio::{sync::mpsc, task::yield_now};
 
 use super::{
-    DropRecord, FlowRecord, Kernel, KernelError, MapFill,
-    bpf::{Bpf, BpfOptions, OpenReport},
+    Collected, Kernel, KernelError,
+    bpf::{Bpf, BpfOptions, Flush, MapReader, OpenReport},
     describe,
     events::{self, Event},
     netlink::diag,
@@ -145,12 +145,26 @@ impl HostKernel {
             Action::Detach(attachment) => self.bpf.detach(attachment),
             Action::Put(entry) => self.bpf.put(entry),
             Action::Delete(key) => self.bpf.delete(key),
-            Action::EndFlows(ports) => self.bpf.end_flows(ports).map(drop),
+            Action::EndFlows(ports) => self.flush(Flush::to(ports)).await.map(drop),
         }
+    }
+
+    /// Deletes flows; how many halves there were.
+    async fn flush(&mut self, mut flush: Flush) -> Result<u64, KernelError> {
+        while self.bpf.flush(&mut flush)? {
+            yield_now().await;
+        }
+        Ok(flush.halves())
     }
 }
 
 impl Kernel for HostKernel {
+    type Reader = MapReader;
+
+    fn reader(&self) -> Result<MapReader, KernelError> {
+        self.bpf.reader()
+    }
+
     async fn observe(&mut self, keys: &BTreeSet<Key>) -> Result<Observed, KernelError> {
         let mut found = Observed::default();
         let Some(first) = keys.first() else {
@@ -240,12 +254,8 @@ impl Kernel for HostKernel {
         })
     }
 
-    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
-        self.bpf.flows()
-    }
-
-    fn flush_flows(&mut self) -> Result<u64, KernelError> {
-        self.bpf.flush_flows()
+    async fn flush_flows(&mut self) -> Result<u64, KernelError> {
+        self.flush(Flush::all()).await
     }
 
     fn collect_flows(
@@ -253,20 +263,12 @@ impl Kernel for HostKernel {
         budget: u32,
         timeouts: &Timeouts,
         alive: &dyn Fn(&Flow) -> bool,
-    ) -> Result<u64, KernelError> {
+    ) -> Result<Collected, KernelError> {
         self.bpf.collect_flows(budget, timeouts, alive)
-    }
-
-    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
-        self.bpf.drops()
     }
 
     fn endpoint_stats(&mut self, endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
         self.bpf.endpoint_stats(endpoint)
-    }
-
-    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
-        self.bpf.map_fill()
     }
 
     fn spent(&self) -> Spent {

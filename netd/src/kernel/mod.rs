@@ -59,12 +59,29 @@ impl KernelError {
     pub fn full_map(&self) -> Option<&'static str> {
         self.source.downcast_ref::<MapFull>().map(|map| map.0)
     }
+
+    /// It only ended because it was told to.
+    pub fn is_stopped(&self) -> bool {
+        self.source.is::<Stopped>()
+    }
 }
 
 /// A map has no room for another entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("map {0} is full")]
 pub struct MapFull(pub &'static str);
+
+/// A walk was told to end before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("told to stop")]
+pub struct Stopped;
+
+impl Stopped {
+    /// Fails where it does not go on.
+    pub fn unless(goes_on: bool) -> Result<(), Stopped> {
+        goes_on.then_some(()).ok_or(Stopped)
+    }
+}
 
 /// A flow half as it is in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +114,36 @@ pub struct MapFill {
     pub capacity: u64,
 }
 
+/// What a slice of collecting came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Halves that were removed.
+    pub halves: u64,
+    /// The walk came to the end of the tables.
+    pub all: bool,
+}
+
+/// What of the datapath people look at. Walks for as long as they take, on a thread that has nothing else to
+/// do; `go_on` is asked again and again, and ends a walk (see [`KernelError::is_stopped`]).
+pub trait Reader: Send + Sync + 'static {
+    /// All flow halves.
+    fn flows(&self, go_on: &mut dyn FnMut() -> bool) -> Result<Vec<FlowRecord>, KernelError>;
+
+    /// All drop counters.
+    fn drops(&self) -> Result<Vec<DropRecord>, KernelError>;
+
+    /// Fill levels of all maps.
+    fn map_fill(&self, go_on: &mut dyn FnMut() -> bool) -> Result<Vec<MapFill>, KernelError>;
+}
+
 /// The seam between the daemon and the host.
 pub trait Kernel: Send {
+    /// See there.
+    type Reader: Reader;
+
+    /// For what is only read.
+    fn reader(&self) -> Result<Self::Reader, KernelError>;
+
     /// Reads what the keys name, and nothing else: cost grows with the keys alone.
     fn observe(
         &mut self,
@@ -129,29 +174,20 @@ pub trait Kernel: Send {
     /// The host's TCP and UDP sockets that have a port: asked before ports are published.
     fn sockets(&mut self) -> Result<Vec<BoundSocket>, KernelError>;
 
-    /// All flow halves (a walk: for people and collection, never on a request path that changes something).
-    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError>;
+    /// Deletes all flows; how many halves there were. Other tasks get their turns meanwhile.
+    fn flush_flows(&mut self) -> impl Future<Output = Result<u64, KernelError>> + Send;
 
-    /// Deletes all flows; how many halves there were.
-    fn flush_flows(&mut self) -> Result<u64, KernelError>;
-
-    /// Removes flows that have expired or are not `alive`, looking at no more than `budget` halves,
-    /// going on where the last call stopped; how many halves were removed.
+    /// Removes flows that have expired or are not `alive`, looking at about `budget` halves, going on
+    /// where the last call stopped.
     fn collect_flows(
         &mut self,
         budget: u32,
         timeouts: &Timeouts,
         alive: &dyn Fn(&Flow) -> bool,
-    ) -> Result<u64, KernelError>;
-
-    /// All drop counters.
-    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError>;
+    ) -> Result<Collected, KernelError>;
 
     /// Counters of an endpoint, summed over CPUs.
     fn endpoint_stats(&mut self, endpoint: u32) -> Result<Option<EndpointStats>, KernelError>;
-
-    /// Fill levels of all maps.
-    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError>;
 
     /// How long observing and executing took so far; nothing where there is no host to wait for.
     fn spent(&self) -> Spent {

@@ -1,8 +1,8 @@
-//! Maps: every kind of entry there and back, prefixes, counters, flows.
+//! Maps: every kind of entry there and back, prefixes, counters.
 
 use aya::maps::{HashMap, Map, MapData, PerCpuHashMap, PerCpuValues};
 use netd::{
-    kernel::bpf::pod::Raw,
+    kernel::{Reader, bpf::pod::Raw},
     plan::{Entry, EntryKey},
 };
 use netd_common::{
@@ -11,14 +11,12 @@ use netd_common::{
         Program,
         drops::{DropCount, DropKey},
         endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet, TrustedKey},
-        flow::{Flow, FlowKey},
         fragment::Parked,
         host::{Config, HostAddress, Uplink},
         name::{Name, NameKey, Resolver, Scopes},
         port::{PORT_PREFIX_BITS, Port, PortKey},
     },
     limits,
-    packet::flow::Timeouts,
 };
 use zerocopy::FromZeros;
 
@@ -188,7 +186,8 @@ fn a_full_map_says_so() {
         .put(&Entry::Uplink(limits::MAX_UPLINKS, Uplink::default()))
         .expect_err("one too many");
     assert!(error.to_string().contains("map UPLINKS is full"), "{error}");
-    let fill = bpf.map_fill().expect("fill levels");
+    let reader = bpf.reader().expect("a reader");
+    let fill = reader.map_fill(&mut || true).expect("fill levels");
     let uplinks = fill
         .iter()
         .find(|map| map.name == "UPLINKS")
@@ -238,7 +237,8 @@ fn counters_are_kept_and_summed() {
             0,
         )
         .expect("count");
-    let drops = bpf.drops().expect("drops");
+    let drops = bpf.reader().and_then(|reader| reader.drops());
+    let drops = drops.expect("drops");
     assert_eq!(drops.len(), 1);
     assert_eq!(
         (drops[0].key, drops[0].count.packets),
@@ -266,174 +266,13 @@ fn fragments_that_wait_go_with_their_endpoint() {
     assert_eq!(left, expected);
 }
 
-#[test]
-fn flows_are_listed_and_flushed() {
-    let host = Host::new();
-    let (mut bpf, _) = host.open();
-    let (mut flows, mut new_flows) = tables(&host);
-    for port in 0..10 {
-        flows
-            .insert(
-                Raw(flow_key(port)),
-                Raw(flow(u64::MAX, u32::from(port) % 2)),
-                0,
-            )
-            .expect("a flow");
-    }
-    new_flows
-        .insert(Raw(flow_key(99)), Raw(flow(u64::MAX, 1)), 0)
-        .expect("a flow");
-    let listed = bpf.flows().expect("flows");
-    assert_eq!(listed.len(), 11);
-    assert_eq!(
-        listed.iter().filter(|record| record.established).count(),
-        10
-    );
-    assert_eq!(bpf.flush_flows().expect("flush"), 11);
-    assert_eq!(bpf.flows().expect("flows"), []);
-}
-
-#[test]
-fn expired_flows_are_collected_in_slices() {
-    let host = Host::new();
-    let (mut bpf, _) = host.open();
-    assert_eq!(
-        bpf.collect_flows(100, &Timeouts::default(), &|_| true)
-            .expect("an empty pass"),
-        0
-    );
-    let (mut flows, mut new_flows) = tables(&host);
-    for port in 0..500 {
-        let seen = if port % 2 == 0 { 0 } else { u64::MAX };
-        flows
-            .insert(Raw(flow_key(port)), Raw(flow(seen, 1)), 0)
-            .expect("a flow");
-        new_flows
-            .insert(Raw(flow_key(port + 1000)), Raw(flow(seen, 1)), 0)
-            .expect("a flow");
-    }
-    let first = bpf
-        .collect_flows(100, &Timeouts::default(), &|_| true)
-        .expect("a slice");
-    assert!(first <= 100, "{first}");
-    let mut removed = first;
-    for _ in 0..30 {
-        removed += bpf
-            .collect_flows(100, &Timeouts::default(), &|_| true)
-            .expect("a slice");
-    }
-    assert_eq!(removed, 500);
-    let left = bpf.flows().expect("flows");
-    assert_eq!(left.len(), 500);
-    assert!(left.iter().all(|record| record.flow.last_seen == u64::MAX));
-    // Of an endpoint that is gone, those go too that have not expired.
-    let mut gone = 0;
-    for _ in 0..30 {
-        gone += bpf
-            .collect_flows(100, &Timeouts::default(), &|_| false)
-            .expect("a slice");
-    }
-    assert_eq!(gone, 500);
-}
-
-#[test]
-fn what_is_removed_no_longer_counts_for_its_endpoint() {
-    let host = Host::new();
-    let (mut bpf, _) = host.open();
-    let open = |name| {
-        let map = Map::from_map_data(data(&host, name)).expect("a map");
-        HashMap::<_, u32, u64>::try_from(map).expect("counts")
-    };
-    let mut counts = open("FLOW_COUNTS");
-    let collected = || open("FLOWS_COLLECTED");
-    let (mut flows, mut new_flows) = tables(&host);
-    bpf.put(&Entry::EndpointStats(1)).expect("counters");
-    counts.insert(1, 20, 0).expect("as the programs count");
-    for port in 0..10 {
-        for endpoint in [1, 2] {
-            let key = FlowKey {
-                zone: endpoint,
-                ..flow_key(port)
-            };
-            flows
-                .insert(Raw(key), Raw(flow(0, endpoint)), 0)
-                .expect("a flow");
-        }
-    }
-    // What is not established does not count.
-    new_flows
-        .insert(Raw(flow_key(99)), Raw(flow(0, 1)), 0)
-        .expect("a flow");
-    let mut removed = 0;
-    while removed < 21 {
-        removed += bpf
-            .collect_flows(7, &Timeouts::default(), &|_| true)
-            .expect("a slice");
-    }
-    assert_eq!(collected().get(&1, 0).expect("told"), 10);
-    // Of an endpoint that the programs do not count nobody tells.
-    assert!(collected().get(&2, 0).is_err());
-    flows
-        .insert(Raw(flow_key(1)), Raw(flow(0, 1)), 0)
-        .expect("a flow");
-    assert_eq!(bpf.flush_flows().expect("flush"), 1);
-    assert_eq!(collected().get(&1, 0).expect("told"), 11);
-    // They end with the endpoint.
-    bpf.delete(&EntryKey::EndpointStats(1)).expect("deleted");
-    assert!(collected().get(&1, 0).is_err() && counts.get(&1, 0).is_err());
-}
-
-#[test]
-fn a_half_lives_as_long_as_its_twin() {
-    let host = Host::new();
-    let (mut bpf, _) = host.open();
-    let (mut flows, mut new_flows) = tables(&host);
-    let (key, half) = (flow_key(1), flow(0, 1));
-    let twin = FlowKey {
-        zone: half.twin_zone,
-        source: half.destination,
-        destination: half.source,
-        source_port: half.destination_port,
-        destination_port: half.source_port,
-        ..key
-    };
-    flows.insert(Raw(key), Raw(half), 0).expect("a flow");
-    new_flows
-        .insert(Raw(twin), Raw(flow(u64::MAX, 1)), 0)
-        .expect("its twin");
-    let mut pass = || {
-        (0..5)
-            .map(|_| {
-                bpf.collect_flows(100, &Timeouts::default(), &|_| true)
-                    .expect("a slice")
-            })
-            .sum::<u64>()
-    };
-    assert_eq!(pass(), 0);
-    new_flows
-        .insert(Raw(twin), Raw(flow(0, 1)), 0)
-        .expect("its twin");
-    assert_eq!(pass(), 2);
-}
-
-type FlowMap = HashMap<MapData, Raw<FlowKey>, Raw<Flow>>;
-
-fn tables(host: &Host) -> (FlowMap, FlowMap) {
-    let open = |name| {
-        Map::from_map_data(data(host, name))
-            .and_then(FlowMap::try_from)
-            .expect(name)
-    };
-    (open("FLOWS"), open("NEW_FLOWS"))
-}
-
 fn per_cpu<K: aya::Pod, V: aya::Pod>(host: &Host, name: &str) -> PerCpuHashMap<MapData, K, V> {
     Map::from_map_data(data(host, name))
         .and_then(TryFrom::try_from)
         .expect(name)
 }
 
-fn data(host: &Host, name: &str) -> MapData {
+pub fn data(host: &Host, name: &str) -> MapData {
     MapData::from_pin(host.pin(&format!("maps/{name}"))).expect(name)
 }
 
@@ -443,31 +282,4 @@ where
 {
     let cpus = aya::util::nr_cpus().expect("CPUs");
     PerCpuValues::try_from(vec![Raw(value); cpus]).expect("values")
-}
-
-fn flow_key(port: u16) -> FlowKey {
-    FlowKey {
-        zone: 1,
-        source: ADDRESS,
-        destination: Addr::v4([192, 0, 2, 1]),
-        source_port: port.to_be_bytes(),
-        destination_port: 80_u16.to_be_bytes(),
-        protocol: TCP,
-        ..FlowKey::default()
-    }
-}
-
-/// A half whose last packet, a TCP reset, was seen at `seen` (0: when the machine started), of
-/// `endpoint`. After a reset flows are kept for seconds only.
-fn flow(seen: u64, endpoint: u32) -> Flow {
-    Flow {
-        source: Addr::v4([198, 51, 100, 7]),
-        destination: Addr::v4([192, 0, 2, 1]),
-        source_port: [200, 0],
-        destination_port: 80_u16.to_be_bytes(),
-        tcp_flags: 4,
-        endpoint,
-        last_seen: seen,
-        ..Flow::default()
-    }
 }

@@ -2,6 +2,7 @@
 //! host in a network and a mount namespace, which take everything with them when the test ends.
 
 mod contents;
+mod flows;
 mod hooks;
 mod host;
 mod log;

@@ -3,11 +3,12 @@
 use super::{Finding, source::Source};
 
 /// The addresses of unsafe code; each use states the fact that it relies on.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 7] = [
     "netd-ebpf/src/ctx/",
     "netd-ebpf/src/tables.rs",
     // The licence attribute alone.
     "netd-ebpf/src/main.rs",
+    "netd/src/kernel/bpf/batch.rs",
     "netd/src/kernel/bpf/pod.rs",
     "netd/src/kernel/netns.rs",
     "netd/src/kernel/heap.rs",

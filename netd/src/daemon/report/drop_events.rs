@@ -76,7 +76,7 @@ pub fn drop_event(event: &DropEvent, state: &State, offset: u64) -> DropEventSha
         ifindex: event.ifindex,
         protocol: match event.source.is_none() && event.destination.is_none() {
             true => String::new(),
-            false => protocol(event.protocol),
+            false => protocol(event.protocol).into_owned(),
         },
         source: address(event.source, event.source_port),
         destination: address(event.destination, event.destination_port),

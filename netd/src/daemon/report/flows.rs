@@ -1,106 +1,106 @@
 //! The flow table as conversations: each flow's two halves joined, with the names of its objects.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    borrow::Cow,
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
 };
 
 use netd_common::{
     Addr,
-    abi::flow::{Flow, FlowKey, flow_flags},
+    abi::flow::{Flow, flow_flags},
+    packet::flow::twin_key,
 };
 
-use crate::{
-    frontends::api::reports::{FlowList, FlowReport},
-    kernel::FlowRecord,
-    state::State,
-};
+use crate::{frontends::api::reports::FlowReport, kernel::FlowRecord, state::State};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 const FIN: u16 = 1;
 const RST: u16 = 4;
 
 /// Oldest first, without what is left of endpoints that are gone, which no packet follows any more
-/// and which will be collected. `now` is nanoseconds of CLOCK_MONOTONIC.
-pub fn flows(records: &[FlowRecord], state: &State, now: u64) -> FlowList {
-    let alive =
-        |record: &&FlowRecord| state.has_generation(record.flow.endpoint, record.flow.generation);
-    let halves = halves(records.iter().filter(alive));
-    let names = Names::of(state);
-    let mut shown: Vec<(u64, FlowReport)> = halves
-        .values()
-        .filter_map(|record| {
-            let twin = halves.get(&twin_key(&record.key, &record.flow)).copied();
-            // A half that came without its beginning stands for both.
-            let original = record.flow.flags & flow_flags::ORIGINAL != 0;
-            (original || twin.is_none())
-                .then(|| (record.flow.created, report(record, twin, &names, now)))
-        })
-        .collect();
-    shown.sort_by(|(a, left), (b, right)| (a, &left.source).cmp(&(b, &right.source)));
-    FlowList {
-        flows: shown.into_iter().map(|(_, flow)| flow).collect(),
-    }
-}
-
-/// By key, each once: a half that became established is still in the table of new ones for a while.
-fn halves<'a>(records: impl Iterator<Item = &'a FlowRecord>) -> HashMap<FlowKey, &'a FlowRecord> {
-    let mut halves: HashMap<FlowKey, &FlowRecord> = HashMap::new();
-    for record in records {
-        let known = halves.entry(record.key).or_insert(record);
-        if record.established {
-            *known = record;
+/// and which will be collected. `now` is nanoseconds of CLOCK_MONOTONIC. Texts are made as they are
+/// asked for: there may be hundreds of thousands. Puts the records in an order of its own.
+pub fn flows<'a>(
+    records: &'a mut Vec<FlowRecord>,
+    names: &'a Names,
+    now: u64,
+) -> impl Iterator<Item = FlowReport<'a>> {
+    records.retain(|record| names.are_alive(&record.flow));
+    // By key, each once: a half that became established is still in the table of new ones for a while.
+    let order = |a: &FlowRecord, b: &FlowRecord| {
+        let by_table = || b.established.cmp(&a.established);
+        a.key.cmp(&b.key).then_with(by_table)
+    };
+    records.sort_unstable_by(order);
+    records.dedup_by_key(|record| record.key);
+    let halves: &[FlowRecord] = records;
+    let find = |key| {
+        let at = halves.binary_search_by_key(&key, |half| half.key);
+        at.ok().and_then(|at| halves.get(at))
+    };
+    let mut shown: Vec<(&FlowRecord, Option<&FlowRecord>)> = Vec::new();
+    for half in halves {
+        let twin = find(twin_key(&half.key, &half.flow));
+        // A half that came without its beginning stands for both.
+        if half.flow.flags & flow_flags::ORIGINAL != 0 || twin.is_none() {
+            shown.push((half, twin));
         }
     }
-    halves
+    // The sort is stable: of one age by key.
+    shown.sort_by_key(|(half, _)| half.flow.created);
+    let report = move |(half, twin)| report(half, twin, names, now);
+    shown.into_iter().map(report)
 }
 
-/// The other half's key: the tuple as it leaves, turned round, where the twin's packets arrive.
-fn twin_key(key: &FlowKey, flow: &Flow) -> FlowKey {
-    FlowKey {
-        zone: flow.twin_zone,
-        source: flow.destination,
-        destination: flow.source,
-        source_port: flow.destination_port,
-        destination_port: flow.source_port,
-        ..*key
-    }
-}
-
-struct Names {
+/// The names of what flows belong to, and which endpoints there are.
+pub struct Names {
     networks: BTreeMap<u32, String>,
-    /// Sandbox and generation, by the endpoint's index.
-    sandboxes: BTreeMap<u32, (String, u32)>,
+    /// Generation and sandbox, by the endpoint's index.
+    endpoints: BTreeMap<u32, (u32, String)>,
 }
 
 impl Names {
-    fn of(state: &State) -> Names {
-        let sandboxes = state.endpoints().filter_map(|endpoint| {
-            let sandbox = state.sandbox(endpoint.sandbox?)?;
-            Some((
-                endpoint.index,
-                (sandbox.name.to_string(), endpoint.generation),
-            ))
+    /// As they are now.
+    pub fn of(state: &State) -> Names {
+        let endpoints = state.endpoints().map(|endpoint| {
+            let sandbox = endpoint.sandbox.and_then(|id| state.sandbox(id));
+            let name = sandbox.map_or_else(String::new, |sandbox| sandbox.name.to_string());
+            (endpoint.index, (endpoint.generation, name))
         });
         Names {
             networks: state
                 .networks()
                 .map(|network| (network.index, network.name.to_string()))
                 .collect(),
-            sandboxes: sandboxes.collect(),
+            endpoints: endpoints.collect(),
         }
     }
 
-    /// Empty for a flow of an endpoint that is gone or replaced.
-    fn sandbox(&self, flow: &Flow) -> String {
-        match self.sandboxes.get(&flow.endpoint) {
-            Some((name, generation)) if *generation == flow.generation => name.clone(),
-            _ => String::new(),
-        }
+    /// The same as [`State::has_generation`].
+    fn are_alive(&self, flow: &Flow) -> bool {
+        let endpoint = self.endpoints.get(&flow.endpoint);
+        flow.endpoint == 0 || endpoint.is_some_and(|(generation, _)| *generation == flow.generation)
+    }
+
+    /// Empty for a flow of no endpoint.
+    fn sandbox(&self, flow: &Flow) -> &str {
+        let endpoint = self.endpoints.get(&flow.endpoint);
+        endpoint.map_or("", |(_, sandbox)| sandbox)
+    }
+
+    fn network(&self, flow: &Flow) -> &str {
+        let network = self.networks.get(&flow.network);
+        network.map_or("", String::as_str)
     }
 }
 
-fn report(record: &FlowRecord, twin: Option<&FlowRecord>, names: &Names, now: u64) -> FlowReport {
+fn report<'a>(
+    record: &FlowRecord,
+    twin: Option<&FlowRecord>,
+    names: &'a Names,
+    now: u64,
+) -> FlowReport<'a> {
     let FlowRecord { key, flow, .. } = record;
     let both = |field: fn(&Flow) -> u64| field(flow) + twin.map_or(0, |twin| field(&twin.flow));
     let last = twin.map_or(flow.last_seen, |twin| {
@@ -108,19 +108,15 @@ fn report(record: &FlowRecord, twin: Option<&FlowRecord>, names: &Names, now: u6
     });
     let seconds = |since: u64| now.saturating_sub(since) / NANOSECONDS;
     FlowReport {
-        sandbox: names.sandbox(flow),
-        network: names
-            .networks
-            .get(&flow.network)
-            .cloned()
-            .unwrap_or_default(),
+        sandbox: names.sandbox(flow).into(),
+        network: names.network(flow).into(),
         protocol: protocol(key.protocol),
-        source: end(key.source, key.source_port),
-        destination: end(key.destination, key.destination_port),
-        translated_source: end(flow.source, flow.source_port),
-        translated_destination: end(flow.destination, flow.destination_port),
-        nat: nat(flow.flags).to_owned(),
-        state: state_of(record, twin).to_owned(),
+        source: end(key.source, key.source_port).into(),
+        destination: end(key.destination, key.destination_port).into(),
+        translated_source: end(flow.source, flow.source_port).into(),
+        translated_destination: end(flow.destination, flow.destination_port).into(),
+        nat: nat(flow.flags).into(),
+        state: state_of(record, twin).into(),
         age: seconds(flow.created),
         idle: seconds(last),
         packets: both(|flow| flow.packets),
@@ -152,15 +148,16 @@ fn state_of(record: &FlowRecord, twin: Option<&FlowRecord>) -> &'static str {
     }
 }
 
-pub(super) fn protocol(number: u8) -> String {
-    match number {
-        1 => "icmp".to_owned(),
-        6 => "tcp".to_owned(),
-        17 => "udp".to_owned(),
-        132 => "sctp".to_owned(),
-        58 => "icmpv6".to_owned(),
-        other => other.to_string(),
-    }
+pub(super) fn protocol(number: u8) -> Cow<'static, str> {
+    let name = match number {
+        1 => "icmp",
+        6 => "tcp",
+        17 => "udp",
+        132 => "sctp",
+        58 => "icmpv6",
+        other => return other.to_string().into(),
+    };
+    name.into()
 }
 
 /// `192.0.2.1:80`, `[2001:db8::1]:80`; of ICMP echo the identifier stands for the port.
@@ -170,7 +167,9 @@ pub(super) fn end(address: Addr, port: [u8; 2]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Addr, Flow, FlowKey, FlowRecord, NANOSECONDS, State, flow_flags, flows};
+    use netd_common::abi::flow::FlowKey;
+
+    use super::{Addr, Flow, FlowRecord, NANOSECONDS, Names, State, flow_flags, flows};
 
     fn half(
         from: ([u8; 4], u16),
@@ -228,19 +227,18 @@ mod tests {
         // What it was before it became established is still there.
         let mut new = out;
         (new.established, new.flow.packets) = (false, 1);
-        let list = flows(&[new, back, out, new], &State::default(), 11 * NANOSECONDS);
-        let [flow] = &list.flows[..] else {
+        let names = Names::of(&State::default());
+        let mut records = vec![new, back, out, new];
+        let list: Vec<_> = flows(&mut records, &names, 11 * NANOSECONDS).collect();
+        let [flow] = &list[..] else {
             panic!("{list:?}");
         };
         assert_eq!(
-            (flow.source.as_str(), flow.destination.as_str()),
+            (&*flow.source, &*flow.destination),
             ("172.18.0.2:40000", "203.0.113.9:443")
         );
         assert_eq!(flow.translated_source, "192.0.2.7:2000");
-        assert_eq!(
-            (flow.nat.as_str(), flow.state.as_str()),
-            ("masquerade", "closing")
-        );
+        assert_eq!((&*flow.nat, &*flow.state), ("masquerade", "closing"));
         assert_eq!(
             (flow.age, flow.idle, flow.packets, flow.bytes),
             (10, 6, 6, 600)
@@ -250,11 +248,10 @@ mod tests {
     #[test]
     fn a_half_without_its_twin_is_shown_too() {
         let lone = half(FAR, UPLINK, [FAR, INSIDE], (0, 4), flow_flags::PUBLISHED, 2);
-        let list = flows(&[lone], &State::default(), 0);
-        assert_eq!(list.flows.len(), 1);
-        assert_eq!(
-            (list.flows[0].state.as_str(), list.flows[0].age),
-            ("new", 0)
-        );
+        let names = Names::of(&State::default());
+        let mut records = vec![lone];
+        let list: Vec<_> = flows(&mut records, &names, 0).collect();
+        assert_eq!(list.len(), 1);
+        assert_eq!((&*list[0].state, list[0].age), ("new", 0));
     }
 }

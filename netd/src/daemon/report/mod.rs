@@ -8,5 +8,5 @@ mod status;
 
 pub use drop_events::{drop_event, tell_drops};
 pub use drops::drops;
-pub use flows::flows;
-pub use status::{Host, Process, Standing, status, version};
+pub use flows::{Names, flows};
+pub use status::{Host, Process, Standing, maps, status, version};

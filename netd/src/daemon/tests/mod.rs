@@ -6,6 +6,7 @@ mod drift;
 mod faults;
 mod formats;
 mod ipam;
+mod looks;
 mod macvlan;
 mod names;
 mod requests;

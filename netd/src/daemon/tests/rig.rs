@@ -23,6 +23,7 @@ use crate::{
     daemon::{
         Control, Parts,
         agent::Agent,
+        looks::{Stop, looks},
         report::{self, Host, Process},
         resolver::Resolver,
         shown::Shown,
@@ -33,14 +34,24 @@ use crate::{
         api::{door::Door, drop_events::DropLog, events::EventLog, server},
         cli::{Parsed, Printed, parse},
     },
+    kernel::fake::FakeReader,
     state::{Settings, State},
 };
 
 /// An agent on a thread of its own, with a store and a socket in a directory of its own.
 pub struct Rig {
     directory: PathBuf,
-    stop: Arc<Notify>,
+    ends: Ends,
+    /// How long walks over the flows take.
+    pub walks: FakeReader,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What ends when the agent is told to stop.
+#[derive(Clone, Default)]
+struct Ends {
+    walks: Stop,
+    socket: Arc<Notify>,
 }
 
 impl Rig {
@@ -52,7 +63,8 @@ impl Rig {
         std::fs::create_dir(&directory).unwrap();
         let mut rig = Rig {
             directory,
-            stop: Arc::new(Notify::new()),
+            ends: Ends::default(),
+            walks: FakeReader::default(),
             thread: None,
         };
         rig.start();
@@ -60,7 +72,9 @@ impl Rig {
     }
 
     pub fn start(&mut self) {
-        let (directory, stop) = (self.directory.clone(), self.stop.clone());
+        self.ends = Ends::default();
+        let (directory, ends) = (self.directory.clone(), self.ends.clone());
+        let walks = self.walks.clone();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -68,16 +82,22 @@ impl Rig {
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(serve(&directory, stop, ready));
+            runtime.block_on(serve(&directory, ends, walks, ready));
         });
         is_ready.recv().unwrap();
         self.thread = Some(thread);
     }
 
     pub fn stop(&mut self) {
-        self.stop.notify_one();
+        self.tell_to_stop();
         self.thread.take().unwrap().join().unwrap();
         std::fs::remove_file(self.socket()).unwrap();
+    }
+
+    /// As a signal does.
+    pub fn tell_to_stop(&self) {
+        self.ends.walks.ask();
+        self.ends.socket.notify_one();
     }
 
     fn socket(&self) -> PathBuf {
@@ -131,7 +151,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.stop.notify_one();
+        self.tell_to_stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -139,7 +159,12 @@ impl Drop for Rig {
     }
 }
 
-async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Sender<()>) {
+async fn serve(
+    directory: &Path,
+    ends: Ends,
+    walks: FakeReader,
+    ready: std::sync::mpsc::Sender<()>,
+) {
     let (store, stored) = Store::open(directory).unwrap();
     let mut facts = HostFacts {
         local_ports: (32_768, 60_999),
@@ -155,6 +180,7 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
     facts.uplinks.insert("up0".parse().unwrap(), uplink);
     let mut kernel = FakeKernel::new(facts);
     kernel.add_foreign_link("up0");
+    kernel.reader = walks.clone();
     let ids = CountedIds::starting_at(stored.meta.attaches * 1000 + 1);
     let parts = (stored.networks, stored.sandboxes, stored.endpoints);
     let state = State::from_records(stored.meta, parts.0, parts.1, parts.2).unwrap();
@@ -179,6 +205,7 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
     };
     let (door, calls) = Door::new(
         control.store().state(),
+        looks(walks, control.store().state(), ends.walks),
         process.run_dir.clone(),
         process.version.clone(),
         control.events().clone(),
@@ -186,7 +213,7 @@ async fn serve(directory: &Path, stop: Arc<Notify>, ready: std::sync::mpsc::Send
     );
     let listener = UnixListener::bind(directory.join("netd.sock")).unwrap();
     let serving = tokio::spawn(server::serve(listener, door, async move {
-        stop.notified().await
+        ends.socket.notified().await
     }));
     let mut agent = Agent {
         control,

@@ -118,6 +118,11 @@ impl ApiError {
         ApiError::new(Code::BadRequest, message)
     }
 
+    /// The agent is stopping: nothing is begun, and what takes long ends.
+    pub fn stopping() -> ApiError {
+        ApiError::new(Code::Stopping, "the agent is stopping")
+    }
+
     /// The same with a hint.
     pub fn hint(self, hint: impl Into<String>) -> ApiError {
         ApiError {

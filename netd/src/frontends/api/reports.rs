@@ -1,6 +1,8 @@
 //! Answers of the API besides Docker's shapes: replies to changes, lists with their revision, and
 //! what the datapath counts.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -82,34 +84,45 @@ pub struct EnvReport {
     pub env: Vec<String>,
 }
 
+// Its texts are the agent's own, and in a reader those of the answer: thousands are not copied.
 /// The flow table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FlowList {
+pub struct FlowList<'a> {
     /// Conversations, oldest first.
-    pub flows: Vec<FlowReport>,
+    #[serde(borrow)]
+    pub flows: Vec<FlowReport<'a>>,
 }
 
 /// A conversation: both halves of its entry in the flow tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FlowReport {
+pub struct FlowReport<'a> {
     /// The sandbox's name; empty if it is gone.
-    pub sandbox: String,
+    #[serde(borrow)]
+    pub sandbox: Cow<'a, str>,
     /// The network's name; empty if it is gone.
-    pub network: String,
+    #[serde(borrow)]
+    pub network: Cow<'a, str>,
     /// `tcp`, `udp`, `icmp`, `icmpv6`.
-    pub protocol: String,
+    #[serde(borrow)]
+    pub protocol: Cow<'a, str>,
     /// Who began it, as its packets arrive at netd.
-    pub source: String,
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
     /// Whom it dialled.
-    pub destination: String,
+    #[serde(borrow)]
+    pub destination: Cow<'a, str>,
     /// The source as the far side sees it.
-    pub translated_source: String,
+    #[serde(borrow)]
+    pub translated_source: Cow<'a, str>,
     /// The destination as it is reached.
-    pub translated_destination: String,
+    #[serde(borrow)]
+    pub translated_destination: Cow<'a, str>,
     /// `masquerade`, `published` or `none`.
-    pub nat: String,
+    #[serde(borrow)]
+    pub nat: Cow<'a, str>,
     /// `new`, `established`, `closing` or `closed`.
-    pub state: String,
+    #[serde(borrow)]
+    pub state: Cow<'a, str>,
     /// Seconds since the first packet.
     pub age: u64,
     /// Seconds since the last packet.

@@ -3,7 +3,8 @@
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
     routing::{get, post},
 };
 
@@ -83,7 +84,7 @@ pub async fn version(State(door): State<Door>) -> Json<VersionReport> {
 #[utoipa::path(get, path = "/v1/status", tag = "agent",
     responses((status = 200, body = StatusReport), (status = "default", body = ApiError)))]
 pub async fn status(State(door): State<Door>) -> Answered<StatusReport> {
-    door.ask(Call::Status).await.map(Json)
+    door.status().await.map(Json)
 }
 
 /// All networks, without what is connected to them
@@ -357,8 +358,9 @@ pub async fn endpoint(
 /// The flow table
 #[utoipa::path(get, path = "/v1/flows", tag = "datapath",
     responses((status = 200, body = FlowList), (status = "default", body = ApiError)))]
-pub async fn flows(State(door): State<Door>) -> Answered<FlowList> {
-    door.ask(Call::Flows).await.map(Json)
+pub async fn flows(State(door): State<Door>) -> Result<impl IntoResponse, ApiError> {
+    let text = door.flows().await?;
+    Ok(([(CONTENT_TYPE, "application/json")], text))
 }
 
 /// Empties the flow table
@@ -372,7 +374,7 @@ pub async fn flush_flows(State(door): State<Door>) -> Answered<Flushed> {
 #[utoipa::path(get, path = "/v1/drops", tag = "datapath",
     responses((status = 200, body = DropList), (status = "default", body = ApiError)))]
 pub async fn drops(State(door): State<Door>) -> Answered<DropList> {
-    door.ask(Call::Drops).await.map(Json)
+    door.drops().await.map(Json)
 }
 
 /// Undoes everything that netd made on the host; the agent ends

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     Connection, Failure, Printed,
+    client::read,
     format::{Column, ListFormat},
 };
 use crate::frontends::api::reports::{FlowList, FlowReport, Flushed};
@@ -57,8 +58,9 @@ pub fn run(verb: FlowVerb) -> Result<Printed, Failure> {
 }
 
 fn ls(args: &LsArgs) -> Result<Printed, Failure> {
-    let list: FlowList = args.connection.client()?.get("/flows")?;
-    let wanted = |flow: &&FlowReport| {
+    let answer = args.connection.client()?.get_bytes("/flows")?;
+    let list: FlowList<'_> = read(&answer)?;
+    let wanted = |flow: &&FlowReport<'_>| {
         let sandbox = args.sandbox.as_ref();
         sandbox.is_none_or(|sandbox| *sandbox == flow.sandbox)
     };
@@ -102,7 +104,7 @@ struct Row<'a> {
     bytes: u64,
 }
 
-fn row(flow: &FlowReport) -> Row<'_> {
+fn row<'a>(flow: &'a FlowReport<'_>) -> Row<'a> {
     // The side that the translation changed.
     let translated = match (
         flow.translated_source != flow.source,
@@ -154,26 +156,26 @@ mod tests {
     #[test]
     fn flows_are_a_table() {
         let flow = FlowReport {
-            sandbox: "web".to_owned(),
-            network: "app".to_owned(),
-            protocol: "tcp".to_owned(),
-            source: "172.18.0.2:40000".to_owned(),
-            destination: "203.0.113.9:443".to_owned(),
-            translated_source: "192.0.2.7:40000".to_owned(),
-            translated_destination: "203.0.113.9:443".to_owned(),
-            nat: "masquerade".to_owned(),
-            state: "established".to_owned(),
+            sandbox: "web".into(),
+            network: "app".into(),
+            protocol: "tcp".into(),
+            source: "172.18.0.2:40000".into(),
+            destination: "203.0.113.9:443".into(),
+            translated_source: "192.0.2.7:40000".into(),
+            translated_destination: "203.0.113.9:443".into(),
+            nat: "masquerade".into(),
+            state: "established".into(),
             age: 125,
             idle: 3,
             packets: 12,
             bytes: 3456,
         };
         let published = FlowReport {
-            source: "[2001:db8::9]:5000".to_owned(),
-            destination: "[2001:db8::1]:8080".to_owned(),
-            translated_source: "[2001:db8::9]:5000".to_owned(),
-            translated_destination: "[fd00:1::2]:80".to_owned(),
-            nat: "published".to_owned(),
+            source: "[2001:db8::9]:5000".into(),
+            destination: "[2001:db8::1]:8080".into(),
+            translated_source: "[2001:db8::9]:5000".into(),
+            translated_destination: "[fd00:1::2]:80".into(),
+            nat: "published".into(),
             ..flow.clone()
         };
         let rows = [row(&flow), row(&published)];

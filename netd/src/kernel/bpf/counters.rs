@@ -1,35 +1,48 @@
-//! Counters that the programs keep per CPU, summed; and how full the maps are.
+//! Counters that the programs keep per CPU, summed; and how full the maps are. Changes nothing.
 
 use aya::{
     Pod,
-    maps::{HashMap, LpmTrie, MapData, MapError, MapKeys, PerCpuHashMap},
+    maps::{IterableMap, LpmTrie, MapData, MapError, PerCpuValues},
+    util::nr_cpus,
 };
-use netd_common::abi::{drops::DropCount, endpoint::EndpointStats, maps};
+use netd_common::abi::{
+    drops::{DropCount, DropKey},
+    endpoint::EndpointStats,
+    maps,
+};
 
 use super::{
+    batch::{self, Batches},
     error::{During, if_there},
     maps::Maps,
     pod::Raw,
 };
-use crate::kernel::{DropRecord, KernelError, MapFill};
+use crate::kernel::{DropRecord, KernelError, MapFill, Stopped};
 
 /// All drop counters.
 pub(super) fn drops(maps: &Maps) -> Result<Vec<DropRecord>, KernelError> {
-    maps.drops
-        .iter()
-        .map(|entry| {
-            entry.map(|(Raw(key), per_cpu)| DropRecord {
-                key,
+    let doing = || "read the drop counters".into();
+    let cpus = cpus().during(doing)?;
+    let mut records = Vec::new();
+    for batch in batch::batches_per_cpu::<Raw<DropKey>, Raw<DropCount>>(maps.drops.map(), cpus) {
+        let batch = batch.during(doing)?;
+        records.extend(batch.per_cpu().map(|(Raw(key), per_cpu)| {
+            DropRecord {
+                key: *key,
                 count: per_cpu
                     .iter()
                     .fold(DropCount::default(), |sum, Raw(one)| DropCount {
                         packets: sum.packets.wrapping_add(one.packets),
                         bytes: sum.bytes.wrapping_add(one.bytes),
                     }),
-            })
-        })
-        .collect::<Result<_, _>>()
-        .during(|| "read the drop counters".into())
+            }
+        }));
+    }
+    Ok(records)
+}
+
+fn cpus() -> Result<usize, MapError> {
+    nr_cpus().map_err(|(_, error)| MapError::IoError(error))
 }
 
 /// Counters of an endpoint.
@@ -57,26 +70,30 @@ fn add(a: EndpointStats, b: EndpointStats) -> EndpointStats {
     }
 }
 
-/// Fill levels of the maps that can be full; walks their keys. (Arrays always are.)
-pub(super) fn fill(maps: &Maps) -> Result<Vec<MapFill>, KernelError> {
+/// Fill levels of the maps that can be full. (Arrays always are.)
+pub(super) fn fill(
+    maps: &Maps,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Vec<MapFill>, KernelError> {
+    let mut counting = Counting { go_on };
     [
-        hash(maps::ENDPOINTS, &maps.endpoints),
-        hash(maps::INTERFACES, &maps.interfaces),
-        per_cpu(maps::ENDPOINT_STATS, &maps.endpoint_stats),
-        trie(maps::SUBNETS, &maps.subnets),
-        hash(maps::TRUSTED, &maps.trusted),
-        hash(maps::HOST_ADDRESSES, &maps.host_addresses),
-        hash(maps::UPLINKS, &maps.uplinks),
-        trie(maps::PORTS, &maps.ports),
-        hash(maps::FLOWS, &maps.flows),
-        hash(maps::NEW_FLOWS, &maps.new_flows),
-        hash(maps::LINKS, &maps.links),
-        hash(maps::FLOW_COUNTS, &maps.flow_counts),
-        hash(maps::FLOWS_COLLECTED, &maps.flows_collected),
-        hash(maps::NAMES, &maps.names),
-        hash(maps::SCOPES, &maps.scopes),
-        hash(maps::RESOLVERS, &maps.resolvers),
-        per_cpu(maps::DROPS, &maps.drops),
+        counting.hash(maps::ENDPOINTS, &maps.endpoints),
+        counting.hash(maps::INTERFACES, &maps.interfaces),
+        counting.per_cpu(maps::ENDPOINT_STATS, &maps.endpoint_stats),
+        counting.trie(maps::SUBNETS, &maps.subnets),
+        counting.hash(maps::TRUSTED, &maps.trusted),
+        counting.hash(maps::HOST_ADDRESSES, &maps.host_addresses),
+        counting.hash(maps::UPLINKS, &maps.uplinks),
+        counting.trie(maps::PORTS, &maps.ports),
+        counting.hash(maps::FLOWS, &maps.flows),
+        counting.hash(maps::NEW_FLOWS, &maps.new_flows),
+        counting.hash(maps::LINKS, &maps.links),
+        counting.hash(maps::FLOW_COUNTS, &maps.flow_counts),
+        counting.hash(maps::FLOWS_COLLECTED, &maps.flows_collected),
+        counting.hash(maps::NAMES, &maps.names),
+        counting.hash(maps::SCOPES, &maps.scopes),
+        counting.hash(maps::RESOLVERS, &maps.resolvers),
+        counting.per_cpu(maps::DROPS, &maps.drops),
     ]
     .into_iter()
     .collect()
@@ -84,31 +101,63 @@ pub(super) fn fill(maps: &Maps) -> Result<Vec<MapFill>, KernelError> {
 
 type Fill = Result<MapFill, KernelError>;
 
-fn hash<K: Pod, V: Pod>(name: &'static str, map: &HashMap<MapData, K, V>) -> Fill {
-    count(name, map.keys(), aya::maps::IterableMap::map(map))
+/// Counts what is in maps, for as long as it may go on.
+struct Counting<'a> {
+    go_on: &'a mut dyn FnMut() -> bool,
 }
 
-fn per_cpu<K: Pod, V: Pod>(name: &'static str, map: &PerCpuHashMap<MapData, K, V>) -> Fill {
-    count(name, map.keys(), aya::maps::IterableMap::map(map))
-}
+impl Counting<'_> {
+    fn hash<K: Pod, V: Pod>(&mut self, name: &'static str, map: &impl IterableMap<K, V>) -> Fill {
+        self.sum(name, map.map(), batch::batches::<K, V>(map.map()))
+    }
 
-fn trie<K: Pod, V: Pod>(name: &'static str, map: &LpmTrie<MapData, K, V>) -> Fill {
-    count(name, map.keys(), aya::maps::IterableMap::map(map))
-}
+    fn per_cpu<K: Pod, V: Pod>(
+        &mut self,
+        name: &'static str,
+        map: &impl IterableMap<K, PerCpuValues<V>>,
+    ) -> Fill {
+        let doing = || format!("count the entries of {name}");
+        let cpus = cpus().during(doing)?;
+        let batches = batch::batches_per_cpu::<K, V>(map.map(), cpus);
+        self.sum(name, map.map(), batches)
+    }
 
-fn count<K: Pod>(name: &'static str, keys: MapKeys<'_, K>, data: &MapData) -> Fill {
-    let counted = || -> Result<MapFill, MapError> {
+    /// A trie has no buckets: key by key.
+    fn trie<K: Pod, V: Pod>(&mut self, name: &'static str, map: &LpmTrie<MapData, K, V>) -> Fill {
+        let keys = map.keys().map(|key| key.map(|_| 1));
+        self.sum_of(name, IterableMap::map(map), keys)
+    }
+
+    fn sum<K: Pod, V: Pod>(
+        &mut self,
+        name: &'static str,
+        data: &MapData,
+        batches: Batches<'_, K, V>,
+    ) -> Fill {
+        self.sum_of(
+            name,
+            data,
+            batches.map(|batch| batch.map(|batch| batch.len())),
+        )
+    }
+
+    fn sum_of(
+        &mut self,
+        name: &'static str,
+        data: &MapData,
+        counts: impl Iterator<Item = Result<usize, MapError>>,
+    ) -> Fill {
+        let doing = || format!("count the entries of {name}");
         let mut used = 0;
-        for key in keys {
-            key?;
-            used += 1;
+        for count in counts {
+            Stopped::unless((self.go_on)()).during(doing)?;
+            used += count.during(doing)? as u64;
         }
-        let capacity = u64::from(data.info()?.max_entries());
+        let capacity = u64::from(data.info().during(doing)?.max_entries());
         Ok(MapFill {
             name,
             used,
             capacity,
         })
-    };
-    counted().during(|| format!("count the entries of {name}"))
+    }
 }

@@ -5,13 +5,14 @@ use std::{borrow::BorrowMut, collections::BTreeSet, thread, time::Duration};
 
 use aya::{
     Pod,
-    maps::{LpmTrie, MapData, MapError, PerCpuValues},
+    maps::{HashMap, IterableMap, LpmTrie, MapData, MapError, PerCpuValues},
     util::nr_cpus,
 };
 use netd_common::abi::{endpoint::EndpointStats, host::Config};
 use zerocopy::FromZeros;
 
 use super::{
+    batch,
     error::{During, errno, if_there},
     key_text::{KeyText, map_of},
     maps::{Hash, Maps, lpm},
@@ -171,17 +172,17 @@ fn is_prefix(key: &EntryKey) -> bool {
 type Found = Result<Entry, MapError>;
 
 fn walk(maps: &Maps) -> impl Iterator<Item = Found> {
-    let endpoints = (maps.endpoints.iter()).map(|e| e.map(|(k, v)| Entry::Endpoint(k.0, v.0)));
-    let interfaces = (maps.interfaces.iter()).map(|e| e.map(|(k, v)| Entry::Interface(k, v.0)));
+    let endpoints = (all(&maps.endpoints)).map(|e| e.map(|(k, v)| Entry::Endpoint(k.0, v.0)));
+    let interfaces = (all(&maps.interfaces)).map(|e| e.map(|(k, v)| Entry::Interface(k, v.0)));
     let stats = (maps.endpoint_stats.keys()).map(|key| key.map(Entry::EndpointStats));
     let addresses =
-        (maps.host_addresses.iter()).map(|e| e.map(|(k, v)| Entry::HostAddress(k.0, v.0)));
-    let trusted = (maps.trusted.keys()).map(|key| key.map(|Raw(key)| Entry::Trusted(key)));
-    let uplinks = (maps.uplinks.iter()).map(|e| e.map(|(k, v)| Entry::Uplink(k, v.0)));
-    let links = (maps.links.iter()).map(|e| e.map(|(k, v)| Entry::Link(k.0, Box::new(v.0))));
-    let names = (maps.names.iter()).map(|e| e.map(|(k, v)| Entry::Name(k.0, Box::new(v.0))));
-    let scopes = (maps.scopes.iter()).map(|e| e.map(|(k, v)| Entry::Scopes(k, v.0)));
-    let resolvers = (maps.resolvers.iter()).map(|e| e.map(|(k, v)| Entry::Resolver(k, v.0)));
+        (all(&maps.host_addresses)).map(|e| e.map(|(k, v)| Entry::HostAddress(k.0, v.0)));
+    let trusted = (all(&maps.trusted)).map(|e| e.map(|(k, _)| Entry::Trusted(k.0)));
+    let uplinks = (all(&maps.uplinks)).map(|e| e.map(|(k, v)| Entry::Uplink(k, v.0)));
+    let links = (all(&maps.links)).map(|e| e.map(|(k, v)| Entry::Link(k.0, Box::new(v.0))));
+    let names = (all(&maps.names)).map(|e| e.map(|(k, v)| Entry::Name(k.0, Box::new(v.0))));
+    let scopes = (all(&maps.scopes)).map(|e| e.map(|(k, v)| Entry::Scopes(k, v.0)));
+    let resolvers = (all(&maps.resolvers)).map(|e| e.map(|(k, v)| Entry::Resolver(k, v.0)));
     endpoints
         .chain(interfaces)
         .chain(stats)
@@ -195,6 +196,19 @@ fn walk(maps: &Maps) -> impl Iterator<Item = Found> {
         .chain(names)
         .chain(scopes)
         .chain(resolvers)
+}
+
+/// All entries of a hash map.
+fn all<K: Pod, V: Pod>(
+    map: &HashMap<MapData, K, V>,
+) -> impl Iterator<Item = Result<(K, V), MapError>> {
+    batch::batches(map.map()).flat_map(|batch| {
+        let (entries, error) = match batch {
+            Ok(batch) => (Some(batch.entries().map(Ok)), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        entries.into_iter().flatten().chain(error)
+    })
 }
 
 fn subnets(maps: &Maps) -> impl Iterator<Item = Found> {

@@ -1,142 +1,188 @@
-//! The flow tables as the agent sees them: listing, flushing, and collecting what has expired, a
-//! slice at a time. Makes no flow.
+//! The flow tables as the agent sees them: listing, and deleting what somebody wants to be over. Makes no
+//! flow.
 
-use std::{
-    collections::BTreeMap,
-    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
-    thread,
-};
+use std::collections::BTreeMap;
 
-use aya::maps::MapError;
+use aya::maps::IterableMap;
 use netd_common::{
     Addr,
-    abi::{
-        flow::{Flow, FlowKey, flow_flags},
-        maps,
-    },
-    packet::flow::{Timeouts, expired, twin_key},
+    abi::flow::{Flow, FlowKey, flow_flags},
+    packet::flow::twin_key,
 };
-use nix::time::{ClockId, clock_gettime};
 
 use super::{
+    batch::{self, Place},
     error::{During, if_there},
-    layout::Layout,
-    maps::{self as handles, FlowMap, Maps},
+    maps::{FlowMap, Maps},
     pod::Raw,
 };
 use crate::{
-    kernel::{FlowRecord, KernelError},
+    kernel::{FlowRecord, KernelError, Stopped},
     model::{PortRange, PublishedPort},
 };
 
-/// Keys that are read ahead of the collector.
-const READ_AHEAD: usize = 64;
+/// Halves of which those to delete are found before they are deleted.
+pub(super) const READ: usize = 256;
 
-/// All halves of both tables.
-pub(super) fn list(maps: &Maps) -> Result<Vec<FlowRecord>, KernelError> {
-    let established = records(&maps.flows, true);
-    let new = records(&maps.new_flows, false);
-    established
-        .chain(new)
-        .collect::<Result<_, _>>()
-        .during(|| "read the flows".into())
-}
-
-fn records(map: &FlowMap, established: bool) -> impl Iterator<Item = Result<FlowRecord, MapError>> {
-    map.iter().map(move |entry| {
-        entry.map(|(Raw(key), Raw(flow))| FlowRecord {
-            key,
-            flow,
-            established,
-        })
-    })
-}
-
-/// Deletes the flows that `which` names; how many halves there were. Walks both tables, and keeps
-/// nothing but the keys to delete: after a deleted key the kernel's walk begins anew.
-pub(super) fn flush(
-    maps: &mut Maps,
-    which: impl Fn(&FlowKey, &Flow) -> bool,
-) -> Result<u64, KernelError> {
-    let mut removed = Removed::default();
-    let done = (|| {
-        for established in [true, false] {
-            let map = if established {
-                &maps.flows
-            } else {
-                &maps.new_flows
-            };
-            let doomed: Vec<(FlowKey, u32)> = map
-                .iter()
-                .filter_map(|entry| match entry {
-                    Ok((Raw(key), Raw(flow))) => {
-                        which(&key, &flow).then_some(Ok((key, flow.endpoint)))
-                    }
-                    Err(error) => Some(Err(error)),
-                })
-                .collect::<Result<_, _>>()
-                .during(|| "read the flows".into())?;
-            for (key, endpoint) in &doomed {
-                removed.delete(maps, established, key, *endpoint)?;
-            }
+/// All halves of both tables; a flow that becomes established meanwhile may be in both.
+pub(super) fn list(
+    maps: &Maps,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Vec<FlowRecord>, KernelError> {
+    let doing = || "read the flows".into();
+    let mut records = Vec::new();
+    // In this order, since halves go from the one to the other.
+    for (map, established) in [(&maps.new_flows, false), (&maps.flows, true)] {
+        for batch in batch::batches(map.map()) {
+            Stopped::unless(go_on()).during(doing)?;
+            let entries = batch.during(doing)?.entries();
+            records.extend(entries.map(|(Raw(key), Raw(flow))| FlowRecord {
+                key,
+                flow,
+                established,
+            }));
         }
-        Ok(())
-    })();
-    removed.tell(maps)?;
-    done.map(|()| removed.halves)
+    }
+    Ok(records)
 }
 
-/// Halves that were removed, and of whom: the programs limit how many an endpoint has.
-#[derive(Default)]
-struct Removed {
+/// A walk over both tables that deletes flows, a little at a time.
+pub struct Flush {
+    which: Which,
+    table: Table,
+    place: Place,
     halves: u64,
-    established: BTreeMap<u32, u64>,
 }
 
-impl Removed {
-    /// Deletes a half from one of the tables; nothing there is success.
-    fn delete(
-        &mut self,
-        maps: &mut Maps,
-        established: bool,
-        key: &FlowKey,
-        endpoint: u32,
-    ) -> Result<(), KernelError> {
-        let map = if established {
-            &mut maps.flows
-        } else {
-            &mut maps.new_flows
-        };
-        let deleted = if_there(map.remove(&Raw(*key))).during(|| "delete a flow".into())?;
-        if deleted.is_some() {
-            self.halves += 1;
-            if established {
-                *self.established.entry(endpoint).or_default() += 1;
-            }
-        }
-        Ok(())
+enum Which {
+    All,
+    To(Doors),
+}
+
+impl Flush {
+    /// Of all flows.
+    pub fn all() -> Flush {
+        Flush::of(Which::All)
     }
 
-    /// Tells the programs, once for each endpoint. (An agent that dies before leaves those of one
-    /// slice counted until the endpoint ends.)
-    fn tell(&self, maps: &mut Maps) -> Result<(), KernelError> {
-        let doing = || "count the removed flows".into();
-        for (endpoint, halves) in &self.established {
-            // Of an endpoint that is gone nobody counts.
-            if if_there(maps.flow_counts.get(endpoint, 0))
-                .during(doing)?
-                .is_none()
-            {
-                continue;
-            }
-            let before = if_there(maps.flows_collected.get(endpoint, 0)).during(doing)?;
-            let now = before.unwrap_or(0).wrapping_add(*halves);
-            maps.flows_collected
-                .insert(endpoint, now, 0)
-                .during(doing)?;
-        }
-        Ok(())
+    /// Of those that were begun to published ports.
+    pub fn to(ports: &[PublishedPort]) -> Flush {
+        Flush::of(Which::To(Doors::of(ports)))
     }
+
+    fn of(which: Which) -> Flush {
+        Flush {
+            which,
+            // Halves go from this one to the other.
+            table: Table::New,
+            place: Place::Start,
+            halves: 0,
+        }
+    }
+
+    /// How many halves were deleted so far.
+    pub fn halves(&self) -> u64 {
+        self.halves
+    }
+
+    /// Looks at the next halves; `false` at the end.
+    pub(super) fn step(&mut self, maps: &mut Maps) -> Result<bool, KernelError> {
+        let map = self.table.of(maps).map();
+        let batch = batch::read(map, &mut self.place, READ).during(|| "read the flows".into())?;
+        let mut doomed = Doomed::default();
+        for (Raw(key), Raw(flow)) in batch.entries() {
+            let goes = match &self.which {
+                Which::All => true,
+                Which::To(doors) => doors.lead_to(&key, &flow),
+            };
+            if goes {
+                // Both at once: a half that is lost is made again from the other one.
+                doomed.add(self.table, key, flow.endpoint);
+                doomed.add(self.table, twin_key(&key, &flow), flow.endpoint);
+            }
+        }
+        self.halves += doomed.delete(maps)?;
+        if self.place == Place::End && self.table == Table::New {
+            (self.table, self.place) = (Table::Established, Place::Start);
+        }
+        Ok(self.place != Place::End)
+    }
+}
+
+/// One of the two tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Established,
+    New,
+}
+
+impl Table {
+    pub(super) fn of(self, maps: &Maps) -> &FlowMap {
+        match self {
+            Table::Established => &maps.flows,
+            Table::New => &maps.new_flows,
+        }
+    }
+}
+
+/// Halves to delete, by their tables, with their endpoints: the programs limit how many an endpoint has.
+#[derive(Default)]
+pub(super) struct Doomed {
+    established: Vec<(FlowKey, u32)>,
+    new: Vec<(FlowKey, u32)>,
+}
+
+impl Doomed {
+    pub(super) fn add(&mut self, table: Table, key: FlowKey, endpoint: u32) {
+        match table {
+            Table::Established => self.established.push((key, endpoint)),
+            Table::New => self.new.push((key, endpoint)),
+        }
+    }
+
+    /// Deletes them and tells the programs, once for each endpoint; how many there were. (An agent that
+    /// dies in between leaves these counted until the endpoint ends.)
+    pub(super) fn delete(self, maps: &mut Maps) -> Result<u64, KernelError> {
+        let mut halves = 0;
+        let mut of_endpoints: BTreeMap<u32, u64> = BTreeMap::new();
+        let keys = |doomed: &[(FlowKey, u32)]| -> Vec<Raw<FlowKey>> {
+            doomed.iter().map(|(key, _)| Raw(*key)).collect()
+        };
+        let established = keys(&self.established);
+        let done = batch::delete(maps.flows.map(), &established, |number| {
+            halves += 1;
+            if let Some((_, endpoint)) = self.established.get(number) {
+                *of_endpoints.entry(*endpoint).or_default() += 1;
+            }
+        });
+        let new = keys(&self.new);
+        let done = done.and_then(|()| {
+            batch::delete(maps.new_flows.map(), &new, |_| {
+                halves += 1;
+            })
+        });
+        tell(maps, &of_endpoints)?;
+        done.during(|| "delete flows".into()).map(|()| halves)
+    }
+}
+
+fn tell(maps: &mut Maps, removed: &BTreeMap<u32, u64>) -> Result<(), KernelError> {
+    let doing = || "count the removed flows".into();
+    for (endpoint, halves) in removed {
+        // Of an endpoint that is gone nobody counts.
+        if if_there(maps.flow_counts.get(endpoint, 0))
+            .during(doing)?
+            .is_none()
+        {
+            continue;
+        }
+        let before = if_there(maps.flows_collected.get(endpoint, 0)).during(doing)?;
+        let now = before.unwrap_or(0).wrapping_add(*halves);
+        maps.flows_collected
+            .insert(endpoint, now, 0)
+            .during(doing)?;
+    }
+    Ok(())
 }
 
 /// Published ports, by protocol and host address; the ranges of each in order, as they exclude each
@@ -179,150 +225,6 @@ impl Doors {
             range.is_some_and(|range| number <= range.last)
         })
     }
-}
-
-/// Removes expired flows in slices. The kernel walks a map from key to key and aya keeps the
-/// place only inside a borrowing iterator, so the iterator lives in a thread that reads a little
-/// ahead and waits; it ends with the collector. Each pass begins when it is asked for: what is read
-/// ahead of an empty table would hide the flows of the next minute.
-pub(super) struct Collector {
-    keys: Receiver<Step>,
-    go: Sender<()>,
-    in_pass: bool,
-}
-
-/// A key, the end of a pass over both tables, or what broke it off.
-type Step = Result<Option<FlowKey>, MapError>;
-
-impl Collector {
-    /// Walks from the beginning.
-    pub(super) fn start(layout: &Layout) -> Result<Collector, KernelError> {
-        let tables = [
-            handles::open(layout, maps::FLOWS)?,
-            handles::open(layout, maps::NEW_FLOWS)?,
-        ];
-        let (sender, keys) = sync_channel(READ_AHEAD);
-        let (go, asked) = channel();
-        let walk = move || while asked.recv().is_ok() && pass(&tables, &sender).is_some() {};
-        thread::Builder::new()
-            .name("flow-keys".into())
-            .spawn(walk)
-            .during(|| "start the walk over the flows".into())?;
-        Ok(Collector {
-            keys,
-            go,
-            in_pass: false,
-        })
-    }
-
-    /// Looks at up to `budget` halves, fewer where a pass ends; how many halves were removed: those
-    /// of flows that have expired, or that are not `alive`.
-    pub(super) fn collect(
-        &mut self,
-        maps: &mut Maps,
-        budget: u32,
-        timeouts: &Timeouts,
-        alive: &dyn Fn(&Flow) -> bool,
-    ) -> Result<u64, KernelError> {
-        let now = monotonic()?;
-        let mut removed = Removed::default();
-        let is_over = |key: &FlowKey, flow: &Flow, twin: Option<&Flow>| {
-            !alive(flow) || expired(key, flow, twin, timeouts, now)
-        };
-        if !self.in_pass {
-            // Fails with the walk, which is told of below.
-            let _ = self.go.send(());
-            self.in_pass = true;
-        }
-        let mut done = Ok(());
-        for _ in 0..budget {
-            match self.step(maps, &is_over, &mut removed) {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.in_pass = false;
-                    break;
-                }
-                Err(error) => {
-                    done = Err(error);
-                    break;
-                }
-            }
-        }
-        removed.tell(maps)?;
-        done.map(|()| removed.halves)
-    }
-
-    /// Looks at the next half; `false` at the end of a pass.
-    fn step(
-        &self,
-        maps: &mut Maps,
-        is_over: &IsOver<'_>,
-        removed: &mut Removed,
-    ) -> Result<bool, KernelError> {
-        let step = self.keys.recv().during(|| "walk over the flows".into())?;
-        match step.during(|| "walk over the flows".into())? {
-            Some(key) => remove_if_over(maps, &key, is_over, removed).map(|()| true),
-            None => Ok(false),
-        }
-    }
-}
-
-/// Whether a flow is over, by one half with its key and, where it is there, the other.
-type IsOver<'a> = dyn Fn(&FlowKey, &Flow, Option<&Flow>) -> bool + 'a;
-
-/// Sends every key; `None` when nobody listens any more.
-fn pass(tables: &[FlowMap], sender: &SyncSender<Step>) -> Option<()> {
-    for table in tables {
-        let mut keys = table.keys();
-        let mut current = keys.next();
-        while let Some(step) = current.take() {
-            // Before the collector gets to delete this key: after a deleted key the kernel begins
-            // at the first one again.
-            if step.is_ok() {
-                current = keys.next();
-            }
-            sender.send(step.map(|Raw(key)| Some(key))).ok()?;
-        }
-    }
-    sender.send(Ok(None)).ok()
-}
-
-fn remove_if_over(
-    maps: &mut Maps,
-    key: &FlowKey,
-    is_over: &IsOver<'_>,
-    removed: &mut Removed,
-) -> Result<(), KernelError> {
-    let Some(flow) = find(maps, key)? else {
-        return Ok(());
-    };
-    let other = twin_key(key, &flow);
-    if !is_over(key, &flow, find(maps, &other)?.as_ref()) {
-        return Ok(());
-    }
-    for key in [key, &other] {
-        for established in [true, false] {
-            removed.delete(maps, established, key, flow.endpoint)?;
-        }
-    }
-    Ok(())
-}
-
-fn find(maps: &Maps, key: &FlowKey) -> Result<Option<Flow>, KernelError> {
-    for map in [&maps.flows, &maps.new_flows] {
-        let found = if_there(map.get(&Raw(*key), 0)).during(|| "look up a flow".into())?;
-        if let Some(Raw(flow)) = found {
-            return Ok(Some(flow));
-        }
-    }
-    Ok(None)
-}
-
-/// The clock that the programs stamp flows with (`bpf_ktime_get_ns`).
-fn monotonic() -> Result<u64, KernelError> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).during(|| "read the clock".into())?;
-    let (seconds, nanoseconds) = (now.tv_sec().cast_unsigned(), now.tv_nsec().cast_unsigned());
-    Ok(seconds * 1_000_000_000 + nanoseconds)
 }
 
 #[cfg(test)]

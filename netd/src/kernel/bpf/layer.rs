@@ -10,10 +10,11 @@ use netd_common::{
 
 use super::{
     attach::Hooks,
+    collect::Collector,
     counters,
     drop_events::DropEvents,
     entries::Entries,
-    flows::{self, Collector, Doors},
+    flows::{self, Flush},
     layout::Layout,
     log::LogReader,
     maps::Maps,
@@ -22,8 +23,7 @@ use super::{
     report::{AttachedProgram, LoadedProgram, OpenReport},
 };
 use crate::{
-    kernel::{DropRecord, FlowRecord, KernelError, MapFill},
-    model::PublishedPort,
+    kernel::{Collected, DropRecord, FlowRecord, KernelError, MapFill, Reader},
     plan::{Attachment, Entry, EntryKey},
 };
 
@@ -53,7 +53,7 @@ pub struct Bpf {
     entries: Entries,
     programs: Programs,
     hooks: Hooks,
-    collector: Option<Collector>,
+    collector: Collector,
     _log: Option<LogReader>,
 }
 
@@ -85,7 +85,7 @@ impl Bpf {
             entries,
             programs,
             hooks,
-            collector: None,
+            collector: Collector::start(),
             _log: log,
         }
     }
@@ -148,43 +148,26 @@ impl Bpf {
         self.hooks.remove_older_versions()
     }
 
-    /// All flow halves. Walks both tables.
-    pub fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
-        flows::list(&self.maps)
+    /// What is only read, by handles of its own: for another thread.
+    pub fn reader(&self) -> Result<MapReader, KernelError> {
+        Maps::open(&self.layout).map(MapReader)
     }
 
-    /// Deletes all flows; how many halves there were.
-    pub fn flush_flows(&mut self) -> Result<u64, KernelError> {
-        flows::flush(&mut self.maps, |_, _| true)
+    /// Goes on with a walk over the flows that deletes; `false` at its end.
+    pub fn flush(&mut self, flush: &mut Flush) -> Result<bool, KernelError> {
+        flush.step(&mut self.maps)
     }
 
-    /// Deletes the flows that were begun to published ports; how many halves there were. Walks
-    /// both tables once.
-    pub fn end_flows(&mut self, ports: &[PublishedPort]) -> Result<u64, KernelError> {
-        let doors = Doors::of(ports);
-        flows::flush(&mut self.maps, |key, flow| doors.lead_to(key, flow))
-    }
-
-    /// Removes expired flows, looking at no more than `budget` halves, going on where the last
-    /// call stopped; how many were removed. Ends early at the end of the tables.
+    /// Removes expired flows, looking at about `budget` halves, going on where the last call stopped.
+    /// Ends early at the end of the tables; the next call begins anew then.
     pub fn collect_flows(
         &mut self,
         budget: u32,
         timeouts: &Timeouts,
         alive: &dyn Fn(&Flow) -> bool,
-    ) -> Result<u64, KernelError> {
-        let mut collector = match self.collector.take() {
-            Some(collector) => collector,
-            None => Collector::start(&self.layout)?,
-        };
-        let removed = collector.collect(&mut self.maps, budget, timeouts, alive)?;
-        self.collector = Some(collector);
-        Ok(removed)
-    }
-
-    /// All drop counters.
-    pub fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
-        counters::drops(&self.maps)
+    ) -> Result<Collected, KernelError> {
+        self.collector
+            .collect(&mut self.maps, budget, timeouts, alive)
     }
 
     /// The ring of drop events, to be read by one.
@@ -196,9 +179,21 @@ impl Bpf {
     pub fn endpoint_stats(&mut self, endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
         counters::endpoint_stats(&self.maps, endpoint)
     }
+}
 
-    /// Fill levels of the maps that can be full. Walks their keys.
-    pub fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
-        counters::fill(&self.maps)
+/// Reads maps and changes nothing.
+pub struct MapReader(Maps);
+
+impl Reader for MapReader {
+    fn flows(&self, go_on: &mut dyn FnMut() -> bool) -> Result<Vec<FlowRecord>, KernelError> {
+        flows::list(&self.0, go_on)
+    }
+
+    fn drops(&self) -> Result<Vec<DropRecord>, KernelError> {
+        counters::drops(&self.0)
+    }
+
+    fn map_fill(&self, go_on: &mut dyn FnMut() -> bool) -> Result<Vec<MapFill>, KernelError> {
+        counters::fill(&self.0, go_on)
     }
 }

@@ -1,12 +1,14 @@
 //! BPF: programs, maps, pins. [`Bpf`] is the door; below it the objects carried in this binary
 //! (`object`), where pins are (`layout`, `bpffs`) and what they are (`pin`), start and end (`open`,
-//! `teardown`), contents (`maps`, `entries`, `flows`, `counters`, `drop_events`), and hooks (`attach`, with `tcx`,
+//! `teardown`), contents (`maps`, `batch`, `entries`, `flows`, `collect`, `counters`, `drop_events`), and hooks (`attach`, with `tcx`,
 //! `clsact`, `cgroup`). All calls are synchronous and made in the host's network namespace.
 
 mod attach;
+mod batch;
 mod bpffs;
 mod cgroup;
 mod clsact;
+mod collect;
 mod counters;
 pub mod drop_events;
 mod entries;
@@ -28,6 +30,7 @@ mod tcx;
 mod teardown;
 
 pub use drop_events::DropEvents;
-pub use layer::{Bpf, BpfOptions, Mechanism};
+pub use flows::Flush;
+pub use layer::{Bpf, BpfOptions, MapReader, Mechanism};
 pub use report::{AttachedProgram, Found, LoadedProgram, OpenReport, ReplacedMap};
 pub use teardown::unpin_all;

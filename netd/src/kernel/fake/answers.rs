@@ -9,8 +9,8 @@ use netd_common::{
 };
 
 use super::{
-    super::{DropRecord, FlowRecord, Kernel, KernelError, MapFill},
-    FakeKernel,
+    super::{Collected, Kernel, KernelError},
+    FakeKernel, FakeReader,
 };
 use crate::{
     model::facts::{BoundSocket, LinkFacts},
@@ -18,6 +18,12 @@ use crate::{
 };
 
 impl Kernel for FakeKernel {
+    type Reader = FakeReader;
+
+    fn reader(&self) -> Result<FakeReader, KernelError> {
+        Ok(self.reader.clone())
+    }
+
     async fn observe(&mut self, keys: &BTreeSet<Key>) -> Result<Observed, KernelError> {
         self.observations.push(keys.clone());
         let mut observed = Observed::default();
@@ -86,11 +92,7 @@ impl Kernel for FakeKernel {
         Ok(self.facts.sockets.clone())
     }
 
-    fn flows(&mut self) -> Result<Vec<FlowRecord>, KernelError> {
-        Ok(Vec::new())
-    }
-
-    fn flush_flows(&mut self) -> Result<u64, KernelError> {
+    async fn flush_flows(&mut self) -> Result<u64, KernelError> {
         Ok(0)
     }
 
@@ -99,19 +101,11 @@ impl Kernel for FakeKernel {
         _budget: u32,
         _timeouts: &Timeouts,
         _alive: &dyn Fn(&Flow) -> bool,
-    ) -> Result<u64, KernelError> {
-        Ok(0)
-    }
-
-    fn drops(&mut self) -> Result<Vec<DropRecord>, KernelError> {
-        Ok(Vec::new())
+    ) -> Result<Collected, KernelError> {
+        Ok(Collected::default())
     }
 
     fn endpoint_stats(&mut self, _endpoint: u32) -> Result<Option<EndpointStats>, KernelError> {
         Ok(None)
-    }
-
-    fn map_fill(&mut self) -> Result<Vec<MapFill>, KernelError> {
-        Ok(Vec::new())
     }
 }
