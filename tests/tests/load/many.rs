@@ -121,7 +121,7 @@ fn a_destination_has_as_many_flows_as_there_are_ports_and_gets_them_back() {
     let mut app = App::start("many-flows");
     let lab = &app.lab;
     // None is over before all have begun.
-    app.agent.kill();
+    app.agent.stop();
     app.agent = lab.agent("--flow-udp-new 3600 --flow-udp-established 3600");
     let serve = || Server::start(lab.outside().udp_bind(at(PUBLIC, PORT)).expect("a server"));
     let clients = Clients::of(lab);
@@ -156,7 +156,7 @@ fn a_destination_has_as_many_flows_as_there_are_ports_and_gets_them_back() {
     drop(elsewhere);
 
     // What is over makes room: the agent collects it, here at once.
-    app.agent.kill();
+    app.agent.stop();
     app.agent = lab.agent("--flow-udp-new 1 --flow-udp-established 1");
     let to = PORT.to_be_bytes();
     lab.wait_until("all of them are collected", 2 * SOON, || {
