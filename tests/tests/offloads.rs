@@ -4,9 +4,10 @@
 
 use std::{
     collections::BTreeSet,
-    io::{Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use netd_common::packet::testing::{Frame, Payload};
@@ -18,8 +19,8 @@ const BULK_PORT: u16 = 7001;
 const PUBLISHED: u16 = 8080;
 const PUBLISHED_BULK: u16 = 8081;
 const LIMIT: Duration = Duration::from_secs(30);
-/// Octets of a bulk transfer: some hundred super-packets.
-const BULK: usize = 8 * 1_024 * 1_024;
+/// Octets of a bulk transfer: some thirty super-packets.
+const BULK: usize = 2 * 1_024 * 1_024;
 /// Of one of many, and where there are no super-packets.
 const SMALL_BULK: usize = 512 * 1_024;
 const PORTS: &str = "-p 8080:7000/udp -p 8081:7001";
@@ -70,8 +71,8 @@ const UNPUBLISHED: usize = 2;
 #[track_caller]
 fn bulk(from: &Namespace, to: SocketAddr, server: &Namespace, octets: usize) {
     let any = SocketAddr::new(IpAddr::from([0u16; 8]), BULK_PORT);
-    let listener = server.tcp_listen(any).expect("a listener");
-    let echo = std::thread::spawn(move || {
+    let listener = bound(|| server.tcp_listen(any));
+    let echo = thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
         let all = read_all(&mut stream);
         stream.write_all(&all).expect("to write");
@@ -83,6 +84,20 @@ fn bulk(from: &Namespace, to: SocketAddr, server: &Namespace, octets: usize) {
     let received = read_all(&mut stream);
     echo.join().expect("the server");
     assert!(received == sent, "{} octets came back", received.len());
+}
+
+/// A closed socket lives on in what another test forks until that has become the program that it starts.
+#[track_caller]
+fn bound<S>(bind: impl Fn() -> io::Result<S>) -> S {
+    let deadline = Instant::now() + patient(LIMIT);
+    loop {
+        match bind() {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            socket => return socket.expect("a socket"),
+        }
+    }
 }
 
 fn read_all(stream: &mut TcpStream) -> Vec<u8> {
@@ -149,10 +164,17 @@ fn super_packets_go_through_as_they_are() {
                 (from, format!("tcp and {}", answers(at, BULK_PORT))),
             ]
             .map(|(end, filter)| Capture::start(end, "any", &filter).expect("tcpdump"));
-            bulk(from, at, server, BULK);
-            for capture in captures {
-                let largest = largest(&capture.stop().expect("the capture"));
-                assert!(largest > 60_000, "to {at} at most {largest} octets");
+            // How much goes into a packet is for TCP to say: on a busy machine it may begin with less.
+            let seen = || {
+                captures
+                    .each_ref()
+                    .map(|capture| largest(&capture.so_far()))
+            };
+            let mut transfers = 0;
+            while seen().into_iter().any(|octets| octets <= 60_000) {
+                assert!(transfers < 30, "to {at} at most {:?} octets", seen());
+                bulk(from, at, server, BULK);
+                transfers += 1;
             }
         }
     }
@@ -173,9 +195,7 @@ fn segments_of_udp_arrive_one_by_one() {
             let at = SocketAddr::new(to, if published { PUBLISHED } else { PORT });
             // Of its own address, so that it answers from there.
             let own = if published { paths(&app, v6)[0].1 } else { to };
-            let socket = server
-                .udp_bind(SocketAddr::new(own, PORT))
-                .expect("a socket");
+            let socket = bound(|| server.udp_bind(SocketAddr::new(own, PORT)));
             let client = connected(from, at);
             for socket in [&socket, &client] {
                 setsockopt(socket, sockopt::UdpGsoSegment, &(SEGMENT as i32)).expect("UDP_SEGMENT");
