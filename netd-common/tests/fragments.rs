@@ -6,7 +6,10 @@ use netd_common::{
     limits::{FRAGMENT_SECONDS, MAX_PARKED_PER_DATAGRAM, PARKED_SECONDS},
     packet::{
         Verdict,
-        testing::{Payload, Scene, correct_sums, cut, names::*, ports, sums_are_right, whole},
+        testing::{
+            Payload, Scene, correct_header_sum, correct_sums, cut, names::*, ports, sums_are_right,
+            whole, with_extension, with_options,
+        },
     },
 };
 
@@ -276,42 +279,18 @@ fn what_is_too_big_is_cut_by_the_stack_and_translated_behind_it() {
     assert_eq!(verdict, Verdict::Drop(DropReason::Fragment));
 }
 
-/// The packet with `options` behind its IPv4 header.
-fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
-    let mut packet = packet.to_vec();
-    let length = u16::from_be_bytes([packet[16], packet[17]]) + options.len() as u16;
-    packet[14] = 0x45 + (options.len() / 4) as u8;
-    packet[16..18].copy_from_slice(&length.to_be_bytes());
-    packet.splice(34..34, options.iter().copied());
-    fix_header(&mut packet);
-    packet
-}
-
-fn fix_header(packet: &mut [u8]) {
-    let end = 14 + usize::from(packet[14] & 15) * 4;
-    packet[24..26].fill(0);
-    let mut sum: u32 = packet[14..end]
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
-        .sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    packet[24..26].copy_from_slice(&(!(sum as u16)).to_be_bytes());
-}
-
 /// The packet without its options, its header sum right if it was before.
 fn without_options(packet: &[u8]) -> Vec<u8> {
     let end = 14 + usize::from(packet[14] & 15) * 4;
     let mut checked = packet.to_vec();
-    fix_header(&mut checked);
+    correct_header_sum(&mut checked);
     assert_eq!(checked, packet, "the header's sum");
     let mut plain = packet.to_vec();
     plain.drain(34..end);
     plain[14] = 0x45;
     let length = (plain.len() - 14) as u16;
     plain[16..18].copy_from_slice(&length.to_be_bytes());
-    fix_header(&mut plain);
+    correct_header_sum(&mut plain);
     plain
 }
 
@@ -359,16 +338,6 @@ fn ip_options_are_carried_but_for_source_routes() {
         let mut packet = with_options(&frame.bytes(), &options);
         assert_eq!(scene.from_uplink(&mut packet), Verdict::Pass);
     }
-}
-
-/// The packet with an extension header, whose first octet becomes the next header's number.
-fn with_extension(packet: &[u8], kind: u8, header: &[u8]) -> Vec<u8> {
-    let mut packet = packet.to_vec();
-    let length = u16::from_be_bytes([packet[18], packet[19]]) + header.len() as u16;
-    packet[18..20].copy_from_slice(&length.to_be_bytes());
-    packet.splice(54..54, header.iter().copied());
-    packet[54] = core::mem::replace(&mut packet[20], kind);
-    packet
 }
 
 fn without_extensions(packet: &[u8], octets: usize, protocol: u8) -> Vec<u8> {

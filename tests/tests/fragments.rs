@@ -1,16 +1,23 @@
-//! Fragments, IP options and extension headers with real kernels at both ends: through masquerade, to
-//! published ports and inside a network, in any order; and what the host's stack has to cut.
+//! Fragments with real kernels at both ends: through masquerade, to published ports and inside a
+//! network, in any order; and what the host's stack has to cut.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
     time::Duration,
 };
 
-use netd_common::packet::testing::{Frame, Payload, cut};
+use netd_common::packet::testing::{Payload, cut};
 use netd_tests::lab::{
-    App, Capture, EchoServer,
+    App, Capture, EchoServer, Namespace,
     addresses::*,
-    datagrams::{LARGE, ORDERS, OWN, answer, asks_in_order, asks_much, identification, socket},
+    datagrams::{
+        LARGE, ORDERS, OWN, asks_in_order, asks_much, identification, packet, send_in_order,
+    },
+    patient,
+};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, socket,
 };
 
 const PORT: u16 = 7000;
@@ -18,6 +25,89 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn ip(address: &str) -> IpAddr {
     address.parse().expect("an address")
+}
+
+/// The identifier of echoes by hand: one that masquerade keeps.
+const ECHO: u16 = 7_777;
+
+/// A socket that gets the echo replies for [`ECHO`] whose checksum is right (`icmp(7)`).
+#[track_caller]
+fn hears_echoes(at: &Namespace, family: IpAddr) -> UdpSocket {
+    at.sysctl("net.ipv4.ping_group_range", "0 0")
+        .expect("sysctl");
+    at.on(move || {
+        let (family, protocol, any) = match family {
+            IpAddr::V4(_) => (
+                AddressFamily::Inet,
+                SockProtocol::Icmp,
+                IpAddr::from([0u8; 4]),
+            ),
+            IpAddr::V6(_) => (
+                AddressFamily::Inet6,
+                SockProtocol::IcmpV6,
+                IpAddr::from([0u16; 8]),
+            ),
+        };
+        let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, protocol)?;
+        bind(
+            socket.as_raw_fd(),
+            &SockaddrStorage::from(SocketAddr::new(any, ECHO)),
+        )?;
+        let socket = UdpSocket::from(socket);
+        socket.set_read_timeout(Some(patient(LIMIT)))?;
+        std::io::Result::Ok(socket)
+    })
+    .expect("a socket for echoes")
+}
+
+/// Large echo requests of the client in any order, and then replies.
+#[track_caller]
+fn echoes_in_any_order(app: &App, client: IpAddr, public: IpAddr, host: IpAddr) {
+    let socket = hears_echoes(&app.client, client);
+    let (request, reply) = if client.is_ipv4() { (8, 0) } else { (128, 129) };
+    let echo = |number: u16, octets: usize| {
+        let head = [ECHO.to_be_bytes(), number.to_be_bytes()].concat();
+        let data = (0..octets).map(|at| b'a' + (at % 17) as u8);
+        head.into_iter().chain(data).collect::<Vec<u8>>()
+    };
+    let hears = |sent: &[u8], what: &str| {
+        let mut heard = vec![0; 65_535];
+        let length = match socket.recv(&mut heard) {
+            Ok(length) => length,
+            Err(error) => panic!("no echo {what}: {error}"),
+        };
+        assert_eq!(heard[..2], [reply, 0]);
+        assert!(heard[4..length] == *sent, "another echo {what}");
+    };
+    for (number, order) in (1..).zip(ORDERS) {
+        let sent = echo(number, LARGE);
+        let packet = packet(client, public, Payload::Icmp(request, sent.clone()));
+        send_in_order(&app.client, &packet, &order);
+        hears(&sent, &format!("out in order {order:?}"));
+    }
+    let outside = app.lab.outside();
+    for name in [
+        "net.ipv4.icmp_echo_ignore_all",
+        "net.ipv6.icmp.echo_ignore_all",
+    ] {
+        outside.sysctl(name, "1").expect("sysctl");
+    }
+    for (number, order) in (7..).zip(ORDERS) {
+        let asked = packet(client, public, Payload::Icmp(request, echo(number, 4)));
+        app.client
+            .send_packets(&[asked[14..].to_vec()])
+            .expect("to send");
+        let sent = echo(number, LARGE);
+        let packet = packet(public, host, Payload::Icmp(reply, sent.clone()));
+        send_in_order(outside, &packet, &order);
+        hears(&sent, &format!("in, in order {order:?}"));
+    }
+    for name in [
+        "net.ipv4.icmp_echo_ignore_all",
+        "net.ipv6.icmp.echo_ignore_all",
+    ] {
+        outside.sysctl(name, "0").expect("sysctl");
+    }
 }
 
 #[test]
@@ -67,22 +157,44 @@ fn in_any_order_out_and_in() {
     let lab = &app.lab;
     let _outside = EchoServer::start(lab.outside(), PORT);
     let _web = EchoServer::start(&app.web, PORT);
+    let stranger = app.stranger();
+    app.without_offloads();
+    let captures = [&app.client, &app.web, &stranger, lab.outside()]
+        .map(|at| Capture::start(at, "eth0", "ip or ip6").expect("tcpdump"));
     let addresses = [
-        (lab.address("client", "app"), PUBLIC, HOST, OUTSIDE),
-        (lab.address6("client", "app"), PUBLIC6, HOST6, OUTSIDE6),
+        (
+            lab.address("client", "app"),
+            lab.address("stranger", "other"),
+            [PUBLIC, HOST, OUTSIDE],
+        ),
+        (
+            lab.address6("client", "app"),
+            lab.address6("stranger", "other"),
+            [PUBLIC6, HOST6, OUTSIDE6],
+        ),
     ];
-    for order in ORDERS {
-        for (client, public, host, outside) in addresses {
-            let to = SocketAddr::new(ip(public), PORT);
+    for (client, other, outside) in addresses {
+        let [public, host, outside] = outside.map(ip);
+        for order in ORDERS {
+            let to = SocketAddr::new(public, PORT);
             let seen = asks_in_order(&app.client, client, to, &order);
-            assert_eq!(seen, ip(host), "{order:?}");
-            // To the published port, from outside and from a neighbour.
-            let to = SocketAddr::new(ip(host), PORT);
-            let seen = asks_in_order(lab.outside(), ip(outside), to, &order);
-            assert_eq!(seen, ip(outside), "{order:?}");
-            let seen = asks_in_order(&app.client, client, to, &order);
-            assert_eq!(seen, client, "{order:?}");
+            assert_eq!(seen, host, "{order:?}");
+            // To the published port: from outside, from a neighbour, and from another network.
+            let to = SocketAddr::new(host, PORT);
+            for (from, own) in [
+                (lab.outside(), outside),
+                (&app.client, client),
+                (&stranger, other),
+            ] {
+                let seen = asks_in_order(from, own, to, &order);
+                assert_eq!(seen, own, "{order:?}");
+            }
         }
+        echoes_in_any_order(&app, client, public, host);
+    }
+    for capture in captures {
+        let text = capture.is_right("offset 1400");
+        assert!(text.contains(":1400|1400)"), "{text}");
     }
     let drops = lab.netd("drops");
     assert_eq!(lab.drops("fragment-overflow"), 0, "{drops}");
@@ -110,15 +222,8 @@ fn those_that_wait_in_vain_are_counted() {
     let client = lab.address("client", "app");
     let number = identification();
     let later = |octets: usize| {
-        let frame = Frame {
-            to: [0; 6],
-            from: [0; 6],
-            source: client.into(),
-            destination: ip(PUBLIC).into(),
-            hops: 64,
-            payload: Payload::Udp(OWN, PORT, vec![7; octets]),
-        };
-        let pieces = cut(&frame.bytes(), 80, number);
+        let payload = Payload::Udp(OWN, PORT, vec![7; octets]);
+        let pieces = cut(&packet(client, ip(PUBLIC), payload), 80, number);
         pieces[1..]
             .iter()
             .map(|piece| piece[14..].to_vec())
@@ -166,34 +271,4 @@ fn the_stack_cuts_what_the_uplink_does_not_take() {
         "{text}"
     );
     assert!(Capture::wrong_checksums(&text).is_empty(), "{text}");
-}
-
-#[test]
-fn options_and_extension_headers_pass() {
-    let app = App::with("options", "", &format!("-p {PORT}:{PORT}/udp"));
-    let lab = &app.lab;
-    app.client.ok(&format!("ping -n -c 1 -W 20 -R {PUBLIC}"));
-    app.client
-        .ok(&format!("ping -n -c 1 -W 20 -T tsonly {PUBLIC}"));
-    let _web = EchoServer::start(&app.web, PORT);
-    let _outside = EchoServer::start(lab.outside(), PORT);
-    // An atomic fragment (RFC 6946) is a whole datagram behind an extension header.
-    for (from, source, to) in [
-        (&app.client, lab.address6("client", "app"), PUBLIC6),
-        (lab.outside(), ip(OUTSIDE6), HOST6),
-    ] {
-        let socket = socket(from, source, OWN);
-        let frame = Frame {
-            to: [0; 6],
-            from: [0; 6],
-            source: source.into(),
-            destination: ip(to).into(),
-            hops: 64,
-            payload: Payload::Udp(OWN, PORT, b"atomic".to_vec()),
-        };
-        let pieces = cut(&frame.bytes(), 1_400, identification());
-        from.send_packets(&[pieces[0][14..].to_vec()])
-            .expect("to send");
-        answer(&socket, &format!("from {source}"), b"atomic");
-    }
 }

@@ -7,8 +7,12 @@ use std::{
     time::Duration,
 };
 
-use netd_common::packet::testing::{Frame, Payload, correct_sums};
-use netd_tests::lab::{App, Capture, EchoServer, Namespace, addresses::*, patient};
+use netd_common::packet::testing::{Payload, correct_sums};
+use netd_tests::lab::{
+    App, Capture, EchoServer, Namespace,
+    addresses::*,
+    datagrams::{packet, socket},
+};
 
 const PORT: u16 = 7000;
 const LIMIT: Duration = Duration::from_secs(10);
@@ -45,16 +49,6 @@ fn far(app: &App) -> Namespace {
         outside.sysctl(name, "1").expect("a router");
     }
     far
-}
-
-/// Another network, and a sandbox on it.
-fn stranger(app: &App) -> Namespace {
-    app.lab.netd("network create --ipv6 other");
-    app.lab
-        .netd("sandbox create --name stranger --network other");
-    let stranger = app.lab.sandbox("stranger");
-    stranger.offload("eth0", false).expect("offload");
-    stranger
 }
 
 /// Who shows itself on the way, as `traceroute` tells with these arguments.
@@ -214,12 +208,7 @@ fn listen(at: &Namespace, port: u16) -> std::net::TcpListener {
 /// A datagram to a port that nobody listens at is refused, and the socket hears it.
 #[track_caller]
 fn is_refused(from: &Namespace, to: SocketAddr) {
-    let any = match to {
-        SocketAddr::V4(_) => IpAddr::from([0u8; 4]),
-        SocketAddr::V6(_) => IpAddr::from([0u16; 8]),
-    };
-    let socket: UdpSocket = from.udp_bind(SocketAddr::new(any, 0)).expect("a socket");
-    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    let socket = socket(from, to.ip(), 0);
     socket.connect(to).expect("to connect");
     socket.send(b"anybody?").expect("to send");
     let error = socket.recv(&mut [0; 10]).expect_err("nobody answers");
@@ -237,7 +226,7 @@ fn is_reset(from: &Namespace, to: SocketAddr) {
 fn a_closed_port_is_heard_of_in_both_directions() {
     let app = App::with("icmp-closed", "", "-p 5300:53/udp -p 5300:53/tcp");
     let (lab, outside) = (&app.lab, app.lab.outside());
-    let stranger = stranger(&app);
+    let stranger = app.stranger();
     app.without_offloads();
     let captures = captures(&[outside, &app.client, &app.web, &stranger]);
     // From inside, with a router's error or the far end's.
@@ -307,7 +296,7 @@ fn the_outside_sees_the_host_as_a_hop_to_a_published_port() {
     let app = App::with("icmp-in", "", &format!("-p {PORT}:{PORT}"));
     let (lab, outside) = (&app.lab, app.lab.outside());
     let _server = listen(&app.web, PORT);
-    let stranger = stranger(&app);
+    let stranger = app.stranger();
     app.without_offloads();
     let captures = captures(&[outside, &app.client, &stranger, &app.web]);
     for (option, host) in [("-4", HOST), ("-6", HOST6)] {
@@ -342,8 +331,8 @@ const MTU: [u8; 4] = [0, 0, 5, 0];
 
 /// A packet of an attacker: an ICMP error of this type and code that quotes `quote`.
 fn error([kind, code]: [u8; 2], from: &str, to: &str, quote: &[u8]) -> Vec<u8> {
-    let frame = frame(from, to, Payload::Icmp(kind, [&MTU, quote].concat()));
-    let mut bytes = frame.bytes();
+    let payload = Payload::Icmp(kind, [&MTU, quote].concat());
+    let mut bytes = packet(ip(from), ip(to), payload);
     bytes[14 + header(to) + 1] = code;
     correct_sums(&mut bytes);
     bytes.split_off(14)
@@ -353,18 +342,7 @@ fn error([kind, code]: [u8; 2], from: &str, to: &str, quote: &[u8]) -> Vec<u8> {
 fn datagram(from: &str, to: &str, ports: [u16; 2]) -> Vec<u8> {
     let [own, far] = ports;
     let payload = Payload::Udp(own, far, b"x".to_vec());
-    frame(from, to, payload).bytes().split_off(14)
-}
-
-fn frame(from: &str, to: &str, payload: Payload) -> Frame {
-    Frame {
-        to: [0; 6],
-        from: [0; 6],
-        source: ip(from).into(),
-        destination: ip(to).into(),
-        hops: 64,
-        payload,
-    }
+    packet(ip(from), ip(to), payload).split_off(14)
 }
 
 /// Octets of an IP header without options.
@@ -452,15 +430,7 @@ fn an_attacker_forges_in_vain() {
 /// A socket of the client that has had an answer.
 #[track_caller]
 fn conversation(app: &App, to: &str) -> UdpSocket {
-    let any = match ip(to) {
-        IpAddr::V4(_) => IpAddr::from([0u8; 4]),
-        IpAddr::V6(_) => IpAddr::from([0u16; 8]),
-    };
-    let socket = app.client.udp_bind(SocketAddr::new(any, OWN));
-    let socket = socket.expect("a socket");
-    socket
-        .set_read_timeout(Some(patient(LIMIT)))
-        .expect("a limit");
+    let socket = socket(&app.client, ip(to), OWN);
     let to = SocketAddr::new(ip(to), PORT);
     let socket = app.client.on(move || socket.connect(to).map(|()| socket));
     let socket = socket.expect("to connect");

@@ -48,6 +48,19 @@ impl App {
         }
     }
 
+    /// Another network, `other`, and the sandbox `stranger` on it, which makes its own checksums.
+    #[track_caller]
+    pub fn stranger(&self) -> Namespace {
+        self.lab.netd("network create --ipv6 other");
+        self.lab
+            .netd("sandbox create --name stranger --network other");
+        let stranger = self.lab.sandbox("stranger");
+        match stranger.offload("eth0", false) {
+            Ok(()) => stranger,
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
     /// Has sandboxes, host and outside make their own checksums at `eth0`, so that captures can judge
     /// them.
     #[track_caller]

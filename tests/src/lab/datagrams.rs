@@ -87,21 +87,37 @@ pub fn asks_much(from: &Namespace, to: SocketAddr) -> IpAddr {
 pub fn asks_in_order(from: &Namespace, source: IpAddr, to: SocketAddr, order: &[usize]) -> IpAddr {
     let socket = socket(from, source, OWN);
     let text: Vec<u8> = (0..LARGE).map(|at| b'a' + (at % 19) as u8).collect();
+    let payload = Payload::Udp(OWN, to.port(), text.clone());
+    send_in_order(from, &packet(source, to.ip(), payload), order);
+    let what = format!("from {} to {to} in order {order:?}", from.name());
+    answer(&socket, &what, &text)
+}
+
+/// A packet made by hand, from its Ethernet header on; [`Namespace::send_packets`] takes what is behind
+/// that.
+pub fn packet(source: IpAddr, destination: IpAddr, payload: Payload) -> Vec<u8> {
     let frame = Frame {
         to: [0; 6],
         from: [0; 6],
         source: source.into(),
-        destination: to.ip().into(),
+        destination: destination.into(),
         hops: 64,
-        payload: Payload::Udp(OWN, to.port(), text.clone()),
+        payload,
     };
-    let pieces = cut(&frame.bytes(), 1_400, identification());
+    frame.bytes()
+}
+
+/// Sends a [`packet`] of about [`LARGE`] octets in three fragments, in one of [`ORDERS`].
+///
+/// # Panics
+/// If they cannot be sent.
+#[track_caller]
+pub fn send_in_order(from: &Namespace, packet: &[u8], order: &[usize]) {
+    let pieces = cut(packet, 1_400, identification());
     assert_eq!(pieces.len(), 3);
     let packets: Vec<Vec<u8>> = order
         .iter()
         .map(|number| pieces[*number][14..].to_vec())
         .collect();
     from.send_packets(&packets).expect("to send");
-    let what = format!("from {} to {to} in order {order:?}", from.name());
-    answer(&socket, &what, &text)
 }

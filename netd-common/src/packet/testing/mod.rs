@@ -4,6 +4,7 @@
 
 mod apply;
 mod bare;
+mod dress;
 mod frame;
 mod memory;
 mod parking;
@@ -12,6 +13,7 @@ mod scene;
 
 pub use apply::{apply, turn_back};
 pub use bare::Bare;
+pub use dress::{correct_header_sum, with_extension, with_options};
 pub use frame::{Frame, Payload, correct_sums, ports, sums_are_right};
 pub use memory::{Lookups, Memory};
 pub use parking::{Lot, Waiting};
