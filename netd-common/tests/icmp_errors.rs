@@ -5,7 +5,9 @@ use netd_common::{
     Addr, DropReason,
     packet::{
         Verdict,
-        testing::{Frame, Payload, Scene, names::*, sums_are_right},
+        testing::{
+            Frame, Payload, Scene, cut, names::*, sums_are_right, with_extension, with_options,
+        },
     },
 };
 use proptest::prelude::*;
@@ -118,6 +120,80 @@ proptest! {
             // Half a checksum is left as it is: nobody can use it.
             family, OUTSIDE_TOO[family], UNREACHABLE[family], payload, header + 8 + words * 2,
         );
+    }
+}
+
+/// As [`about_masqueraded`], where `sent` dresses what is quoted and `told` the error.
+fn about_dressed(
+    family: usize,
+    payload: &Payload,
+    sent: impl Fn(&[u8]) -> Vec<u8>,
+    told: impl Fn(&[u8]) -> Vec<u8>,
+) {
+    let mut scene = Scene::new();
+    let taken = scene.frame(AT_WEB, WEB[family], OUTSIDE[family], payload.clone());
+    scene.from_endpoint(AT_WEB, &mut taken.bytes());
+    let frame = scene.frame(AT_CLIENT, CLIENT[family], OUTSIDE[family], payload.clone());
+    let mut left = sent(&frame.bytes());
+    assert_eq!(
+        scene.from_endpoint(AT_CLIENT, &mut left),
+        Verdict::Neighbour
+    );
+    let by = OUTSIDE_TOO[family];
+    let payload = error(UNREACHABLE[family], &left, 500);
+    let mut packet = told(&scene.outside_frame(by, HOST[family], payload).bytes());
+    assert_eq!(scene.from_uplink(&mut packet), Verdict::Peer);
+    let payload = error(UNREACHABLE[family], &sent(&quoted(&frame, 63)), 500);
+    let expected = Frame {
+        to: mac(AT_CLIENT),
+        from: mac(BRIDGE),
+        hops: 59,
+        ..scene.outside_frame(by, CLIENT[family], payload)
+    };
+    assert_eq!(packet, told(&expected.bytes()));
+}
+
+/// Options and extension headers, of what is quoted and of the error: a kernel that tells of a packet
+/// with a record of the route puts that into the error, too. And of fragments the first is enough.
+#[test]
+fn about_packets_with_options_extension_headers_and_in_fragments() {
+    let plain = <[u8]>::to_vec;
+    let padding = [0, 0, 1, 4, 0, 0, 0, 0];
+    for family in FAMILIES {
+        let dressed = |packet: &[u8]| match family {
+            0 => with_options(packet, &[7, 7, 4, 0, 0, 0, 0, 0]),
+            _ => with_extension(&with_extension(packet, 60, &padding), 0, &padding),
+        };
+        for payload in conversations() {
+            if family == 1 && matches!(payload, Payload::UdpUnchecked(..)) {
+                continue;
+            }
+            about_dressed(family, &payload, dressed, plain);
+            about_dressed(family, &payload, plain, dressed);
+            about_dressed(family, &payload, dressed, dressed);
+        }
+        let first = |packet: &[u8]| cut(packet, 64, 0x1234).remove(0);
+        let payload = Payload::Udp(20_000, 53, vec![3; 200]);
+        about_dressed(family, &payload, first, plain);
+    }
+}
+
+/// What is quoted of a later fragment says nothing of its flow; nor does what hides behind too many
+/// headers.
+#[test]
+fn what_shows_no_ports_is_nobodys() {
+    let mut scene = Scene::new();
+    let payload = Payload::Udp(20_000, 53, vec![3; 200]);
+    let sent = scene.frame(AT_CLIENT, CLIENT[1], OUTSIDE[1], payload);
+    let mut left = sent.bytes();
+    scene.from_endpoint(AT_CLIENT, &mut left);
+    let hidden = (0..7).fold(left.clone(), |packet, _| {
+        with_extension(&packet, 60, &[0, 0, 1, 4, 0, 0, 0, 0])
+    });
+    for quote in [cut(&left, 64, 0x1234).remove(1), hidden] {
+        let payload = error(UNREACHABLE[1], &quote, 500);
+        let frame = scene.outside_frame(OUTSIDE[1], HOST[1], payload);
+        assert_eq!(scene.from_uplink(&mut frame.bytes()), Verdict::Pass);
     }
 }
 

@@ -5,7 +5,7 @@ use netd_common::{
     limits::ICMP_ERRORS_BURST,
     packet::{
         Verdict,
-        testing::{Frame, Payload, Scene, names::*, sums_are_right},
+        testing::{Frame, Payload, Scene, cut, names::*, sums_are_right},
     },
 };
 
@@ -181,6 +181,24 @@ fn errors_are_limited_in_number() {
         scene.from_endpoint(AT_CLIENT, &mut frame.bytes()),
         Verdict::Answer
     );
+}
+
+/// RFC 1122 section 3.2.2: of IPv4, about the first fragment alone.
+#[test]
+fn of_a_later_fragment_only_ipv6_is_told() {
+    for (family, expected) in [
+        (0, Verdict::Drop(DropReason::TtlExpired)),
+        (1, Verdict::Answer),
+    ] {
+        let mut scene = Scene::new();
+        let payload = Payload::Udp(20_000, 53, vec![7; 100]);
+        let mut frame = scene.frame(AT_CLIENT, CLIENT[family], OUTSIDE[family], payload);
+        frame.hops = 1;
+        let [mut first, mut later] = cut(&frame.bytes(), 64, 1).try_into().expect("two");
+        let verdict = scene.from_endpoint(AT_CLIENT, &mut first);
+        assert_eq!(verdict, Verdict::Answer);
+        assert_eq!(scene.from_endpoint(AT_CLIENT, &mut later), expected);
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! IPv4 options and IPv6 extension headers with real kernels at both ends: they pass in every direction,
-//! and source routes are refused.
+//! errors about them come back, and source routes are refused.
 
 use std::{
+    io::ErrorKind,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -24,13 +25,16 @@ fn ip(address: &str) -> IpAddr {
 const OPTIONS: &[u8] = &[
     7, 15, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 68, 8, 5, 0, 0, 0, 0, 0, 0,
 ];
+/// A record that is full. (What Linux records itself, it quotes with the header sum of before.)
+const FULL: &[u8] = &[7, 7, 8, 198, 18, 0, 99, 0];
 /// Padding, in hop-by-hop and destination options.
 const PADDING: &[u8] = &[0, 0, 1, 4, 0, 0, 0, 0];
 
-/// The packet with options, or with extension headers: destination options behind those for each hop.
-fn dressed(packet: &[u8]) -> Vec<u8> {
+/// The packet with these options, or with extension headers: destination options behind those for each
+/// hop.
+fn dressed(packet: &[u8], options: &[u8]) -> Vec<u8> {
     if packet[12] == 8 {
-        return with_options(packet, OPTIONS);
+        return with_options(packet, options);
     }
     with_extension(&with_extension(packet, 60, PADDING), 0, PADDING)
 }
@@ -87,7 +91,7 @@ fn options_and_extension_headers_pass() {
             let socket = socket(from, own, 0);
             let port = socket.local_addr().expect("an address").port();
             let own = SocketAddr::new(own, port);
-            send_dressed(from, own, to, dressed);
+            send_dressed(from, own, to, |packet| dressed(packet, OPTIONS));
             let what = format!("from {own} to {to}");
             assert_eq!(answer(&socket, &what, b"dressed"), seen, "{what}");
             if own.is_ipv6() {
@@ -100,6 +104,41 @@ fn options_and_extension_headers_pass() {
         let text = capture.is_right("RR 0.0.0.0");
         assert!(text.contains("HBH (padn)"), "{text}");
         assert!(text.contains("DSTOPT (padn)"), "{text}");
+    }
+}
+
+/// To a port where nobody listens: who asked hears it.
+#[test]
+fn errors_about_options_and_extension_headers_come_back() {
+    let app = App::with("option-errors", "", &format!("-p {PORT}:{PORT}/udp"));
+    let lab = &app.lab;
+    app.without_offloads();
+    let captures = [&app.client, lab.outside()]
+        .map(|at| Capture::start(at, "eth0", "ip or ip6").expect("tcpdump"));
+    for (client, outside) in [
+        (lab.address("client", "app"), [PUBLIC, HOST, OUTSIDE]),
+        (lab.address6("client", "app"), [PUBLIC6, HOST6, OUTSIDE6]),
+    ] {
+        let [public, host, outside] = outside.map(ip);
+        for (from, own, to) in [
+            (&app.client, client, public),
+            (lab.outside(), outside, host),
+            (&app.client, client, host),
+        ] {
+            let to = SocketAddr::new(to, PORT);
+            let socket = socket(from, own, 0);
+            let own = SocketAddr::new(own, socket.local_addr().expect("an address").port());
+            let socket = from.on(move || socket.connect(to).map(|()| socket));
+            let socket = socket.expect("to connect");
+            send_dressed(from, own, to, |packet| dressed(packet, FULL));
+            let error = socket.recv(&mut [0; 10]).expect_err("nobody answers");
+            let refused = ErrorKind::ConnectionRefused;
+            assert_eq!(error.kind(), refused, "from {own} to {to}: {error}");
+        }
+    }
+    for capture in captures {
+        let text = capture.is_right("unreachable");
+        assert!(text.contains("RR 198.18.0.99"), "{text}");
     }
 }
 

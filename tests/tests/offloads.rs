@@ -127,10 +127,14 @@ fn bulk_at(number: usize, to: IpAddr) -> SocketAddr {
 
 /// Octets of the largest IP packet in a capture.
 fn largest(text: &str) -> usize {
-    let lengths = text.lines().filter_map(|line| {
-        let (_, length) = line.rsplit_once("length ")?;
+    let headers = text.lines().filter(|line| line.contains("ethertype IP"));
+    let lengths = headers.filter_map(|line| {
+        let (length, header) = match line.split_once("payload length: ") {
+            Some((_, length)) => (length, 40),
+            None => (line.rsplit_once("length ")?.1, 0),
+        };
         let digits: String = length.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().ok()
+        Some(digits.parse::<usize>().ok()? + header)
     });
     lengths.max().unwrap_or(0)
 }

@@ -7,7 +7,7 @@ use crate::{
     packet::{
         Packet, Tables, Work, checksum,
         verdict::{Answer, Verdict},
-        view::{ETHERNET, ethertype, protocol},
+        view::{ETHERNET, ethertype, protocol, traits},
     },
 };
 
@@ -62,11 +62,13 @@ pub(super) fn compose<P: Packet, T: Tables>(
 }
 
 /// Whether errors are made about such a packet: of one sender, to one receiver, and no error
-/// itself.
+/// itself; of IPv4 no later fragment.
 fn may_be_answered<P: Packet>(packet: &P, work: &Work) -> bool {
     let (frame, ip) = (&work.view.frame, &work.view.ip);
     let [first, ..] = frame.destination;
+    let later_fragment_v4 = ip.is_v4() && ip.traits & traits::LATER_FRAGMENT != 0;
     if first & 1 != 0
+        || later_fragment_v4
         || ip.source.is_multicast()
         || ip.source.is_unspecified()
         || ip.source.is_loopback()

@@ -11,12 +11,13 @@ use crate::{
         endpoint::{EndpointKey, flags},
         flow::{FlowKey, flow_flags},
     },
+    limits::MAX_EXTENSION_HEADERS,
     packet::{
-        Packet, Tables, Work, checksum, onward, rewrite,
+        Packet, Tables, Work, checksum, extension, onward, rewrite,
         tables::Seen,
         transport::kind,
         verdict::{Verdict, changes},
-        view::{ETHERNET, protocol},
+        view::{ETHERNET, protocol, traits},
     },
 };
 
@@ -88,7 +89,7 @@ fn find<P: Packet, T: Tables>(packet: &P, zone: u32, tables: &mut T, work: &mut 
 /// key in `work` is the quoted tuple, reversed.
 pub fn quoted<P: Packet>(packet: &P, zone: u32, work: &mut Work) -> bool {
     let ip = &work.view.ip;
-    if !is_icmp(work) || !ip.is_plain() {
+    if !is_icmp(work) || ip.traits & traits::FRAGMENT != 0 {
         return false;
     }
     let Some([message]) = packet.read::<1>(ip.transport.into()) else {
@@ -198,16 +199,44 @@ fn read_v6<P: Packet>(packet: &P, header: u16, work: &mut Work) -> Option<()> {
     if version >> 4 != 6 || key.source.is_v4() || key.destination.is_v4() {
         return None;
     }
-    if !matches!(
-        inner,
-        protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMPV6
-    ) {
-        return None;
-    }
     key.protocol = inner;
     key.reserved = [0; 3];
     work.quote.transport = header + 40;
-    Some(())
+    if extension::is_one(inner) {
+        skip_extensions(packet, work)?;
+    }
+    matches!(
+        work.key.protocol,
+        protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMPV6
+    )
+    .then_some(())
+}
+
+/// Extension headers that are quoted: the key's protocol and the offset of the quoted transport are
+/// then those behind them. `None` where there are too many, and for a later fragment, which has no
+/// ports.
+// Not inlined: a rare case, whose paths would multiply those of the hooks.
+#[inline(never)]
+fn skip_extensions<P: Packet>(packet: &P, work: &mut Work) -> Option<()> {
+    let (quote, key) = (&mut work.quote, &mut work.key);
+    let mut count = 0;
+    while count < MAX_EXTENSION_HEADERS {
+        let kind = key.protocol;
+        if !extension::is_one(kind) {
+            return Some(());
+        }
+        let [next, length, offset_high, offset_low] = packet.read::<4>(quote.transport.into())?;
+        let mut octets = 8;
+        if kind != protocol::FRAGMENT {
+            octets += u16::from(length) * 8;
+        } else if u16::from_be_bytes([offset_high, offset_low]) & 0xfff8 != 0 {
+            return None;
+        }
+        key.protocol = next;
+        quote.transport += octets;
+        count += 1;
+    }
+    None
 }
 
 /// The key of answers to a packet from `source` to `destination`.
@@ -326,7 +355,8 @@ fn outer<P: Packet>(packet: &P, hops: u8, work: &mut Work) -> Option<()> {
         checksum::delta(&ip.destination.0, &flow.destination.0),
     );
     let rewrite = &mut work.outcome.rewrite;
-    rewrite.changes |= changes::HEADER | changes::IS_ECHO;
+    rewrite.changes |= changes::HEADER | changes::IS_ECHO | changes::APART;
+    rewrite.transport = ip.transport;
     rewrite.checksum = ip.transport + 2;
     if !ip.is_v4() {
         rewrite.address_delta = delta;
