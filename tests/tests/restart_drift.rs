@@ -123,12 +123,15 @@ fn a_detached_program_is_attached_again() {
     let web = app.lab.address("web", "app");
     assert!(pings(&app.client, web));
     let link = app.lab.host_side("client", "app");
-    let pin = format!("{}/links/ingress-{link}-from_endpoint", pins());
+    let detach = if app.agent.has_tcx() {
+        let pin = format!("{}/links/ingress-{link}-from_endpoint", pins());
+        format!("bpftool link detach pinned {pin}")
+    } else {
+        format!("tc filter del dev {link} ingress")
+    };
     // Frozen, so that it cannot be faster than the look at what it repairs.
     app.agent.freeze();
-    app.lab
-        .host()
-        .ok(&format!("bpftool link detach pinned {pin}"));
+    app.lab.host().ok(&detach);
     assert!(!pings(&app.client, web), "the bridge fails closed");
     app.agent.thaw();
     app.lab

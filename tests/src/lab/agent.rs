@@ -71,6 +71,11 @@ impl Agent {
             .unwrap_or_default()
     }
 
+    /// Whether its programs hang on tcx, not on clsact as before Linux 6.6.
+    pub fn has_tcx(&self) -> bool {
+        self.log().contains("; tcx")
+    }
+
     /// Kills it at once, as a crash would (SIGKILL), and waits until it is gone.
     #[track_caller]
     pub fn kill(&mut self) {

@@ -18,8 +18,8 @@ use std::{
 };
 
 use netd_tests::lab::{
-    App, EchoServer, Namespace, Traffic, addresses::*, asks, gets_no_answer, reaches, tcp_exchange,
-    udp_exchange,
+    App, EchoServer, Namespace, Traffic, addresses::*, asks, gets_no_answer, patient, reaches,
+    tcp_exchange, udp_exchange,
 };
 
 use flood::Flood;
@@ -210,7 +210,7 @@ fn the_bridge_forwards(app: &App) {
 
 #[track_caller]
 fn everything_works_soon(app: &App, what: &str, limit: Duration) {
-    let (lab, short) = (&app.lab, Duration::from_millis(500));
+    let (lab, short) = (&app.lab, patient(Duration::from_millis(500)));
     let web = SocketAddr::new(lab.address("web", "app"), PORT);
     for (from, to) in [
         (&app.client, web),
