@@ -62,7 +62,7 @@ reasons! {
     29 FlowTableFull "flow-table-full" "The table of established flows is full.";
     30 NotInFlow "not-in-flow" "A packet that can neither belong to a flow nor begin one.";
     31 Untranslated "untranslated" "A container's packet at the uplink that no flow translates.";
-    32 RedirectFailed "redirect-failed" "The kernel refused the redirect.";
+    32 RedirectFailed "redirect-failed" "The kernel refused the redirect, or failed to carry it out: the interface is down or gone, or the next hop does not answer.";
     33 HostTraffic "host-traffic" "Traffic of the host's stack that an endpoint does not take.";
     34 WriteFailed "write-failed" "The packet could not be rewritten.";
     35 RouterAdvertisement "router-advertisement" "An endpoint pretended to be a router.";

@@ -39,6 +39,15 @@ pub const DROP_EVENTS_PER_SECOND: u64 = 10;
 /// See [`DROP_EVENTS_PER_SECOND`].
 pub const DROP_EVENTS_BURST: u64 = 20;
 
+/// Packets that were handed over while their next hop's MAC was not known. The oldest are evicted: they
+/// are not counted if that is never found. (The kernel lets some hundred wait for each neighbour.)
+pub const MAX_WAITING: u32 = 4_096;
+/// Seconds for which such a packet is remembered: the kernel asks for a MAC three times in as many. Then
+/// its address may be another packet's.
+pub const WAITING_SECONDS: u64 = 10;
+/// Pieces of the kernel's text that free packets, of each kind. Further ones are left out.
+pub const MAX_FREEING_PLACES: usize = 24;
+
 /// Pairs of endpoints that a link opens ports between, each way. Full: refused.
 pub const MAX_LINKS: u32 = 65_536;
 /// Ranges of exposed ports that a link can open (those that touch are one). More: the link is refused.

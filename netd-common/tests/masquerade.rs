@@ -266,6 +266,7 @@ fn the_way_out_may_be_barred() {
     let bridge = Route::Via {
         ifindex: BRIDGE.into(),
         next_hop: OUTSIDE[0],
+        resolved: true,
     };
     for (route, expected) in [
         (Route::None, DropReason::NoRoute),

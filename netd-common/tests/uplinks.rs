@@ -79,6 +79,25 @@ fn by_backup(family: usize) -> Route {
     Route::Via {
         ifindex: BACKUP,
         next_hop: OUTSIDE[family],
+        resolved: true,
+    }
+}
+
+#[test]
+fn a_next_hop_without_a_mac_is_noted() {
+    let mut scene = Scene::new();
+    let payload = Payload::Udp(20_000, 53, vec![0; 8]);
+    let frame = scene.frame(AT_CLIENT, CLIENT[0], OUTSIDE[0], payload);
+    for resolved in [true, false, true] {
+        let route = Route::Via {
+            ifindex: UPLINK.into(),
+            next_hop: OUTSIDE[0],
+            resolved,
+        };
+        scene.memory.routes.insert(OUTSIDE[0], route);
+        let verdict = scene.from_endpoint(AT_CLIENT, &mut frame.bytes());
+        assert_eq!(verdict, Verdict::Neighbour);
+        assert_eq!(scene.work.outcome.unresolved, u32::from(!resolved));
     }
 }
 

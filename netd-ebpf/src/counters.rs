@@ -5,7 +5,7 @@ use netd_common::{
     DropReason,
     abi::{
         Program,
-        drops::{DropCount, DropKey},
+        drops::{DropCount, DropEvent, DropKey},
     },
     packet::{Outcome, Verdict},
 };
@@ -40,6 +40,18 @@ pub fn dropped(program: Program, reason: DropReason, outcome: &Outcome, octets: 
     count(program, reason as u16, outcome.network, octets);
 }
 
+/// A packet that was carried, and that the kernel could not deliver. (Who was to get it keeps its count.)
+pub fn lost(event: &DropEvent) {
+    let stats = ENDPOINT_STATS.get_ptr_mut(event.endpoint);
+    counter::update(stats, |stats| stats.tx_drops += 1);
+    let key = DropKey {
+        reason: event.reason,
+        program: event.program,
+        network: event.network,
+    };
+    add(key, event.octets.into());
+}
+
 /// Adds a packet to the counter of a reason.
 pub fn count(program: Program, reason: u16, network: u32, octets: u64) {
     let key = DropKey {
@@ -47,6 +59,10 @@ pub fn count(program: Program, reason: u16, network: u32, octets: u64) {
         program: program as u16,
         network,
     };
+    add(key, octets);
+}
+
+fn add(key: DropKey, octets: u64) {
     if DROPS.get_ptr(key).is_none() {
         // Another CPU may be faster, and a full table counts no further reasons.
         let _ = DROPS.insert(key, DropCount::default(), BPF_NOEXIST.into());

@@ -18,6 +18,7 @@ use netd_common::{
         endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet, TrustedKey},
         flow::{Flow, FlowKey},
         fragment::{FragmentKey, Fragments, Parked},
+        freed::FreeingPlaces,
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         name::{Name, NameKey, Resolver, Scopes},
@@ -123,6 +124,13 @@ pub static DROP_EVENTS: RingBuf<DropEvent, { limits::DROP_EVENT_RING as usize }>
 #[btf_map]
 pub static EVENT_BUDGETS: PerCpuArray<EventBudget, { limits::MAX_DROP_REASONS as usize }> =
     PerCpuArray::new();
+
+#[btf_map]
+pub static FREEING_PLACES: Array<FreeingPlaces, 1> = Array::new();
+
+#[btf_map]
+pub static WAITING: LruHashMap<u64, DropEvent, { limits::MAX_WAITING as usize }> =
+    LruHashMap::new();
 
 #[btf_map]
 pub static TAIL_CALLS: ProgramArray<{ tail_calls::COUNT as usize }> = ProgramArray::new();

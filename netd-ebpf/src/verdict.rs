@@ -1,7 +1,7 @@
 //! Carries out what was decided, and counts it. Decides nothing itself, except that what cannot
 //! be carried out is dropped.
 
-use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use netd_common::{
     DropReason,
     abi::Program,
@@ -16,7 +16,7 @@ use netd_common::{
 use crate::log;
 use crate::{
     counters,
-    ctx::{events, skb::Skb},
+    ctx::{events, handover, skb::Skb},
 };
 
 /// What the program returns for its verdict; `work` has its outcome.
@@ -26,11 +26,14 @@ pub fn act<const BARE: bool>(
     program: Program,
     skb: &Skb<'_, BARE>,
     verdict: Verdict,
-    work: &Work,
+    work: &mut Work,
 ) -> i32 {
     let octets = skb.octets();
     match carry_out(program, skb, verdict, work) {
         Ok(action) => {
+            if action == TC_ACT_REDIRECT {
+                handover::note(program, skb, verdict, work);
+            }
             #[cfg(feature = "log")]
             log::carried(program, skb, verdict, work);
             counters::carried(program, verdict, &work.outcome, octets);
@@ -47,14 +50,22 @@ pub fn act<const BARE: bool>(
 }
 
 /// The same for a packet that is dropped and answered: the drop is what counts.
-pub fn answer_refused<const BARE: bool>(program: Program, skb: &Skb<'_, BARE>, work: &Work) -> i32 {
+pub fn answer_refused<const BARE: bool>(
+    program: Program,
+    skb: &Skb<'_, BARE>,
+    work: &mut Work,
+) -> i32 {
     let reason = DropReason::from_number(work.quote.refusal as u16);
     let reason = reason.unwrap_or(DropReason::WriteFailed);
     #[cfg(feature = "log")]
     log::dropped(program, skb, reason, work);
     counters::dropped(program, reason, &work.outcome, skb.octets());
     events::tell(program, reason, skb, work);
-    carry_out(program, skb, Verdict::Answer, work).unwrap_or(TC_ACT_SHOT)
+    let action = carry_out(program, skb, Verdict::Answer, work).unwrap_or(TC_ACT_SHOT);
+    if action == TC_ACT_REDIRECT {
+        handover::note(program, skb, Verdict::Answer, work);
+    }
+    action
 }
 
 fn carry_out<const BARE: bool>(

@@ -6,6 +6,7 @@ pub mod drops;
 pub mod endpoint;
 pub mod flow;
 pub mod fragment;
+pub mod freed;
 pub mod host;
 pub mod link;
 pub mod name;
@@ -64,6 +65,11 @@ pub mod maps {
     pub const DROP_EVENTS: &str = "DROP_EVENTS";
     /// PERCPU_ARRAY drop reason → [`super::drops::EventBudget`]; BPF writes, agent reads.
     pub const EVENT_BUDGETS: &str = "EVENT_BUDGETS";
+    /// ARRAY of one [`super::freed::FreeingPlaces`]; agent writes.
+    pub const FREEING_PLACES: &str = "FREEING_PLACES";
+    /// LRU_HASH packet (u64, the kernel's address of it) → [`super::drops::DropEvent`], what is told if it
+    /// is freed while it waits for its next hop's MAC; BPF writes.
+    pub const WAITING: &str = "WAITING";
     /// PROG_ARRAY of tail calls, by [`super::tail_calls`]; agent writes.
     pub const TAIL_CALLS: &str = "TAIL_CALLS";
 }
@@ -122,11 +128,14 @@ pub enum Program {
     FromUplinkL3 = 18,
     /// tc egress of such an uplink. What it drops counts as [`Program::ToUplink`]'s.
     ToUplinkL3 = 19,
+    /// Tracepoint `kfree_skb`: packets that the kernel frees since a redirect failed. Counted as those of
+    /// the program that handed them over.
+    RedirectFailed = 20,
 }
 
 impl Program {
     /// Every program of the object.
-    pub const ALL: [Program; 19] = [
+    pub const ALL: [Program; 20] = [
         Program::FromEndpoint,
         Program::ToEndpoint,
         Program::FromUplink,
@@ -146,6 +155,7 @@ impl Program {
         Program::Fragments,
         Program::FromUplinkL3,
         Program::ToUplinkL3,
+        Program::RedirectFailed,
     ];
 
     /// The name in the object, below 16 characters so that the kernel keeps it whole.
@@ -170,6 +180,7 @@ impl Program {
             Program::Fragments => "fragments",
             Program::FromUplinkL3 => "from_uplink_l3",
             Program::ToUplinkL3 => "to_uplink_l3",
+            Program::RedirectFailed => "redirect_failed",
         }
     }
 

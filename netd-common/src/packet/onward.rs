@@ -130,8 +130,13 @@ pub fn exit<T: Tables>(tables: &mut T, work: &mut Work, in_flow: bool) -> Result
     };
     let route = tables.route(work.source.bridge, source, &work.view);
     let ifindex = match route {
-        Route::Via { ifindex, next_hop } => {
+        Route::Via {
+            ifindex,
+            next_hop,
+            resolved,
+        } => {
             work.outcome.ifindex = ifindex;
+            work.outcome.unresolved = u32::from(!resolved);
             work.outcome.next_hop = next_hop;
             ifindex
         }

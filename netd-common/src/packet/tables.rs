@@ -34,12 +34,14 @@ impl Seen {
 /// What the host's routing says of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Leaves through this interface; the neighbour may be unresolved.
+    /// Leaves through this interface.
     Via {
         /// Outgoing interface.
         ifindex: u32,
         /// The next hop's address (the destination itself where it is on link).
         next_hop: Addr,
+        /// Its MAC is known, as far as the kernel says: the packet need not wait.
+        resolved: bool,
     },
     /// A blackhole, unreachable or prohibit route.
     Prohibited,

@@ -58,6 +58,9 @@ pub struct Outcome {
     pub receiver: u32,
     /// The number of a [`DropReason`] that is counted though the packet goes on; else 0.
     pub noted: u32,
+    /// Of [`Verdict::Neighbour`]: 1 where the kernel has to ask for the next hop's MAC first, as far as
+    /// it said.
+    pub unresolved: u32,
     /// Of [`Verdict::Neighbour`]: the next hop's address.
     pub next_hop: Addr,
     /// What changes first.

@@ -59,6 +59,11 @@ pub struct Work {
     /// 1 where the packet leaves masqueraded, with the source of the flow: the next program that runs on
     /// this CPU is most likely `to_uplink`, for the same packet.
     pub left: u32,
+    /// The packet that a program has last handed to the kernel on this CPU, by the kernel's address of it;
+    /// 0 once it was freed. Nothing here reads it.
+    pub handed_over: u64,
+    /// The number of the program that did.
+    pub handed_by: u32,
     /// The answer to it, where the verdict is [`super::Verdict::Answer`].
     pub answer: Answer,
 }

@@ -14,7 +14,7 @@ use netd_common::{
 };
 
 use crate::{
-    ctx::{counter, skb::Skb},
+    ctx::{counter, handover::now, skb::Skb},
     maps::{DROP_EVENTS, EVENT_BUDGETS},
 };
 
@@ -30,7 +30,7 @@ pub fn tell<const BARE: bool>(
     skb: &Skb<'_, BARE>,
     work: &Work,
 ) {
-    let Some(mut entry) = begin(reason) else {
+    let Some(mut entry) = begin(reason, tick()) else {
         return;
     };
     let event = entry_of(&mut entry);
@@ -47,7 +47,7 @@ pub fn tell_parked(
     parked: &Parked,
     free: impl FnOnce() -> bool,
 ) -> bool {
-    let Some(mut entry) = begin(reason) else {
+    let Some(mut entry) = begin(reason, tick()) else {
         return free();
     };
     let event = entry_of(&mut entry);
@@ -61,11 +61,23 @@ pub fn tell_parked(
     was_there
 }
 
+/// Tells of a packet that the kernel freed after a program had handed it over.
+pub fn tell_lost(lost: &DropEvent) {
+    let Some(mut entry) = begin(DropReason::RedirectFailed, now()) else {
+        return;
+    };
+    let event = entry_of(&mut entry);
+    *event = DropEvent {
+        time: event.time,
+        untold: event.untold,
+        ..*lost
+    };
+    entry.submit(NO_WAKEUP);
+}
+
 /// A record, zeroed but for its moment and what it stands for, if there may be one more.
 #[inline(always)]
-fn begin(reason: DropReason) -> Option<RingBufEntry<DropEvent>> {
-    // SAFETY: the helper has no argument and cannot fail.
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
+fn begin(reason: DropReason, now: u64) -> Option<RingBufEntry<DropEvent>> {
     let budget = EVENT_BUDGETS.get_ptr_mut(reason as u32);
     let mut may = false;
     counter::update(budget, |budget| may = budget.take(now));
@@ -80,6 +92,12 @@ fn begin(reason: DropReason) -> Option<RingBufEntry<DropEvent>> {
     event.time = now;
     counter::update(budget, |budget| event.untold = budget.take_untold());
     Some(entry)
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC, as of the last tick.
+fn tick() -> u64 {
+    // SAFETY: the helper has no argument and cannot fail.
+    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 fn entry_of(entry: &mut RingBufEntry<DropEvent>) -> &mut DropEvent {

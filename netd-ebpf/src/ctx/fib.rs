@@ -27,13 +27,18 @@ pub fn route(skb: &Skb<'_>, bridge: u32, source: &Addr, view: &View) -> Route {
     let mut params = params(bridge, source, view);
     match u32::try_from(ask(skb, &mut params, 0)) {
         // Size is another question: `too_big`.
-        Ok(BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH | BPF_FIB_LKUP_RET_FRAG_NEEDED) => {
+        Ok(
+            said @ (BPF_FIB_LKUP_RET_SUCCESS
+            | BPF_FIB_LKUP_RET_NO_NEIGH
+            | BPF_FIB_LKUP_RET_FRAG_NEEDED),
+        ) => {
             // SAFETY: every bit pattern is a valid address; the gateway's where there is one, in
             // whose family `family` now is (IPv4 may go by an IPv6 gateway).
             let next_hop = unsafe { octets(&params.__bindgen_anon_4.ipv6_dst) };
             Route::Via {
                 ifindex: params.ifindex,
                 next_hop: address(params.family, next_hop),
+                resolved: said != BPF_FIB_LKUP_RET_NO_NEIGH,
             }
         }
         Ok(

@@ -7,6 +7,7 @@ pub mod dial;
 pub mod events;
 pub mod exchange;
 pub mod fib;
+pub mod handover;
 pub mod parking;
 pub mod quote;
 pub mod skb;

@@ -154,6 +154,11 @@ impl<const BARE: bool> Skb<'_, BARE> {
         self.ingress() != 0
     }
 
+    /// Where the kernel has the packet: the context is that address.
+    pub fn address(&self) -> u64 {
+        self.ctx.skb.skb as u64
+    }
+
     /// Octets from the IP header on.
     pub fn octets(&self) -> u64 {
         let header = if BARE { 0 } else { ETHERNET as u64 };

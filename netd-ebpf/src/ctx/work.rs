@@ -14,3 +14,19 @@ pub fn work() -> Option<&'static mut Work> {
     // another, so nothing else has this slot meanwhile; any bytes are a valid `Work`.
     Some(unsafe { &mut *work })
 }
+
+/// This CPU's slot, if the packet at `address` is the last that was handed over here; forgets that. For
+/// who runs when the kernel frees a packet that was redirected.
+pub fn handed_over(address: u64) -> Option<&'static Work> {
+    let work = WORK.get_ptr_mut(0)?;
+    // SAFETY: the memory is this CPU's entry. The kernel carries out a redirect on the CPU where the
+    // program has ended, with softirqs off: no tc program runs meanwhile, and whatever one left is a
+    // valid `Work`.
+    unsafe {
+        if (*work).handed_over != address {
+            return None;
+        }
+        (*work).handed_over = 0;
+        Some(&*work)
+    }
+}

@@ -48,7 +48,7 @@ pub fn from_uplink_l3(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn go_on(skb: &Skb<'_>, verdict: Verdict, work: &Work) -> i32 {
+fn go_on(skb: &Skb<'_>, verdict: Verdict, work: &mut Work) -> i32 {
     if verdict == Verdict::IcmpError {
         skb.tail_call(&TAIL_CALLS, tail_calls::ICMP);
     }

@@ -6,6 +6,7 @@ mod fragments;
 mod from_endpoint;
 mod from_uplink;
 mod icmp;
+mod redirect_failed;
 mod sock;
 mod to_endpoint;
 mod to_uplink;

@@ -331,6 +331,7 @@ fn host_report(kernel: &mut HostKernel, state: &State, run_dir: &Path) -> Host {
                 (*program, link.to_string(), hook)
             }
             Attachment::Cgroup(program) => (*program, "cgroup2".to_owned(), "cgroup"),
+            Attachment::Tracepoint(program) => (*program, "kernel".to_owned(), "tracepoint"),
         };
         ProgramReport {
             program: program.name().to_owned(),

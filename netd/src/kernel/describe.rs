@@ -208,5 +208,6 @@ fn attachment(attachment: &Attachment) -> String {
             format!("{} at {hook} of {link}", program.name())
         }
         Attachment::Cgroup(program) => format!("{} at the root cgroup", program.name()),
+        Attachment::Tracepoint(program) => format!("{} at its tracepoint", program.name()),
     }
 }

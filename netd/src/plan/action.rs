@@ -254,13 +254,17 @@ pub enum Attachment {
     },
     /// At the root cgroup2.
     Cgroup(Program),
+    /// At a tracepoint of the kernel, which the program names.
+    Tracepoint(Program),
 }
 
 impl Attachment {
     /// Which program.
     pub fn program(&self) -> Program {
         match self {
-            Attachment::Tc { program, .. } | Attachment::Cgroup(program) => *program,
+            Attachment::Tc { program, .. }
+            | Attachment::Cgroup(program)
+            | Attachment::Tracepoint(program) => *program,
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
         desired.put(Entry::HostAddress(Addr::from(address.net.addr()), value));
     }
     for program in Program::ALL {
-        let attached = match program {
+        let attachment = match program {
             Program::SockConnect4
             | Program::SockSendmsg4
             | Program::SockRecvmsg4
@@ -66,7 +66,8 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             | Program::SockRecvmsg6
             | Program::SockGetpeername6
             | Program::SockPostBind4
-            | Program::SockPostBind6 => true,
+            | Program::SockPostBind6 => Attachment::Cgroup(program),
+            Program::RedirectFailed => Attachment::Tracepoint(program),
             Program::FromEndpoint
             | Program::ToEndpoint
             | Program::FromUplink
@@ -75,11 +76,9 @@ pub(super) fn entries(scene: &Scene<'_>, desired: &mut Desired) {
             | Program::Icmp
             | Program::Fragments
             | Program::FromUplinkL3
-            | Program::ToUplinkL3 => false,
+            | Program::ToUplinkL3 => continue,
         };
-        if attached {
-            desired.attachments.insert(Attachment::Cgroup(program));
-        }
+        desired.attachments.insert(attachment);
     }
     // Uplinks come and go.
     for network in scene.state.networks() {

@@ -5,7 +5,10 @@ use std::{fs, process::Command, thread};
 
 use nix::sched::{CloneFlags, unshare};
 
-use super::{World, routes::ROUTES};
+use super::{
+    World,
+    routes::{NEIGHBOURS, ROUTES},
+};
 
 /// Does `job` in a new namespace that has the world's interfaces. The thread and the namespace end
 /// with it; a panic goes on in the caller.
@@ -52,10 +55,14 @@ fn build(world: &World) {
             ip(&format!("route add {words}"));
         }
     }
+    for words in NEIGHBOURS {
+        ip(&format!("neigh add {words} nud permanent"));
+    }
 }
 
 fn ip(line: &str) {
-    let family = if line.contains(':') { "-6" } else { "-4" };
+    // A MAC has single colons.
+    let family = if line.contains("::") { "-6" } else { "-4" };
     let output = Command::new("ip")
         .arg(family)
         .args(line.split_whitespace())

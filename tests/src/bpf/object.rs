@@ -86,6 +86,7 @@ pub fn load(ebpf: &mut Ebpf, program: Program) -> ProgramInfo {
             Loaded::SchedClassifier(classifier) => classifier.load(),
             Loaded::CgroupSockAddr(sock_addr) => sock_addr.load(),
             Loaded::CgroupSock(sock) => sock.load(),
+            Loaded::RawTracePoint(tracepoint) => tracepoint.load(),
             other => panic!("{name} has an unexpected type: {:?}", other.prog_type()),
         };
         tries += 1;

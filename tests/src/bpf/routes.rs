@@ -53,6 +53,12 @@ pub const ROUTES: [(&str, &str, Via); 14] = [
     ),
 ];
 
+/// Next hops whose MACs the kernel knows, as is usual. Those on link it does not.
+pub const NEIGHBOURS: [&str; 2] = [
+    "192.0.2.1 lladdr 02:00:00:00:00:01 dev up",
+    "2001:db8:1::1 lladdr 02:00:00:00:00:01 dev up",
+];
+
 /// Where a route leads.
 #[derive(Clone, Copy, Debug)]
 pub enum Via {
@@ -103,10 +109,12 @@ impl World {
             Some((_, _, Way::OnLink(ifindex))) => Route::Via {
                 ifindex: *ifindex,
                 next_hop: *destination,
+                resolved: false,
             },
             Some((_, _, Way::Gateway(ifindex, gateway))) => Route::Via {
                 ifindex: *ifindex,
                 next_hop: *gateway,
+                resolved: false,
             },
             Some((_, _, Way::Prohibited)) => Route::Prohibited,
             Some((_, _, Way::Broadcast)) | None => Route::None,

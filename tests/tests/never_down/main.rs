@@ -1,8 +1,9 @@
 //! What happens to a host in its life while traffic runs: an agent killed, stopped, replaced by one
 //! with other programs; rules and sysctls of others; links down, up, replaced; other people's programs;
-//! a container removed. Nothing is lost, or it is repaired within seconds.
+//! a container removed. Nothing is lost, or it is repaired within seconds, and what is lost is counted.
 
 mod flood;
+mod lost;
 mod others;
 
 use std::{

@@ -296,6 +296,7 @@ impl Tables for Memory {
             Some(ifindex) => Route::Via {
                 ifindex,
                 next_hop: *destination,
+                resolved: true,
             },
             None => Route::None,
         }

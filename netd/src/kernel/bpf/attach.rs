@@ -1,6 +1,6 @@
 //! Programs at their hooks: attached once, replaced without a gap, found again by their pins.
-//! Which hook program belongs where is the plan's; how a hook takes it is in `tcx`, `clsact` and
-//! `cgroup`.
+//! Which hook program belongs where is the plan's; how a hook takes it is in `tcx`, `clsact`,
+//! `cgroup` and `tracepoint`.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
@@ -14,7 +14,7 @@ use super::{
     pin::{LinkState, Pin, inspect},
     programs::Programs,
     report::AttachedProgram,
-    tcx,
+    tcx, tracepoint,
 };
 use crate::{kernel::KernelError, model::IfName, plan::Attachment};
 
@@ -74,6 +74,11 @@ impl Hooks {
                 let new = self.layout.incoming().join(pin_name(attachment));
                 Cgroup::find().and_then(|root| root.attach(programs, *program, &pin, &new))
             }
+            Attachment::Tracepoint(program) => {
+                let pin = self.layout.link(attachment);
+                let new = self.layout.incoming().join(pin_name(attachment));
+                tracepoint::attach(programs, *program, &pin, &new)
+            }
         };
         done.during(doing)?;
         self.remove_older(attachment).during(doing)
@@ -127,6 +132,12 @@ impl Hooks {
                 let id = programs.id(*program);
                 let root = Cgroup::find().during(doing)?;
                 let in_order = |state: &LinkState| Some(state.program) == id && root.is_at(state);
+                Ok(matches!(found, Pin::Link(state) if in_order(&state)))
+            }
+            Attachment::Tracepoint(program) => {
+                let id = programs.id(*program);
+                let in_order =
+                    |state: &LinkState| Some(state.program) == id && tracepoint::is_at(state);
                 Ok(matches!(found, Pin::Link(state) if in_order(&state)))
             }
         }

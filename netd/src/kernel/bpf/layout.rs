@@ -5,6 +5,7 @@
 //! BPFFS/v2/programs/<hash of the object>/<name>  one per loaded program
 //! BPFFS/v2/links/ingress-eth0-from_uplink        a tcx link; with clsact the program itself
 //! BPFFS/v2/links/cgroup-root-sock_connect4       a cgroup link
+//! BPFFS/v2/links/tracepoint-kfree_skb-…          a link of a tracepoint
 //! BPFFS/v2/qdiscs/eth0                           clsact alone: netd added the qdisc
 //! BPFFS/v2/incoming/…                            on its way to `links` by rename
 //! ```
@@ -19,6 +20,7 @@ use std::{
 
 use netd_common::abi::{ABI_VERSION, Program};
 
+use super::tracepoint;
 use crate::{
     model::IfName,
     plan::{Attachment, TcHook},
@@ -111,6 +113,9 @@ pub(super) fn pin_name(attachment: &Attachment) -> String {
             format!("{}-{link}-{}", hook_name(*hook), program.name())
         }
         Attachment::Cgroup(program) => format!("cgroup-root-{}", program.name()),
+        Attachment::Tracepoint(program) => {
+            format!("tracepoint-{}-{}", tracepoint::NAME, program.name())
+        }
     }
 }
 
@@ -123,6 +128,7 @@ pub(super) fn attachment_of(pin: &str) -> Option<Attachment> {
         .find(|known| known.name() == program)?;
     let attachment = match (hook, link) {
         ("cgroup", "root") => Attachment::Cgroup(program),
+        ("tracepoint", tracepoint::NAME) => Attachment::Tracepoint(program),
         ("ingress", _) => tc(link, TcHook::Ingress, program)?,
         ("egress", _) => tc(link, TcHook::Egress, program)?,
         _ => return None,
@@ -182,6 +188,10 @@ mod tests {
             pin_name(&Attachment::Cgroup(Program::SockConnect4)),
             "cgroup-root-sock_connect4"
         );
+        let tracepoint = Attachment::Tracepoint(Program::RedirectFailed);
+        let pin = "tracepoint-kfree_skb-redirect_failed";
+        assert_eq!(pin_name(&tracepoint), pin);
+        assert_eq!(attachment_of(pin), Some(tracepoint));
     }
 
     #[test]
@@ -194,6 +204,7 @@ mod tests {
             "ingress--from_uplink",
             "sideways-eth0-from_uplink",
             "cgroup-other-sock_connect4",
+            "tracepoint-consume_skb-redirect_failed",
             "ingress-a.b-from_uplink",
             "ingress-0123456789abcdef-from_uplink",
         ] {

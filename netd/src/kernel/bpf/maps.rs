@@ -16,6 +16,7 @@ use netd_common::{
         endpoint::{Endpoint, EndpointKey, EndpointStats, Subnet, TrustedKey},
         flow::{Flow, FlowKey},
         fragment::Parked,
+        freed::FreeingPlaces,
         host::{Config, HostAddress, Uplink},
         link::{LinkKey, OpenPorts},
         maps,
@@ -53,6 +54,7 @@ pub(super) struct Maps {
     pub scopes: Hash<u32, Scopes>,
     pub resolvers: Hash<u64, Resolver>,
     pub drops: PerCpuHashMap<MapData, Raw<DropKey>, Raw<DropCount>>,
+    pub freeing_places: Array<MapData, Raw<FreeingPlaces>>,
     pub tail_calls: ProgramArray<MapData>,
 }
 
@@ -79,6 +81,7 @@ impl Maps {
             scopes: open(layout, maps::SCOPES)?,
             resolvers: open(layout, maps::RESOLVERS)?,
             drops: open(layout, maps::DROPS)?,
+            freeing_places: open(layout, maps::FREEING_PLACES)?,
             tail_calls: open(layout, maps::TAIL_CALLS)?,
         })
     }

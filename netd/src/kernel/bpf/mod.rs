@@ -1,7 +1,8 @@
 //! BPF: programs, maps, pins. [`Bpf`] is the door; below it the objects carried in this binary
 //! (`object`), where pins are (`layout`, `bpffs`) and what they are (`pin`), start and end (`open`,
-//! `teardown`), contents (`maps`, `batch`, `entries`, `flows`, `collect`, `counters`, `drop_events`), and hooks (`attach`, with `tcx`,
-//! `clsact`, `cgroup`). All calls are synchronous and made in the host's network namespace.
+//! `teardown`), contents (`maps`, `batch`, `entries`, `flows`, `collect`, `counters`, `drop_events`), and hooks
+//! (`attach`, with `tcx`, `clsact`, `cgroup`, `tracepoint`). All calls are synchronous and made in the host's
+//! network namespace.
 
 mod attach;
 mod batch;
@@ -14,6 +15,7 @@ pub mod drop_events;
 mod entries;
 mod error;
 mod flows;
+mod freeing;
 mod key_text;
 mod layer;
 mod layout;
@@ -28,6 +30,7 @@ mod programs;
 mod report;
 mod tcx;
 mod teardown;
+mod tracepoint;
 
 pub use drop_events::DropEvents;
 pub use flows::Flush;

@@ -15,11 +15,13 @@ use super::{
     bpffs,
     entries::Entries,
     error::{During, failure, if_file_there},
+    freeing,
     layer::{Bpf, BpfOptions, Mechanism},
     layout::Layout,
     maps::Maps,
     object,
     pin::{MapShape, Pin, inspect},
+    pod::Raw,
     programs::Programs,
     report::{Found, OpenReport, ReplacedMap},
     tcx,
@@ -59,6 +61,7 @@ pub(super) fn open(
             .set(index, programs.fd(program)?, 0)
             .during(|| "fill the array of tail calls".into())?;
     }
+    let counts_lost = find_freeing_places(&mut maps)?;
     Programs::forget_others(&layout, options.log)?;
 
     let tcx = match mechanism {
@@ -75,6 +78,7 @@ pub(super) fn open(
         loaded,
         mounted,
         tcx,
+        counts_lost,
     };
     let entries = Entries::open(&maps)?;
     let hooks = Hooks::new(layout.clone(), older.into_values().collect(), tcx);
@@ -82,6 +86,21 @@ pub(super) fn open(
         Bpf::new(layout, maps, entries, programs, hooks, log),
         report,
     ))
+}
+
+/// Where the kernel frees packets whose redirect failed, unless that is known already, as from an earlier
+/// agent; whether it is known now. A kernel that does not say is no reason not to start.
+fn find_freeing_places(maps: &mut Maps) -> Result<bool, KernelError> {
+    let doing = || "note where the kernel frees packets".to_owned();
+    let Raw(known) = maps.freeing_places.get(&0, 0).during(doing)?;
+    if known.are_known() {
+        return Ok(true);
+    }
+    let Ok(places) = freeing::read() else {
+        return Ok(false);
+    };
+    maps.freeing_places.set(0, Raw(places), 0).during(doing)?;
+    Ok(places.are_known())
 }
 
 /// All versions in netd's directory.

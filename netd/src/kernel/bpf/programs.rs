@@ -13,7 +13,8 @@ use aya::{
     maps::MapInfo,
     programs::{
         CgroupAttachMode, CgroupSock, CgroupSockAddr, CgroupSockAddrAttachType,
-        CgroupSockAttachType, ProgramError, ProgramFd, ProgramInfo, SchedClassifier, links::FdLink,
+        CgroupSockAttachType, ProgramError, ProgramFd, ProgramInfo, RawTracePoint, SchedClassifier,
+        links::FdLink,
     },
 };
 use netd_common::abi::Program;
@@ -44,12 +45,15 @@ pub(super) enum Handle {
     Socket(CgroupSockAddr),
     /// Of a bind hook of cgroups.
     Bind(CgroupSock),
+    /// Of a tracepoint.
+    Tracepoint(RawTracePoint),
 }
 
 enum Kind {
     Classifier,
     Socket(CgroupSockAddrAttachType),
     Bind(CgroupSockAttachType),
+    Tracepoint,
 }
 
 fn kind(program: Program) -> Kind {
@@ -63,6 +67,7 @@ fn kind(program: Program) -> Kind {
         | Program::Fragments
         | Program::FromUplinkL3
         | Program::ToUplinkL3 => Kind::Classifier,
+        Program::RedirectFailed => Kind::Tracepoint,
         Program::SockPostBind4 => Kind::Bind(CgroupSockAttachType::PostBind4),
         Program::SockPostBind6 => Kind::Bind(CgroupSockAttachType::PostBind6),
         Program::SockConnect4 => Kind::Socket(CgroupSockAddrAttachType::Connect4),
@@ -188,6 +193,7 @@ impl Programs {
             Handle::Classifier(classifier) => classifier.fd(),
             Handle::Socket(socket) => socket.fd(),
             Handle::Bind(bind) => bind.fd(),
+            Handle::Tracepoint(tracepoint) => tracepoint.fd(),
         };
         fd.during(|| format!("use program {}", program.name()))
     }
@@ -219,6 +225,17 @@ impl Programs {
         }
     }
 
+    /// Attaches a program to the tracepoint of that name.
+    pub(super) fn attach_to_tracepoint(&mut self, program: Program, name: &str) -> Anyway<FdLink> {
+        match self.loaded.get_mut(&program).map(|one| &mut one.handle) {
+            Some(Handle::Tracepoint(tracepoint)) => {
+                let id = tracepoint.attach(name)?;
+                Ok(tracepoint.take_link(id)?.into())
+            }
+            _ => Err(wrong_hook(program, "a tracepoint").into()),
+        }
+    }
+
     /// What the kernel says of each.
     pub(super) fn list(&self) -> Result<Vec<LoadedProgram>, KernelError> {
         self.loaded
@@ -228,6 +245,7 @@ impl Programs {
                     Handle::Classifier(classifier) => classifier.info(),
                     Handle::Socket(socket) => socket.info(),
                     Handle::Bind(bind) => bind.info(),
+                    Handle::Tracepoint(tracepoint) => tracepoint.info(),
                 };
                 info.map(|info| describe(*program, &info))
                     .during(|| format!("read program {}", program.name()))
@@ -297,6 +315,11 @@ fn load_one(object: &mut Ebpf, program: Program, path: &Path) -> Result<(), Kern
             patiently(|| bind.load()).during(doing)?;
             bind.pin(path).during(doing)
         }
+        Kind::Tracepoint => {
+            let tracepoint: &mut RawTracePoint = found.try_into().during(doing)?;
+            patiently(|| tracepoint.load()).during(doing)?;
+            tracepoint.pin(path).during(doing)
+        }
     }
 }
 
@@ -346,6 +369,10 @@ fn from_pin(program: Program, path: &Path) -> anyhow::Result<Loaded> {
         Kind::Bind(attach_type) => {
             let bind = CgroupSock::from_pin(path, attach_type)?;
             (bind.info()?, Handle::Bind(bind))
+        }
+        Kind::Tracepoint => {
+            let tracepoint = RawTracePoint::from_pin(path)?;
+            (tracepoint.info()?, Handle::Tracepoint(tracepoint))
         }
     };
     Ok(Loaded {

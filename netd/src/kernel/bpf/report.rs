@@ -19,6 +19,8 @@ pub struct OpenReport {
     pub mounted: Option<PathBuf>,
     /// Programs are attached by tcx; else by clsact.
     pub tcx: bool,
+    /// Packets whose redirect fails are counted; else the kernel does not show its symbols' addresses.
+    pub counts_lost: bool,
 }
 
 /// Whether there was an earlier agent.
@@ -58,6 +60,11 @@ impl fmt::Display for OpenReport {
             false => "; programs used on",
         })?;
         f.write_str(if self.tcx { "; tcx" } else { "; clsact" })?;
+        if !self.counts_lost {
+            f.write_str(
+                "; redirect-failed misses what the kernel drops (/proc/kallsyms is hidden)",
+            )?;
+        }
         if let Some(point) = &self.mounted {
             write!(f, "; mounted a BPF file system at {}", point.display())?;
         }
@@ -111,8 +118,9 @@ mod tests {
             loaded: true,
             mounted: Some("/run/bpf".into()),
             tcx: false,
+            counts_lost: false,
         };
-        expect_test::expect!["ABI 2 started fresh, ABI 7, 8 is replaced; programs loaded; clsact; mounted a BPF file system at /run/bpf; map FLOWS was replaced: value size 8, not 120"]
+        expect_test::expect!["ABI 2 started fresh, ABI 7, 8 is replaced; programs loaded; clsact; redirect-failed misses what the kernel drops (/proc/kallsyms is hidden); mounted a BPF file system at /run/bpf; map FLOWS was replaced: value size 8, not 120"]
             .assert_eq(&report.to_string());
     }
 }

@@ -140,6 +140,7 @@ fn links() {
         Cgroup(SockSendmsg6)
         Cgroup(SockPostBind4)
         Cgroup(SockPostBind6)
+        Tracepoint(RedirectFailed)
     "#]],
     );
 }
