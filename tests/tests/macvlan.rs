@@ -1,5 +1,5 @@
-//! Macvlan networks: sandboxes with addresses of their own on a link of the host, in each mode, on
-//! VLANs, and without a parent; live changes, repair, end.
+//! Macvlan networks: sandboxes with addresses of their own on a link of the host, in each mode; live
+//! changes, repair, end. VLANs and networks without a parent: `optional_links`.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -227,20 +227,11 @@ fn down_takes_it_out_of_namespaces_that_stay() {
     Traces::of(&lab).are_those_of(&before);
 }
 
-/// Whether the kernel has a kind of link.
-fn has(lab: &Lab, link: &str) -> bool {
-    let made = lab.host().run(&format!("ip link add {link}"));
-    let made = made.expect("ip").succeeded();
-    if made {
-        lab.host().ok("ip link delete probe0");
-    }
-    made
-}
-
 #[test]
 fn a_vlan_of_the_hosts_own_is_left_alone() {
     let (lab, _agent) = start("macvlan-own-vlan");
-    if !has(&lab, "link eth0 name probe0 type vlan id 77") {
+    let link = "ip link add link eth0 name eth0.20 type vlan id 20";
+    if !lab.host().run(link).expect("ip").succeeded() {
         // What has the name of a VLAN and is no link of the host's cannot be made.
         let refused = lab
             .netd_refuses("network create -d macvlan -o parent=eth0.20 --subnet 10.20.0.0/24 v20");
@@ -258,8 +249,6 @@ fn a_vlan_of_the_hosts_own_is_left_alone() {
         is_left_alone(&lab);
         return;
     }
-    lab.host()
-        .ok("ip link add link eth0 name eth0.20 type vlan id 20");
     lab.host().ok("ip link set eth0.20 up");
     is_left_alone(&lab);
     let link = lab.host().ok("ip -d link show dev eth0.20");
@@ -281,37 +270,4 @@ fn is_left_alone(lab: &Lab) {
     let after = shown();
     assert_eq!(after, before);
     assert!(!after.contains("netd:"), "{after}");
-}
-
-#[test]
-fn without_a_parent_sandboxes_have_only_each_other() {
-    let (lab, _agent) = start("macvlan-alone");
-    let create = "network create -d macvlan --internal --subnet 10.30.0.0/24 alone";
-    if !has(&lab, "probe0 type dummy") {
-        let refused = lab.netd_refuses(create);
-        assert!(
-            refused
-                .stderr
-                .starts_with("netd: create dummy interface dm-")
-                && refused.stderr.contains("Operation not supported"),
-            "{}",
-            refused.stderr
-        );
-        return;
-    }
-    lab.netd(create);
-    let (one, two) = two_sandboxes(&lab, "alone");
-    assert_eq!(lab.address("one", "alone"), address("10.30.0.1"));
-    let _server = EchoServer::start(&one, PORT);
-    let own = lab.address("two", "alone");
-    assert_eq!(reaches(&two, address("10.30.0.1"), PORT), own);
-    is_kept_from(lab.host(), address("10.30.0.1"), PORT);
-    let routes = one.ok("ip route");
-    assert!(!routes.contains("default"), "{routes}");
-    for sandbox in ["one", "two"] {
-        lab.netd(&format!("sandbox rm {sandbox}"));
-    }
-    lab.netd("network rm alone");
-    let left = lab.host().ok("ip -o link show");
-    assert!(!left.contains("dm-"), "{left}");
 }

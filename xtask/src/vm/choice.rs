@@ -11,13 +11,12 @@ use crate::built::executables;
 
 /// What runs if nothing is named, cheapest first: the journeys in one lab, since an emulated machine takes
 /// 10 s to start an agent, and what kernels in other places lack.
-const DEFAULT: [&str; 6] = [
+const DEFAULT: [&str; 5] = [
     "verifier",
     "differential",
     "tour",
     "sctp/associations_go",
-    "vlans",
-    "macvlan/without_a_parent",
+    "optional_links",
 ];
 
 /// Binaries to copy, and those to run.

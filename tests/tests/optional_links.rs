@@ -1,5 +1,6 @@
-//! VLANs of the host's link: one that is an uplink, and one that is made for macvlan networks. In one lab
-//! with one agent: an emulated machine takes long to start another.
+//! Links that not every kernel has: a VLAN that is an uplink, one that is made for macvlan networks, and the
+//! dummy interface of a network without a parent. In one lab with one agent: an emulated machine takes long to
+//! start another.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -25,40 +26,53 @@ fn ip(address: &str) -> IpAddr {
 }
 
 #[test]
-fn vlans_are_uplinks_and_are_made_for_networks() {
+fn vlans_and_dummy_interfaces_where_the_kernel_has_them() {
     let app = App::with(
-        "vlans",
+        "optional-links",
         "",
         &format!("-p {PUBLISHED}:{PORT} -p {PUBLISHED}:{PORT}/udp"),
     );
     let lab = &app.lab;
-    let link = "ip link add link eth0 name eth0.30 type vlan id 30";
-    let made = lab.host().run(link).expect("ip");
-    if !made.succeeded() {
-        // iproute2's words for EOPNOTSUPP.
-        let unknown = made.stderr.contains("Unknown device type");
-        assert!(unknown, "{}", made.describe());
-        is_refused(lab);
-        return;
+    let vlan = "link eth0 name eth0.30 type vlan id 30";
+    if has(lab, vlan) {
+        lab.outside().ok(&format!("ip link add {vlan}"));
+        is_an_uplink(&app);
+        is_made_and_removed(lab);
+    } else {
+        is_refused(
+            lab,
+            "-o parent=eth0.10",
+            "VLAN interface eth0.10 (number 10 of eth0): Operation not supported",
+        );
     }
-    lab.outside().ok(link);
-    is_an_uplink(&app);
-    is_made_and_removed(lab);
+    if has(lab, "dummy0 type dummy") {
+        sandboxes_have_only_each_other(lab);
+    } else {
+        is_refused(lab, "--internal", "dummy interface dm-");
+    }
+}
+
+/// Makes a link on the host; whether the kernel has that kind.
+#[track_caller]
+fn has(lab: &Lab, link: &str) -> bool {
+    let made = lab.host().run(&format!("ip link add {link}")).expect("ip");
+    // iproute2's words for EOPNOTSUPP.
+    let unknown = made.stderr.contains("Unknown device type");
+    assert!(made.succeeded() || unknown, "{}", made.describe());
+    made.succeeded()
 }
 
 /// As the kernel says it; and nothing is left.
 #[track_caller]
-fn is_refused(lab: &Lab) {
-    let create = "network create -d macvlan -o parent=eth0.10 --subnet 10.10.0.0/24 v10";
-    let refused = lab.netd_refuses(create);
+fn is_refused(lab: &Lab, options: &str, what: &str) {
+    let create = format!("network create -d macvlan {options} --subnet 10.10.0.0/24 refused");
+    let refused = lab.netd_refuses(&create).stderr;
+    let told = refused.starts_with(&format!("netd: create {what}"));
     assert!(
-        refused.stderr.starts_with(
-            "netd: create VLAN interface eth0.10 (number 10 of eth0): Operation not supported"
-        ),
-        "{}",
-        refused.stderr
+        told && refused.contains("Operation not supported"),
+        "{refused}"
     );
-    let left = lab.netd("network ls -q --filter name=v10");
+    let left = lab.netd("network ls -q --filter name=refused");
     assert_eq!(left, "", "a network that could not be made is not there");
 }
 
@@ -148,4 +162,28 @@ fn is_made_and_removed(lab: &Lab) {
     lab.host().ok("ip link show dev eth0.10");
     lab.netd("network rm v11");
     lab.host().fails("ip link show dev eth0.10");
+}
+
+/// On a network without a parent.
+#[track_caller]
+fn sandboxes_have_only_each_other(lab: &Lab) {
+    lab.netd("network create -d macvlan --internal --subnet 10.40.0.0/24 alone");
+    let names = ["first", "second"];
+    for name in names {
+        lab.netd(&format!("sandbox create --name {name} --network alone"));
+    }
+    let [first, second] = names.map(|name| lab.sandbox(name));
+    let to = ip("10.40.0.1");
+    assert_eq!(lab.address("first", "alone"), to);
+    let _server = EchoServer::start(&first, PORT);
+    assert_eq!(reaches(&second, to, PORT), lab.address("second", "alone"));
+    is_kept_from(lab.host(), to, PORT);
+    let routes = first.ok("ip route");
+    assert!(!routes.contains("default"), "{routes}");
+    for name in names {
+        lab.netd(&format!("sandbox rm {name}"));
+    }
+    lab.netd("network rm alone");
+    let left = lab.host().ok("ip -o link show");
+    assert!(!left.contains("dm-"), "{left}");
 }
