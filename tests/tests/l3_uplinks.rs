@@ -8,7 +8,7 @@ use std::{
 };
 
 use netd_tests::lab::{
-    App, Background, Capture, EchoServer, Namespace, Traffic,
+    App, Background, Capture, EchoServer, Lab, Namespace, Traffic,
     addresses::*,
     asks,
     datagrams::{ORDERS, asks_in_order, asks_much},
@@ -30,11 +30,7 @@ fn ip(address: &str) -> IpAddr {
 
 /// A scene with a tunnel from the host to the outside, made while the agent runs, and its ends.
 fn with_tunnel(name: &str) -> (App, [Background; 2]) {
-    let app = App::with(
-        name,
-        "",
-        &format!("-p {PUBLISHED}:{PORT} -p {PUBLISHED}:{PORT}/udp"),
-    );
+    let app = App::with(name, "", &publish());
     let lab = &app.lab;
     let ends = [
         (lab.host(), NEAR, HOST, OUTSIDE),
@@ -54,11 +50,19 @@ fn with_tunnel(name: &str) -> (App, [Background; 2]) {
         at.ok(&format!("ip addr add {v6}/64 dev tun0 nodad"));
         end
     });
+    wait_until_seen(lab);
+    (app, ends)
+}
+
+fn publish() -> String {
+    format!("-p {PUBLISHED}:{PORT} -p {PUBLISHED}:{PORT}/udp")
+}
+
+fn wait_until_seen(lab: &Lab) {
     lab.wait_until("the agent has seen the tunnel", LIMIT, || {
         let status = lab.netd("status -f json");
         status.contains("from_uplink_l3") && status.contains("to_uplink_l3")
     });
-    (app, ends)
 }
 
 #[test]
@@ -117,6 +121,46 @@ fn bulk(from: &Namespace, to: SocketAddr) {
 #[test]
 fn much_goes_through_a_tunnel() {
     let (app, _ends) = with_tunnel("tun-bulk");
+    much_goes(&app);
+}
+
+/// The same through one of the kernel's own, where it has it.
+#[test]
+fn much_goes_through_wireguard() {
+    let lab = Lab::new("wireguard");
+    let made = lab.host().run("ip link add wg0 type wireguard");
+    let made = made.expect("ip runs");
+    if !made.succeeded() {
+        let text = made.describe();
+        assert!(text.contains("Unknown device type"), "{text}");
+        println!("no WireGuard here: {text}");
+        return;
+    }
+    lab.outside().ok("ip link add wg0 type wireguard");
+    let ends = [(lab.host(), NEAR, OUTSIDE), (lab.outside(), FAR, HOST)];
+    let keys = ends.map(|(at, ..)| at.ok("wg genkey"));
+    for (number, (at, [v4, v6], peer)) in ends.into_iter().enumerate() {
+        let other = at.ok(&format!("sh -c 'echo {} | wg pubkey'", keys[1 - number]));
+        let path = format!("/run/lab/wg{number}");
+        let text = format!(
+            "[Interface]\nPrivateKey = {}\nListenPort = 51820\n\
+             [Peer]\nPublicKey = {other}\nEndpoint = {peer}:51820\nAllowedIPs = 0.0.0.0/0, ::/0\n",
+            keys[number]
+        );
+        lab.world().write(&path, &text).expect("a file");
+        at.ok(&format!("wg setconf wg0 {path}"));
+        at.ok(&format!("ip addr add {v4}/24 dev wg0"));
+        at.ok(&format!("ip addr add {v6}/64 dev wg0 nodad"));
+        // An answer too large for the tunnel is refused once, and a datagram is not sent again.
+        at.ok("ip link set wg0 mtu 1500 up");
+    }
+    let app = App::in_lab(lab, "", &publish());
+    wait_until_seen(&app.lab);
+    much_goes(&app);
+}
+
+#[track_caller]
+fn much_goes(app: &App) {
     let lab = &app.lab;
     let _server = EchoServer::start(&app.web, PORT);
     let _far = EchoServer::start(lab.outside(), PORT);

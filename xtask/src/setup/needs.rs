@@ -67,7 +67,7 @@ const fn path(
 }
 
 /// Debian's compiler is 1.96; its `core` for BPF comes prebuilt.
-const NEEDS: [Need; 31] = [
+const NEEDS: [Need; 32] = [
     program(Purpose::Build, "gcc", "cc", "links Rust programs"),
     path(
         Purpose::Compile,
@@ -156,6 +156,12 @@ const NEEDS: [Need; 31] = [
         "socat",
         "socat",
         "servers and clients of the demo",
+    ),
+    program(
+        Purpose::Test,
+        "wireguard-tools",
+        "wg",
+        "a tunnel of the kernel's own",
     ),
     program(
         Purpose::Test,

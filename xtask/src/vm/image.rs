@@ -15,7 +15,7 @@ use crate::{shell, workspace};
 
 /// Programs of the labs, and modprobe (busybox's complains about compressed modules); `cargo xtask
 /// setup` installs them. What else a script wants is busybox's.
-const PROGRAMS: [&str; 21] = [
+const PROGRAMS: [&str; 22] = [
     "bash",
     "bpftool",
     "cat",
@@ -37,6 +37,7 @@ const PROGRAMS: [&str; 21] = [
     "tracepath",
     "traceroute",
     "unshare",
+    "wg",
 ];
 /// Files that programs look things up in.
 const FILES: [&str; 3] = ["/etc/nsswitch.conf", "/etc/protocols", "/etc/services"];
