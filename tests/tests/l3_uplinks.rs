@@ -63,6 +63,15 @@ fn wait_until_seen(lab: &Lab) {
         let status = lab.netd("status -f json");
         status.contains("from_uplink_l3") && status.contains("to_uplink_l3")
     });
+    // Addresses come one by one, each after the link.
+    for near in NEAR {
+        let outside = connected(lab.outside(), SocketAddr::new(ip(near), PUBLISHED));
+        lab.wait_until("the agent has seen the tunnel's addresses", LIMIT, || {
+            // Fails if the host's own stack has answered the one before.
+            let _ = outside.send(b"anybody?");
+            lab.netd("flow ls").contains(near)
+        });
+    }
 }
 
 #[test]
