@@ -59,8 +59,9 @@ fn keep<const BARE: bool>(program: Program, skb: &Skb<'_, BARE>, work: &Work) {
     event.source_port = [0; 2];
     event.destination_port = [0; 2];
     fill(skb, program, DropReason::RedirectFailed, work, event);
+    let kept: &DropEvent = event;
     // Without room for it, it is not counted should it be lost.
-    let _ = WAITING.insert(skb.address(), &*event, BPF_ANY.into());
+    let _ = WAITING.insert(skb.address(), kept, BPF_ANY.into());
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC. The clock as of the last tick is not for tracepoints.
