@@ -89,6 +89,19 @@ impl Driven {
         })
     }
 
+    /// The load generator's, as the mode's namespaces see it.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// What the path's clients dial.
+    ///
+    /// # Errors
+    /// If the mode does not have the path.
+    pub fn dialled(&self, path: Path) -> Result<SocketAddr> {
+        self.mode.dial(path, self.port)
+    }
+
     /// Whether the path is there: a question over UDP and one over TCP are answered.
     ///
     /// # Errors
@@ -171,7 +184,7 @@ impl Driven {
             // All that it does counts.
             _ => 0.0,
         };
-        let to = self.mode.dial(job.path, self.port)?;
+        let to = self.dialled(job.path)?;
         let outcome = self.client(
             job,
             &format!(
@@ -199,7 +212,7 @@ impl Driven {
             during: Duration::from_secs(120),
             limit: tries,
         };
-        let to = self.mode.dial(path, self.port)?;
+        let to = self.dialled(path)?;
         let source = topology::holder_address();
         let outcome = self.client(
             &job,

@@ -47,6 +47,7 @@ pub fn record() -> Record {
     };
     traffic(&mut record);
     scales(&mut record);
+    floods(&mut record);
     control(&mut record);
     record
 }
@@ -164,6 +165,23 @@ fn scales(record: &mut Record) {
             Unit::Nanoseconds,
         );
         add(record, &one, mode, 5e9 / speed);
+    }
+}
+
+fn floods(record: &mut Record) {
+    for (scale, left) in [(0, 1.0), (20_000, 0.8)] {
+        let path = "published-outside, SYN";
+        let row = row(
+            Group::Flood,
+            "tcp-crr",
+            path,
+            scale,
+            Cores::Same,
+            Unit::PerSecond,
+        );
+        for mode in ["netd", "iptables-nft"] {
+            add(record, &row, mode, 9_000.0 * left);
+        }
     }
 }
 

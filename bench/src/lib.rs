@@ -6,6 +6,7 @@ pub mod dns;
 pub mod drive;
 #[cfg(test)]
 mod example;
+pub mod floods;
 pub mod load;
 pub mod machine;
 pub mod modes;

@@ -70,13 +70,15 @@ pub struct Row {
     pub group: Group,
     /// The work: `tcp-stream`, `tcp-stream-4`, `tcp-rr`, `tcp-crr`, `udp-rate`, `udp-rr`,
     /// `udp-new-flows`, `dns-local`, `dns-forwarded`, `dns-cached`, `create`, `publish`,
-    /// `publish-range`, `start`, `resident`, `map-memory`, `program`, `instructions`, …
+    /// `publish-range`, `flood-packets`, `start`, `resident`, `map-memory`, `program`, `instructions`, …
     pub work: String,
     /// Between whom: `same-network`, `published-outside`, `outwards`, `published-network`,
-    /// `published-loopback`; the program's name in group `programs`; else empty.
+    /// `published-loopback`; with the flood's kind behind it in group `flood`; the program's name in group
+    /// `programs`; else empty.
     #[serde(default)]
     pub path: String,
-    /// Published ports, flows in the table, or endpoints, whichever is this group's axis.
+    /// Published ports, flows in the table, a flood's packets a second, or endpoints, whichever is this
+    /// group's axis.
     #[serde(default)]
     pub scale: u64,
     /// How client and server were placed.
@@ -96,6 +98,8 @@ pub enum Group {
     Ports,
     /// New flows by number of flows in the table.
     Flows,
+    /// An established connection and new ones, beside a flood and without.
+    Flood,
     /// Questions for names.
     Dns,
     /// What changes cost, by number of endpoints (`create`, `start`) or of ports (`publish`).
@@ -104,7 +108,7 @@ pub enum Group {
     Memory,
     /// Single BPF programs: time by BPF_PROG_TEST_RUN, verified instructions.
     Programs,
-    /// Established traffic and new connections under attack.
+    /// Lists, looks and starts, by number of sandboxes.
     Records,
 }
 

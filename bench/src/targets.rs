@@ -3,7 +3,9 @@
 //! A row is met when its median reaches the bound or is no farther from it than its own spread.
 
 use crate::{
+    floods,
     record::{Cores, Group, Row, Unit},
+    sections::flood,
     stats::{Cells, Summary, ratio, written},
 };
 
@@ -85,7 +87,7 @@ const SMALL: &[&str] = &["udp-rate", "tcp-rr", "tcp-crr"];
 const NEW: &[&str] = &["tcp-crr", "udp-new-flows"];
 const MIB: f64 = 1024.0 * 1024.0;
 
-const TARGETS: [Target; 20] = [
+const TARGETS: [Target; 21] = [
     traffic(SMALL, ONE_NETWORK, "none", 1.0),
     traffic(SMALL, ONE_NETWORK, "iptables-nft", 1.25),
     traffic(SMALL, TRANSLATED, "iptables-nft", 1.2),
@@ -115,6 +117,14 @@ const TARGETS: [Target; 20] = [
         scale: Some(200_000),
         against: Against::Scale(0),
         bound: Bound::AtLeast(0.9),
+    },
+    Target {
+        group: Group::Flood,
+        works: &flood::ORDINARY,
+        paths: &floods::NAMES,
+        scale: Some(flood::RATE as u64),
+        against: Against::Mode("iptables-nft"),
+        bound: Bound::AtLeast(1.2),
     },
     Target {
         group: Group::Dns,

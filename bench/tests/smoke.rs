@@ -4,11 +4,11 @@
 use std::{env, fs, path::Path, process::Command};
 
 use netd_bench::{
-    modes,
+    floods, modes,
     plan::PATHS,
     record::{Group, Record, Sample},
     recorder,
-    sections::{self, traffic},
+    sections::{self, flood, traffic},
 };
 use netd_tests::lab::agent_binary;
 
@@ -34,10 +34,17 @@ fn a_quick_run_has_every_row_and_right_payloads() {
     let record = recorder::read(&out.join(recorder::FILE)).unwrap();
     works_are_there(&record);
     traffic_is_whole(&record);
+    floods_are_whole(&record);
     for sample in &record.samples {
         is_sane(sample);
     }
-    for file in ["report.md", "ratios.svg", "ratios.png", "latency.png"] {
+    for file in [
+        "report.md",
+        "ratios.svg",
+        "ratios.png",
+        "latency.png",
+        "flood.png",
+    ] {
         let size = fs::metadata(out.join(file)).unwrap().len();
         assert!(size > 1000, "{file} has {size} octets");
     }
@@ -97,6 +104,29 @@ fn traffic_is_whole(record: &Record) {
     assert_eq!(modes.len(), modes::ALL.len(), "{modes:?}");
 }
 
+/// With each mode each work goes on beside each flood and without it, and each flood has its rate.
+fn floods_are_whole(record: &Record) {
+    let floods = record
+        .samples
+        .iter()
+        .filter(|sample| sample.row.group == Group::Flood);
+    let floods: Vec<&Sample> = floods.collect();
+    for mode in flood::MODES {
+        for path in floods::NAMES {
+            let of = |work: &str| -> Vec<bool> {
+                let samples = floods.iter().filter(|sample| {
+                    sample.row.work == work && sample.row.path == path && sample.mode == mode
+                });
+                samples.map(|sample| sample.row.scale > 0).collect()
+            };
+            for work in flood::ORDINARY {
+                assert_eq!(of(work), [false, true], "{mode}, {work}, {path}");
+            }
+            assert_eq!(of(flood::PACKETS), [true; 2], "{mode}, {path}");
+        }
+    }
+}
+
 /// Damaged payloads end a section, so what is left to look at are losses: only what is sent without
 /// waiting for an answer may lose something.
 fn is_sane(sample: &Sample) {
@@ -105,6 +135,8 @@ fn is_sane(sample: &Sample) {
     // An LPM trie without entries has no memory of its own (`trie_mem_usage`); all maps together do.
     let is_one_map = row.group == Group::Memory && row.work == "map-memory" && !row.path.is_empty();
     assert!(*value > 0.0 || is_one_map, "{sample:?}");
-    let waits = row.work.starts_with("tcp") || row.work.starts_with("dns");
+    // Beside a flood something may be lost, too; what is counted there is how much.
+    let waits = row.group != Group::Flood || row.scale == 0;
+    let waits = waits && (row.work.starts_with("tcp") || row.work.starts_with("dns"));
     assert!(!waits || sample.lost == 0, "{sample:?}");
 }

@@ -1,12 +1,13 @@
 //! The load generator: a server and a client that are started in namespaces of a lab, move checked
 //! payload between each other, and tell what arrived right, what did not arrive and how long each
-//! operation took. It knows nothing of labs and modes.
+//! operation took, and a flood to go beside them. It knows nothing of labs and modes.
 //!
 //! It is built to measure the kernel and not itself: blocking sockets, one thread per role, batches
 //! where a real program would use them. IPv4 or IPv6 is whatever address it is given.
 
 mod client;
 mod cpu;
+mod flood;
 mod latency;
 mod message;
 mod pattern;
@@ -21,6 +22,7 @@ use clap::Subcommand;
 
 pub use client::{Options, Outcome, Work, measure};
 pub use cpu::{pin, pin_process};
+pub use flood::{Kind as FloodKind, Options as FloodOptions, Told as FloodTold};
 pub use latency::Durations;
 pub use server::Server;
 
@@ -39,6 +41,9 @@ pub enum Load {
     },
     /// Does one piece of work against a server and prints its outcome as one line of JSON.
     Client(Options),
+    /// Sends packets that nobody asked for until it is killed; tells now and then how many, as lines of
+    /// JSON.
+    Flood(FloodOptions),
 }
 
 /// Does what the command line says.
@@ -50,6 +55,7 @@ pub fn run(load: &Load) -> Result<()> {
             println!("{}", serde_json::to_string(&outcome)?);
             Ok(())
         }
+        Load::Flood(options) => flood::run(options),
     }
 }
 

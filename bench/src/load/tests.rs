@@ -29,7 +29,7 @@ fn options(work: &str, to: &str, more: &str) -> Options {
     let line = format!("load client --work {work} --to {to} {more}");
     match Line::parse_from(line.split_whitespace()).load {
         Load::Client(options) => options,
-        Load::Server { .. } => unreachable!("it says client"),
+        Load::Server { .. } | Load::Flood(_) => unreachable!("it says client"),
     }
 }
 

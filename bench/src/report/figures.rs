@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     record::{Cores, Group, Latency, Record, Row, Unit},
-    stats::{Cells, Summary},
+    stats::{Cells, Summary, ratio},
     targets::JUDGED,
 };
 
@@ -57,6 +57,16 @@ pub fn all(record: &Record) -> Result<Vec<Figure>> {
         let svg = plot::bars(title, "times as fast; 1 is as fast as the other", &rows)?;
         figures.push(Figure {
             name: "ratios",
+            title,
+            svg,
+        });
+    }
+    let rows = beside_floods(&cells);
+    if !rows.is_empty() {
+        let title = "What is left of the rate beside a flood, in parts of the rate without";
+        let svg = plot::bars(title, "parts of the mode's own rate without a flood", &rows)?;
+        figures.push(Figure {
+            name: "flood",
             title,
             svg,
         });
@@ -181,21 +191,57 @@ fn ratios(cells: &Cells) -> Vec<Bars> {
             bars: BASES
                 .into_iter()
                 .filter_map(|base| {
-                    let Summary {
-                        median, low, high, ..
-                    } = cells.advantage(row, JUDGED, base)?;
-                    let ratio = Point {
-                        x: 0.0,
-                        y: median,
-                        low,
-                        high,
-                    };
-                    Some((base.to_owned(), ratio))
+                    let ratio = cells.advantage(row, JUDGED, base)?;
+                    Some((base.to_owned(), Point::from(ratio)))
                 })
                 .collect(),
         })
         .filter(|row| !row.bars.is_empty())
         .collect()
+}
+
+/// Each mode's rate beside a flood, in parts of its rate without.
+fn beside_floods(cells: &Cells) -> Vec<Bars> {
+    let rows = cells
+        .rows()
+        .filter(|row| row.group == Group::Flood && row.scale > 0);
+    rows.map(|row| {
+        let quiet = Row {
+            scale: 0,
+            ..row.clone()
+        };
+        let left = |mode: &str| {
+            let (beside, without) = (cells.rounds(row, mode)?, cells.rounds(&quiet, mode)?);
+            Some((mode.to_owned(), Point::from(ratio(beside, without)?)))
+        };
+        let mut bars: Vec<(String, Point)> = cells.modes(row).filter_map(left).collect();
+        bars.sort_by_key(|(mode, _)| words::place(mode).0);
+        Bars {
+            name: joined(&row.work, &row.path),
+            bars,
+        }
+    })
+    .filter(|row| !row.bars.is_empty())
+    .collect()
+}
+
+/// A bar has no place of its own on the other axis.
+impl From<Summary> for Point {
+    fn from(
+        Summary {
+            median: y,
+            low,
+            high,
+            ..
+        }: Summary,
+    ) -> Point {
+        Point {
+            x: 0.0,
+            y,
+            low,
+            high,
+        }
+    }
 }
 
 fn in_order(lines: Lines<'_>) -> Vec<Line> {
@@ -229,7 +275,14 @@ mod tests {
         let names: Vec<&str> = figures.iter().map(|figure| figure.name).collect();
         assert_eq!(
             names,
-            ["ports", "latency", "dns-latency", "control", "ratios"]
+            [
+                "ports",
+                "latency",
+                "dns-latency",
+                "control",
+                "ratios",
+                "flood"
+            ]
         );
         let ports = &figures[0].svg;
         for part in ["published ports", "iptables-legacy", "connections a second"] {

@@ -127,7 +127,7 @@ mod tests {
     fn every_group_has_its_table() {
         let grids = groups(&example::record());
         let titles: Vec<&str> = grids.iter().map(|grid| grid.title.as_str()).collect();
-        assert_eq!(titles.len(), 7, "{titles:?}");
+        assert_eq!(titles.len(), 8, "{titles:?}");
         for grid in &grids {
             let width = grid.header.len();
             assert!(

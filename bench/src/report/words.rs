@@ -7,10 +7,11 @@ use crate::{
 };
 
 /// All groups in the order of the tables.
-pub const GROUPS: [Group; 8] = [
+pub const GROUPS: [Group; 9] = [
     Group::Traffic,
     Group::Ports,
     Group::Flows,
+    Group::Flood,
     Group::Dns,
     Group::Control,
     Group::Records,
@@ -24,6 +25,7 @@ pub fn title(group: Group) -> &'static str {
         Group::Traffic => "Traffic, one published port",
         Group::Ports => "Traffic by number of published ports",
         Group::Flows => "New flows by number of flows in the table",
+        Group::Flood => "Beside a flood on the same core",
         Group::Dns => "Questions for names",
         Group::Control => "Changes",
         Group::Records => {
@@ -39,6 +41,7 @@ pub fn axis(group: Group, work: &str) -> &'static str {
     match group {
         Group::Traffic | Group::Ports => "published ports",
         Group::Flows => "flows",
+        Group::Flood => "flood packets/s",
         Group::Dns => "names",
         Group::Control if work.contains("publish") => "ports",
         Group::Records => "sandboxes",
@@ -53,7 +56,7 @@ pub fn counted(work: &str, unit: Unit) -> &'static str {
         (Unit::BitsPerSecond, _) => "payload, bit/s",
         (Unit::PerSecond, "tcp-rr" | "udp-rr") => "transactions a second",
         (Unit::PerSecond, "tcp-crr") => "connections a second",
-        (Unit::PerSecond, "udp-rate") => "packets a second",
+        (Unit::PerSecond, "udp-rate" | "flood-packets") => "packets a second",
         (Unit::PerSecond, "udp-new-flows") => "new flows a second",
         (Unit::PerSecond, _) => "a second",
         (Unit::Nanoseconds, _) => "time",

@@ -6,6 +6,7 @@ use crate::{plan::Plan, real, recorder::Recorder};
 
 pub mod control;
 pub mod dns;
+pub mod flood;
 pub mod flows;
 pub mod memory;
 pub mod ports;
@@ -40,6 +41,11 @@ pub const ALL: &[Section] = &[
         name: "flows",
         works: &flows::WORKS,
         run: flows::run,
+    },
+    Section {
+        name: "flood",
+        works: &flood::WORKS,
+        run: flood::run,
     },
     Section {
         name: "dns",

@@ -6,7 +6,7 @@ use crate::{
     drive::{Driven, Job},
     modes,
     plan::Plan,
-    record::Group,
+    record::{Group, Sample},
     recorder::Recorder,
     topology::{self, Path},
 };
@@ -67,6 +67,11 @@ impl Wanted<'_> {
 }
 
 impl Stand {
+    /// Whether it has the path.
+    pub fn has(&self, path: Path) -> bool {
+        !self.absent.contains(&path)
+    }
+
     /// Tries each path; those that are not there, with why.
     fn find_absent(&mut self, paths: &[Path]) -> Vec<(Path, String)> {
         let mut why = Vec::new();
@@ -96,18 +101,26 @@ pub fn take_turns(
         recorder.say(&format!("{group:?}: round {number} of {rounds}"));
         for job in jobs {
             for stand in stands.iter_mut() {
-                if stand.absent.contains(&job.path) {
+                if !stand.has(job.path) {
                     continue;
                 }
                 let sample = stand.driven.sample(job, group, stand.scale, round)?;
-                if sample.lost > 0 {
-                    let (mode, work, path) = (&sample.mode, job.work, job.path.name());
-                    recorder.say(&format!("{mode}, {work}, {path}: {} lost", sample.lost));
-                }
+                tell_losses(recorder, &sample);
                 recorder.sample(sample);
             }
         }
         recorder.save()?;
     }
     Ok(())
+}
+
+/// Tells the progress of what a sample has lost, if anything.
+pub fn tell_losses(recorder: &Recorder, sample: &Sample) {
+    let Sample {
+        row, mode, lost, ..
+    } = sample;
+    if *lost > 0 {
+        let (work, path) = (&row.work, &row.path);
+        recorder.say(&format!("{mode}, {work}, {path}: {lost} lost"));
+    }
 }
