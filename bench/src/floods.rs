@@ -14,6 +14,10 @@ use crate::{
     topology::{self, Path},
 };
 
+/// What is to go on beside a flood.
+pub const ORDINARY: [&str; 2] = ["tcp-rr", "tcp-crr"];
+/// Packets a second: what a flood reaches in every mode though client and server want the core, too.
+pub const RATE: u32 = 20_000;
 /// Addresses that nobody has: a flood from outside seems to come from them, one from a container goes to
 /// them. The outside drops what goes there (RFC 6598, shared address space).
 const STRANGERS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);

@@ -5,7 +5,6 @@
 use crate::{
     floods,
     record::{Cores, Group, Row, Unit},
-    sections::flood,
     stats::{Cells, Summary, ratio, written},
 };
 
@@ -120,9 +119,9 @@ const TARGETS: [Target; 21] = [
     },
     Target {
         group: Group::Flood,
-        works: &flood::ORDINARY,
+        works: &floods::ORDINARY,
         paths: &floods::NAMES,
-        scale: Some(flood::RATE as u64),
+        scale: Some(floods::RATE as u64),
         against: Against::Mode("iptables-nft"),
         bound: Bound::AtLeast(1.2),
     },

@@ -119,7 +119,7 @@ fn floods_are_whole(record: &Record) {
                 });
                 samples.map(|sample| sample.row.scale > 0).collect()
             };
-            for work in flood::ORDINARY {
+            for work in floods::ORDINARY {
                 assert_eq!(of(work), [false, true], "{mode}, {work}, {path}");
             }
             assert_eq!(of(flood::PACKETS), [true; 2], "{mode}, {path}");

@@ -15,14 +15,10 @@ use crate::{
 
 /// Works of this section; the last one is the flood's own rate.
 pub const WORKS: [&str; 3] = ["tcp-rr", "tcp-crr", PACKETS];
-/// What is to go on.
-pub const ORDINARY: [&str; 2] = ["tcp-rr", "tcp-crr"];
 /// Packets a second that the flood has reached.
 pub const PACKETS: &str = "flood-packets";
 /// Of the kinds of rules the usual one.
 pub const MODES: [&str; 3] = ["none", "iptables-nft", "netd"];
-/// Packets a second: what a flood reaches in every mode though client and server want the core, too.
-pub const RATE: u32 = 20_000;
 /// That of a quick run, whose build is slow.
 const QUICK_RATE: u32 = 2_000;
 /// Seconds for which netfilter keeps connections that are over. By default 120, in which time those that are
@@ -54,7 +50,7 @@ pub fn run(plan: &Plan, recorder: &mut Recorder) -> Result<()> {
         let (number, rounds) = (round + 1, plan.rounds);
         recorder.say(&format!("Flood: round {number} of {rounds}"));
         for flood in floods::ALL.into_iter().filter(|one| wanted(&one.path)) {
-            for work in ORDINARY {
+            for work in floods::ORDINARY {
                 let turn = Turn { flood, work, round };
                 if plan.wants(work) || plan.wants(PACKETS) {
                     turn.take(plan, recorder, &mut stands)?;
@@ -75,7 +71,7 @@ struct Turn {
 
 impl Turn {
     fn take(&self, plan: &Plan, recorder: &mut Recorder, stands: &mut [Stand]) -> Result<()> {
-        let rate = if plan.quick { QUICK_RATE } else { RATE };
+        let rate = if plan.quick { QUICK_RATE } else { floods::RATE };
         for stand in stands.iter_mut().filter(|stand| stand.has(self.flood.path)) {
             let quiet = self.sample(plan, stand, 0)?;
             let mut flood = self.flood.start(&stand.driven, rate)?;
