@@ -7,8 +7,8 @@ use netd_common::{
     packet::{
         Verdict,
         testing::{
-            Payload, Scene, correct_header_sum, correct_sums, cut, names::*, ports, sums_are_right,
-            whole, with_extension, with_options,
+            ORDERS, Payload, Scene, correct_header_sum, correct_sums, cut, names::*, ports,
+            sums_are_right, whole, with_extension, with_options,
         },
     },
 };
@@ -67,15 +67,6 @@ fn reassembled(carried: &[(Verdict, Vec<u8>)], expected: Verdict) -> Vec<u8> {
     });
     whole(&pieces)
 }
-
-const ORDERS: [[usize; 3]; 6] = [
-    [0, 1, 2],
-    [0, 2, 1],
-    [1, 0, 2],
-    [1, 2, 0],
-    [2, 0, 1],
-    [2, 1, 0],
-];
 
 #[test]
 fn out_through_masquerade_in_any_order_and_back() {

@@ -7,13 +7,11 @@ use std::{
     time::Duration,
 };
 
-use netd_common::packet::testing::{Payload, cut};
+use netd_common::packet::testing::{ORDERS, Payload, cut};
 use netd_tests::lab::{
     App, Capture, EchoServer, Namespace,
     addresses::*,
-    datagrams::{
-        LARGE, ORDERS, OWN, asks_in_order, asks_much, identification, packet, send_in_order,
-    },
+    datagrams::{LARGE, OWN, asks_in_order, asks_much, identification, packet, send_in_order},
     patient,
 };
 use nix::sys::socket::{

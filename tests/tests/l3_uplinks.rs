@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use netd_common::packet::testing::ORDERS;
 use netd_tests::lab::{
     App, Background, Capture, EchoServer, Lab, Namespace, Traffic,
     addresses::*,
     asks,
-    datagrams::{ORDERS, asks_in_order, asks_much},
+    datagrams::{asks_in_order, asks_much},
     patient, reaches,
 };
 

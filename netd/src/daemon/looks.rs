@@ -93,21 +93,7 @@ mod tests {
 
     #[test]
     fn flows_are_written_as_the_list_that_they_are() {
-        let flow = FlowReport {
-            sandbox: "web".into(),
-            network: "app".into(),
-            protocol: "tcp".into(),
-            source: "172.18.0.2:40000".into(),
-            destination: "203.0.113.9:443".into(),
-            translated_source: "192.0.2.7:40000".into(),
-            translated_destination: "203.0.113.9:443".into(),
-            nat: "masquerade".into(),
-            state: "established".into(),
-            age: 125,
-            idle: 3,
-            packets: 12,
-            bytes: 3456,
-        };
+        let flow = FlowReport::example();
         for count in [0, 1, 3] {
             let flows = vec![flow.clone(); count];
             let text = written(flows.clone().into_iter().map(Ok)).expect("written");

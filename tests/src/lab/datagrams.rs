@@ -16,16 +16,6 @@ pub const LARGE: usize = 4_000;
 pub const OWN: u16 = 5_353;
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Orders of three fragments.
-pub const ORDERS: [[usize; 3]; 6] = [
-    [0, 1, 2],
-    [0, 2, 1],
-    [1, 0, 2],
-    [1, 2, 0],
-    [2, 0, 1],
-    [2, 1, 0],
-];
-
 /// An identification of fragments: another one each time, as the kernel's are.
 pub fn identification() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);

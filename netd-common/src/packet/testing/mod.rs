@@ -17,5 +17,5 @@ pub use dress::{correct_header_sum, with_extension, with_options};
 pub use frame::{Frame, Payload, correct_sums, ports, sums_are_right};
 pub use memory::{Lookups, Memory};
 pub use parking::{Lot, Waiting};
-pub use pieces::{cut, whole};
+pub use pieces::{ORDERS, cut, whole};
 pub use scene::{Scene, names};

@@ -4,6 +4,16 @@ use alloc::vec::Vec;
 
 use crate::packet::view::{ETHERNET, ethertype, protocol};
 
+/// Orders of three fragments.
+pub const ORDERS: [[usize; 3]; 6] = [
+    [0, 1, 2],
+    [0, 2, 1],
+    [1, 0, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+    [2, 1, 0],
+];
+
 /// An IP packet without options or extension headers, cut into fragments of `size` octets, a multiple
 /// of eight: in order.
 pub fn cut(packet: &[u8], size: usize, identification: u16) -> Vec<Vec<u8>> {

@@ -133,6 +133,28 @@ pub struct FlowReport<'a> {
     pub bytes: u64,
 }
 
+#[cfg(test)]
+impl FlowReport<'static> {
+    /// A masqueraded connection, for tests.
+    pub fn example() -> FlowReport<'static> {
+        FlowReport {
+            sandbox: "web".into(),
+            network: "app".into(),
+            protocol: "tcp".into(),
+            source: "172.18.0.2:40000".into(),
+            destination: "203.0.113.9:443".into(),
+            translated_source: "192.0.2.7:40000".into(),
+            translated_destination: "203.0.113.9:443".into(),
+            nat: "masquerade".into(),
+            state: "established".into(),
+            age: 125,
+            idle: 3,
+            packets: 12,
+            bytes: 3456,
+        }
+    }
+}
+
 /// How many flows were removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Flushed {

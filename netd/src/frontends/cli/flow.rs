@@ -155,21 +155,7 @@ mod tests {
 
     #[test]
     fn flows_are_a_table() {
-        let flow = FlowReport {
-            sandbox: "web".into(),
-            network: "app".into(),
-            protocol: "tcp".into(),
-            source: "172.18.0.2:40000".into(),
-            destination: "203.0.113.9:443".into(),
-            translated_source: "192.0.2.7:40000".into(),
-            translated_destination: "203.0.113.9:443".into(),
-            nat: "masquerade".into(),
-            state: "established".into(),
-            age: 125,
-            idle: 3,
-            packets: 12,
-            bytes: 3456,
-        };
+        let flow = FlowReport::example();
         let published = FlowReport {
             source: "[2001:db8::9]:5000".into(),
             destination: "[2001:db8::1]:8080".into(),

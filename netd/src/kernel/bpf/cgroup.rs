@@ -11,9 +11,8 @@ use anyhow::Context;
 use netd_common::abi::Program;
 
 use super::{
-    error::if_file_there,
     mountinfo,
-    pin::{LinkState, Pin, inspect},
+    pin::{LinkState, replace_link},
     programs::Programs,
 };
 
@@ -38,9 +37,8 @@ impl Cgroup {
         })
     }
 
-    /// Makes a link, then lets it take the place of the old one's pin: the old program goes when
-    /// the new one is there. For a moment both run, which is as good as one: what the first has
-    /// rewritten the second does not recognise. (aya 0.14 cannot update a link of this kind.)
+    /// Makes a link unless there is one, over the old one's pin. That both run for a moment is as good as one:
+    /// what the first has rewritten the second does not recognise.
     pub(super) fn attach(
         &self,
         programs: &mut Programs,
@@ -49,18 +47,10 @@ impl Cgroup {
         new: &Path,
     ) -> anyhow::Result<()> {
         let wanted = programs.id(program);
-        match inspect(pin)? {
-            Some(Pin::Link(state)) if Some(state.program) == wanted && self.is_at(&state) => {
-                return Ok(());
-            }
-            _ => {}
-        }
-        let root = File::open(&self.path)?;
-        let link = programs.attach_to_cgroup(program, root)?;
-        if_file_there(fs::remove_file(new))?;
-        link.pin(new)?;
-        fs::rename(new, pin)?;
-        Ok(())
+        let in_order = |state: &LinkState| Some(state.program) == wanted && self.is_at(state);
+        replace_link(pin, new, in_order, || {
+            programs.attach_to_cgroup(program, File::open(&self.path)?)
+        })
     }
 
     /// Whether a link is at this cgroup.

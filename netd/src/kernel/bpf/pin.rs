@@ -1,12 +1,16 @@
 //! What a pin is. aya trusts a pin to be what its caller expects (a map's look-up would read a
-//! link's `bpf_link_info` as if it were a map's); here the kernel is asked first.
+//! link's `bpf_link_info` as if it were a map's); here the kernel is asked first. And how a link takes the
+//! place of a pinned one.
 
 use std::{collections::HashMap, fs, io, os::fd::AsRawFd, path::Path};
 
-use aya::maps::{MapData, MapError};
+use aya::{
+    maps::{MapData, MapError},
+    programs::links::FdLink,
+};
 use std::os::fd::AsFd;
 
-use super::error::errno;
+use super::error::{errno, if_file_there};
 
 /// A pinned object, as `/proc/self/fdinfo` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +93,27 @@ pub(super) fn inspect(path: &Path) -> io::Result<Option<Pin>> {
             path.display()
         ))
     })
+}
+
+/// Makes a link, unless the pinned one is `in_order`, and lets it take the place of the old one's pin: the
+/// old program goes when the new one is there. For a moment both run. (aya 0.14 cannot update links but
+/// those of tcx.)
+pub(super) fn replace_link(
+    pin: &Path,
+    new: &Path,
+    in_order: impl FnOnce(&LinkState) -> bool,
+    make: impl FnOnce() -> anyhow::Result<FdLink>,
+) -> anyhow::Result<()> {
+    if let Some(Pin::Link(state)) = inspect(pin)?
+        && in_order(&state)
+    {
+        return Ok(());
+    }
+    let link = make()?;
+    if_file_there(fs::remove_file(new))?;
+    link.pin(new)?;
+    fs::rename(new, pin)?;
+    Ok(())
 }
 
 fn not_an_object(path: &Path, error: MapError) -> io::Error {
