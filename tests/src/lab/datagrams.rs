@@ -69,15 +69,17 @@ pub fn asks_much(from: &Namespace, to: SocketAddr) -> IpAddr {
     answer(&socket, &format!("from {} to {to}", from.name()), &text)
 }
 
-/// The same, cut by hand and sent in one of [`ORDERS`], from port [`OWN`].
+/// The same, cut by hand and sent in one of [`netd_common::packet::testing::ORDERS`]; each from a port of
+/// its own, since a socket may live on for a moment in another thread's child.
 ///
 /// # Panics
 /// If there is no answer.
 #[track_caller]
 pub fn asks_in_order(from: &Namespace, source: IpAddr, to: SocketAddr, order: &[usize]) -> IpAddr {
-    let socket = socket(from, source, OWN);
+    let socket = socket(from, source, 0);
+    let port = socket.local_addr().expect("an address").port();
     let text: Vec<u8> = (0..LARGE).map(|at| b'a' + (at % 19) as u8).collect();
-    let payload = Payload::Udp(OWN, to.port(), text.clone());
+    let payload = Payload::Udp(port, to.port(), text.clone());
     send_in_order(from, &packet(source, to.ip(), payload), order);
     let what = format!("from {} to {to} in order {order:?}", from.name());
     answer(&socket, &what, &text)
@@ -97,7 +99,8 @@ pub fn packet(source: IpAddr, destination: IpAddr, payload: Payload) -> Vec<u8> 
     frame.bytes()
 }
 
-/// Sends a [`packet`] of about [`LARGE`] octets in three fragments, in one of [`ORDERS`].
+/// Sends a [`packet`] of about [`LARGE`] octets in three fragments, in one of
+/// [`netd_common::packet::testing::ORDERS`].
 ///
 /// # Panics
 /// If they cannot be sent.
